@@ -1,0 +1,362 @@
+//! Who may do what: credentials, scopes, and how far they reach.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeviceId, EndUserId, Error, ProjectId, Recording, RecordingId, Sha256, Timestamp};
+
+/// Live or test data. They never mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// What real devices record.
+    Live,
+    /// What developers try out.
+    Test,
+}
+
+impl Mode {
+    /// `live` or `test`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// One project in one mode: the wall that nothing crosses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Tenant {
+    /// The project.
+    pub project_id: ProjectId,
+    /// Its live or its test data.
+    pub mode: Mode,
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.project_id, self.mode.as_str())
+    }
+}
+
+impl From<Tenant> for String {
+    fn from(tenant: Tenant) -> Self {
+        tenant.to_string()
+    }
+}
+
+impl TryFrom<String> for Tenant {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let (project, mode) = text.split_once('#').ok_or("a tenant is project#mode")?;
+        let project_id = project.parse().map_err(|_| "a tenant starts with a project id")?;
+        let mode = match mode {
+            "live" => Mode::Live,
+            "test" => Mode::Test,
+            _ => return Err("a mode is live or test"),
+        };
+        Ok(Self { project_id, mode })
+    }
+}
+
+macro_rules! scopes {
+    ($($variant:ident => $text:literal),* $(,)?) => {
+        /// What a restricted key may do.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Scope {
+            $(#[doc = $text] #[serde(rename = $text)] $variant,)*
+        }
+
+        impl Scope {
+            /// Every scope there is.
+            pub const ALL: &[Scope] = &[$(Self::$variant),*];
+
+            /// The scope as it is written, such as `recordings:read`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+    };
+}
+
+scopes! {
+    RecordingsRead => "recordings:read",
+    RecordingsWrite => "recordings:write",
+    TranscriptionsRead => "transcriptions:read",
+    TranscriptionsWrite => "transcriptions:write",
+    EndUsersRead => "end_users:read",
+    EndUsersWrite => "end_users:write",
+    DevicesRead => "devices:read",
+    DevicesWrite => "devices:write",
+    WebhooksRead => "webhooks:read",
+    WebhooksWrite => "webhooks:write",
+}
+
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.iter().copied().find(|scope| scope.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|scope| scope.as_str()).collect();
+            format!("`{text}` is no scope; the scopes are {}", known.join(", "))
+        })
+    }
+}
+
+/// What an endpoint does, as far as permission goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make a recording.
+    CreateRecording,
+    /// Ask for upload URLs and complete the upload.
+    Upload,
+    /// Read recordings and fetch their media.
+    ReadRecordings,
+    /// Change or delete recordings.
+    WriteRecordings,
+}
+
+impl Action {
+    fn scope(self) -> Scope {
+        match self {
+            Self::ReadRecordings => Scope::RecordingsRead,
+            Self::CreateRecording | Self::Upload | Self::WriteRecordings => Scope::RecordingsWrite,
+        }
+    }
+}
+
+/// What a credential is good for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Grant {
+    /// `sk_`: everything in the project.
+    Secret,
+    /// `rk_`: what its scopes say.
+    Restricted {
+        /// The scopes.
+        scopes: BTreeSet<Scope>,
+    },
+    /// `dtok_`: one device and the end user it is bound to.
+    Device {
+        /// The device.
+        device_id: DeviceId,
+        /// Whose recordings it makes.
+        end_user_id: EndUserId,
+    },
+    /// `up_`: the upload of one recording.
+    Upload {
+        /// The recording.
+        recording_id: RecordingId,
+    },
+}
+
+impl Grant {
+    /// How a credential of this kind begins, such as `sk_live_`.
+    pub fn prefix(&self, mode: Mode) -> &'static str {
+        match (self, mode) {
+            (Self::Secret, Mode::Live) => "sk_live_",
+            (Self::Secret, Mode::Test) => "sk_test_",
+            (Self::Restricted { .. }, Mode::Live) => "rk_live_",
+            (Self::Restricted { .. }, Mode::Test) => "rk_test_",
+            (Self::Device { .. }, _) => "dtok_",
+            (Self::Upload { .. }, _) => "up_",
+        }
+    }
+
+    fn permits(&self, action: Action) -> bool {
+        match self {
+            Self::Secret => true,
+            Self::Restricted { scopes } => scopes.contains(&action.scope()),
+            Self::Device { .. } => matches!(action, Action::CreateRecording | Action::Upload),
+            Self::Upload { .. } => action == Action::Upload,
+        }
+    }
+}
+
+/// SHA-256 of a whole credential: all that is ever stored of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CredentialHash(Sha256);
+
+impl CredentialHash {
+    /// The hash of a credential as the client sends it.
+    pub fn of(credential: &str) -> Self {
+        Self(Sha256::of(credential.as_bytes()))
+    }
+}
+
+impl fmt::Display for CredentialHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A credential as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Whose data it opens.
+    pub tenant: Tenant,
+    /// What it is good for.
+    pub grant: Grant,
+    /// What its owner calls it.
+    pub name: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends, if it does by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Credential {
+    /// Who calls with this credential, if it is good for the action now.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when it was revoked or has ended, [`Error::Forbidden`] when it may not do this.
+    pub fn authorize(self, action: Action, now: Timestamp) -> Result<Caller, Error> {
+        if self.revoked_at.is_some() || self.expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::Unauthorized);
+        }
+        if !self.grant.permits(action) {
+            return Err(Error::Forbidden);
+        }
+        Ok(Caller { tenant: self.tenant, grant: self.grant })
+    }
+}
+
+/// Who calls: an authorized credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose data is open to it.
+    pub tenant: Tenant,
+    /// What it is good for.
+    pub grant: Grant,
+}
+
+impl Caller {
+    /// Which recordings it can see at all.
+    pub fn reach(&self) -> Reach {
+        let tenant = self.tenant.clone();
+        match &self.grant {
+            Grant::Secret | Grant::Restricted { .. } => Reach::Tenant { tenant },
+            Grant::Device { device_id, .. } => Reach::Device { tenant, device_id: device_id.clone() },
+            Grant::Upload { recording_id } => Reach::Recording { tenant, recording_id: recording_id.clone() },
+        }
+    }
+}
+
+/// The recordings within someone's reach. What is outside does not exist for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All of a tenant's.
+    Tenant {
+        /// Whose.
+        tenant: Tenant,
+    },
+    /// Those that one device made.
+    Device {
+        /// Whose.
+        tenant: Tenant,
+        /// The device.
+        device_id: DeviceId,
+    },
+    /// A single one.
+    Recording {
+        /// Whose.
+        tenant: Tenant,
+        /// The one.
+        recording_id: RecordingId,
+    },
+}
+
+impl Reach {
+    /// Whose data it lies in.
+    pub fn tenant(&self) -> &Tenant {
+        match self {
+            Self::Tenant { tenant } | Self::Device { tenant, .. } | Self::Recording { tenant, .. } => tenant,
+        }
+    }
+
+    /// The recording, if it is within reach and not deleted.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] otherwise.
+    pub fn admit(&self, recording: Recording) -> Result<Recording, Error> {
+        let covered = match self {
+            Self::Tenant { .. } => true,
+            Self::Device { device_id, .. } => recording.device_id.as_ref() == Some(device_id),
+            Self::Recording { recording_id, .. } => recording.id == *recording_id,
+        };
+        if covered && recording.tenant == *self.tenant() && recording.deleted_at.is_none() {
+            Ok(recording)
+        } else {
+            Err(Error::no_recording())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACTIONS: [Action; 4] =
+        [Action::CreateRecording, Action::Upload, Action::ReadRecordings, Action::WriteRecordings];
+
+    fn credential(grant: Grant) -> Credential {
+        Credential {
+            tenant: Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live },
+            grant,
+            name: None,
+            created_at: now(),
+            expires_at: None,
+            revoked_at: None,
+        }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_milliseconds(1_736_931_600_000).unwrap()
+    }
+
+    fn permitted(grant: &Grant) -> Vec<Action> {
+        ACTIONS.into_iter().filter(|action| credential(grant.clone()).authorize(*action, now()).is_ok()).collect()
+    }
+
+    #[test]
+    fn each_kind_of_credential_does_its_own_actions_and_no_others() {
+        let scopes = |scope| Grant::Restricted { scopes: BTreeSet::from([scope]) };
+        let device = Grant::Device { device_id: "dev_1".parse().unwrap(), end_user_id: "eu_1".parse().unwrap() };
+        assert_eq!(permitted(&Grant::Secret), ACTIONS);
+        assert_eq!(permitted(&scopes(Scope::RecordingsRead)), [Action::ReadRecordings]);
+        assert_eq!(
+            permitted(&scopes(Scope::RecordingsWrite)),
+            [Action::CreateRecording, Action::Upload, Action::WriteRecordings]
+        );
+        assert_eq!(permitted(&scopes(Scope::WebhooksWrite)), []);
+        assert_eq!(permitted(&device), [Action::CreateRecording, Action::Upload]);
+        assert_eq!(permitted(&Grant::Upload { recording_id: "rec_1".parse().unwrap() }), [Action::Upload]);
+    }
+
+    #[test]
+    fn a_revoked_or_ended_credential_is_unknown() {
+        let mut revoked = credential(Grant::Secret);
+        revoked.revoked_at = Some(now());
+        assert!(matches!(revoked.authorize(Action::ReadRecordings, now()), Err(Error::Unauthorized)));
+        let mut ended = credential(Grant::Secret);
+        ended.expires_at = Some(now());
+        assert!(matches!(ended.authorize(Action::ReadRecordings, now()), Err(Error::Unauthorized)));
+    }
+
+    #[test]
+    fn a_tenant_reads_back_as_it_is_written() {
+        let tenant = credential(Grant::Secret).tenant;
+        assert_eq!(Tenant::try_from(tenant.to_string()), Ok(tenant));
+        assert!(Tenant::try_from("proj_1".to_owned()).is_err());
+        assert!(Tenant::try_from("proj_1#prod".to_owned()).is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! Everything that can be said no to.
+
+use crate::{MediaId, Sha256, Status};
+
+/// What went wrong below, for the log only. A client never sees it.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A refusal or a failure, free of any transport. `capstan-http` maps it to a status, in one place.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field breaks a rule.
+    #[error("{param}: {rule}")]
+    Invalid {
+        /// The JSON path of the field, or the name of the query parameter or header.
+        param: String,
+        /// The rule that it breaks, as in "must be at most 255 characters".
+        rule: String,
+    },
+    /// The size is not one that can be uploaded, or not the one that was declared.
+    #[error("file_size_bytes: {rule}")]
+    FileSizeInvalid {
+        /// The rule that it breaks.
+        rule: String,
+    },
+    /// The type is not one that Capstan takes.
+    #[error("content_type: {rule}")]
+    FileTypeInvalid {
+        /// The rule that it breaks.
+        rule: String,
+    },
+    /// The recording takes no more changes of this kind.
+    #[error("the recording is {status}, no longer pending")]
+    RecordingNotPending {
+        /// Where it stands.
+        status: Status,
+    },
+    /// None of the media has arrived, or not the one that was asked for.
+    #[error("no media uploaded")]
+    MediaNotUploaded {
+        /// The media that were expected and are not there.
+        missing: Vec<MediaId>,
+    },
+    /// The recording holds as many media as it may.
+    #[error("the recording holds {} media, the most it may", crate::MAX_MEDIA)]
+    TooManyMedia,
+    /// The recording was not completed in time.
+    #[error("the upload has expired")]
+    UploadExpired,
+    /// No credential, or an unknown, expired or revoked one.
+    #[error("no valid credential")]
+    Unauthorized,
+    /// A known credential that may not do this.
+    #[error("this credential may not do this")]
+    Forbidden,
+    /// There is none of that id within the caller's reach.
+    #[error("no such {what}")]
+    NotFound {
+        /// The kind of thing, as in "recording".
+        what: &'static str,
+    },
+    /// Another change came first.
+    #[error("{reason}")]
+    Conflict {
+        /// What stands in the way.
+        reason: String,
+    },
+    /// S3 holds other bytes than the client says it sent.
+    #[error("the stored bytes of {media_id} have another SHA-256")]
+    IntegrityMismatch {
+        /// The medium whose bytes differ.
+        media_id: MediaId,
+        /// What the client said.
+        expected: Sha256,
+        /// What S3 holds.
+        stored: Sha256,
+    },
+    /// The body is over the limit.
+    #[error("the body is over {limit_bytes} bytes")]
+    RequestTooLarge {
+        /// The most that is taken.
+        limit_bytes: usize,
+    },
+    /// The stored bytes are still being verified.
+    #[error("verification pending")]
+    VerificationPending {
+        /// Seconds to wait before asking again.
+        retry_after: u32,
+    },
+    /// Something that Capstan stands on said: later.
+    #[error("temporarily unavailable: {cause}")]
+    Unavailable {
+        /// Seconds to wait before asking again.
+        retry_after: u32,
+        /// For the log.
+        cause: Cause,
+    },
+    /// A fault of Capstan's own.
+    #[error("internal error: {cause}")]
+    Internal {
+        /// For the log.
+        cause: Cause,
+    },
+}
+
+impl Error {
+    /// A field breaks a rule.
+    pub fn invalid(param: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Invalid { param: param.into(), rule: rule.into() }
+    }
+
+    /// A fault of Capstan's own.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        Self::Internal { cause: cause.into() }
+    }
+
+    /// There is no such recording within reach.
+    pub fn no_recording() -> Self {
+        Self::NotFound { what: "recording" }
+    }
+}

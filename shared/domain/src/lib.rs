@@ -1,0 +1,36 @@
+//! The rules of Capstan: what a recording is, who may touch it, and how it moves on.
+//!
+//! Pure: no AWS, no async, no clock and no source of randomness. Time and entropy come in as arguments,
+//! so every rule can be tested by calling it.
+
+mod access;
+mod content;
+mod error;
+mod id;
+mod media;
+mod recording;
+mod time;
+mod work;
+
+pub use access::{Action, Caller, Credential, CredentialHash, Grant, Mode, Reach, Scope, Tenant};
+pub use content::{ContentType, FileSize, MediaType, Sha256};
+pub use error::{Cause, Error};
+pub use id::{DeviceId, EndUserId, InvalidId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId};
+pub use media::{
+    AudioFacts, Facts, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition, RenditionKind,
+    Sequencer, StoredObject,
+};
+pub use recording::{Completion, Lease, Metadata, Name, Outcome, Recording, Source, Status};
+pub use time::Timestamp;
+pub use work::{Announcement, MAX_ATTEMPTS, Work};
+
+/// How many media one recording holds at most.
+pub const MAX_MEDIA: usize = 100;
+/// Seconds that an upload or download URL is valid.
+pub const URL_SECONDS: u32 = 3600;
+/// Seconds that a recording nobody completes is kept.
+pub const PENDING_SECONDS: i64 = 7 * 24 * 3600;
+/// Seconds that a worker holds a recording it processes. It renews the lease well before.
+pub const LEASE_SECONDS: i64 = 120;
+/// Seconds between saying that something happened and asking whether anyone acted on it.
+pub const PICK_UP_SECONDS: i64 = 120;

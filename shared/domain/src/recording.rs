@@ -1,0 +1,482 @@
+//! A recording and the arrows between its states.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    Announcement, DeviceId, EndUserId, Error, Facts, LEASE_SECONDS, LeaseId, MAX_MEDIA, Media, MediaId, MediaStatus,
+    MediaType, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition, RenditionId, Sha256,
+    StoredObject, Tenant, Timestamp,
+};
+
+/// Where a recording stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Its files are awaited.
+    Pending,
+    /// Its client said that they are all sent.
+    Uploaded,
+    /// They are being looked into.
+    Processing,
+    /// All is known and made.
+    Completed,
+    /// It cannot be processed; `error` says why.
+    Failed,
+}
+
+impl Status {
+    /// Every state there is.
+    pub const ALL: [Status; 5] = [Self::Pending, Self::Uploaded, Self::Processing, Self::Completed, Self::Failed];
+
+    /// As the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Uploaded => "uploaded",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether there is an arrow from this state to that one.
+    pub fn leads_to(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Pending, Self::Uploaded)
+                | (Self::Uploaded | Self::Failed, Self::Processing)
+                | (Self::Processing, Self::Completed | Self::Failed)
+        )
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the owner calls a recording: at most 255 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.chars().count() > 255 {
+            return Err(serde::de::Error::custom("must be at most 255 characters"));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// What the owner attaches to a recording: a JSON object of at most 16 KiB.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Metadata(Map<String, Value>);
+
+impl Metadata {
+    const MAX_BYTES: usize = 16 * 1024;
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = Map::deserialize(deserializer)?;
+        let size = serde_json::to_string(&object).map_err(serde::de::Error::custom)?.len();
+        if size > Self::MAX_BYTES {
+            return Err(serde::de::Error::custom("must be at most 16 KiB as JSON"));
+        }
+        Ok(Self(object))
+    }
+}
+
+/// How a recording came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A device recorded it.
+    Device,
+    /// A phone app imported it.
+    AppImport,
+    /// A program uploaded it.
+    ApiUpload,
+}
+
+/// What marked the call that completed an upload, so that its exact repeat is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// Its `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// The hash that it claimed.
+    pub content_sha256: Option<Sha256>,
+}
+
+impl Completion {
+    /// Whether that call is this one again.
+    pub fn is_repeated_by(&self, later: &Self) -> bool {
+        let same_key = self.idempotency_key.is_some() && self.idempotency_key == later.idempotency_key;
+        let same_hash = self.content_sha256.is_some() && self.content_sha256 == later.content_sha256;
+        same_key || same_hash
+    }
+}
+
+/// A worker's hold on a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Which attempt holds it.
+    pub id: LeaseId,
+    /// When the hold ends unless it is renewed, in sortable form.
+    pub until: String,
+}
+
+impl Lease {
+    /// The hold that an attempt has from now on.
+    pub fn from(id: LeaseId, now: Timestamp) -> Self {
+        Self { id, until: now.plus_seconds(LEASE_SECONDS).sortable() }
+    }
+}
+
+/// What became of one medium.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Which.
+    pub media_id: MediaId,
+    /// What was learned and made, or why not.
+    pub result: Result<(Facts, Vec<Rendition>), ProcessingError>,
+    /// When the file says that it was taken.
+    pub captured_at: Option<Timestamp>,
+}
+
+/// A recording with its media.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Its identifier. Later recordings sort after earlier ones.
+    pub id: RecordingId,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The device that made it.
+    pub device_id: Option<DeviceId>,
+    /// The person who made it.
+    pub end_user_id: EndUserId,
+    /// What it is called.
+    pub name: Option<Name>,
+    /// Where it stands.
+    pub status: Status,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What its owner attached.
+    #[serde(with = "metadata_as_text")]
+    pub metadata: Metadata,
+    /// How it came to be.
+    pub source: Option<Source>,
+    /// How its client says that it uploads.
+    pub upload_method: Option<String>,
+    /// Its files.
+    pub media: BTreeMap<MediaId, Media>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When anything about it last changed.
+    pub updated_at: Timestamp,
+    /// When its client said that all is sent.
+    pub uploaded_at: Option<Timestamp>,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// When it goes unless it was completed.
+    pub expires_at: Timestamp,
+    /// What marked the call that completed it.
+    pub completion: Option<Completion>,
+    /// When the claimed hash was found to be right.
+    pub verified_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<ProcessingError>,
+    /// How often processing was begun.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Who is processing it.
+    pub lease: Option<Lease>,
+    /// How many media arrived after it was completed.
+    #[serde(default)]
+    pub late_arrivals: u32,
+    /// What is still to be announced.
+    pub announcement: Option<Announcement>,
+}
+
+impl Recording {
+    /// A new recording that awaits its files.
+    pub fn new(id: RecordingId, tenant: Tenant, end_user_id: EndUserId, now: Timestamp) -> Self {
+        Self {
+            id,
+            tenant,
+            device_id: None,
+            end_user_id,
+            name: None,
+            status: Status::Pending,
+            started_at: None,
+            ended_at: None,
+            metadata: Metadata::default(),
+            source: None,
+            upload_method: None,
+            media: BTreeMap::new(),
+            created_at: now,
+            updated_at: now,
+            uploaded_at: None,
+            deleted_at: None,
+            expires_at: now.plus_seconds(PENDING_SECONDS),
+            completion: None,
+            verified_at: None,
+            error: None,
+            attempts: 0,
+            lease: None,
+            late_arrivals: 0,
+            announcement: None,
+        }
+    }
+
+    /// Its files of one status, in the order in which they were announced.
+    pub fn media_in(&self, status: MediaStatus) -> impl Iterator<Item = &Media> {
+        self.media.values().filter(move |media| media.status == status)
+    }
+
+    /// The medium that stands for the recording: the first audio, else the first of all; one that is there
+    /// before one that is not.
+    pub fn primary(&self) -> Option<&Media> {
+        let rank = |media: &&Media| {
+            (media.status == MediaStatus::Pending, media.content_type.media_type() != MediaType::Audio)
+        };
+        self.media.values().min_by_key(rank)
+    }
+
+    /// Its length in milliseconds: that of the primary medium.
+    pub fn duration_ms(&self) -> Option<u64> {
+        match self.primary()?.facts.as_ref()? {
+            Facts::Audio(audio) => Some(audio.duration_ms),
+            Facts::Image(_) => None,
+        }
+    }
+
+    /// SHA-256 of the primary medium's stored bytes, once they were read.
+    pub fn content_sha256(&self) -> Option<Sha256> {
+        self.primary()?.stored.as_ref()?.sha256
+    }
+
+    /// When the primary medium's stored bytes were found to be those that the client meant.
+    pub fn content_sha256_verified_at(&self) -> Option<Timestamp> {
+        let declared_and_stored = || {
+            let primary = self.primary()?;
+            let stored = primary.stored.as_ref()?;
+            (stored.sha256.is_some() && stored.sha256 == primary.declared_sha256).then_some(stored.recorded_at)
+        };
+        self.verified_at.or_else(declared_and_stored)
+    }
+
+    /// The rendition of that id and the medium it was made of.
+    pub fn rendition(&self, id: &RenditionId) -> Option<(&Media, &Rendition)> {
+        self.media.values().find_map(|media| {
+            media.renditions.iter().find(|rendition| rendition.id == *id).map(|rendition| (media, rendition))
+        })
+    }
+
+    /// Why this recording takes no further medium.
+    pub fn refuse_media(&self, now: Timestamp) -> Error {
+        if self.status != Status::Pending {
+            Error::RecordingNotPending { status: self.status }
+        } else if self.expires_at <= now {
+            Error::UploadExpired
+        } else if self.media.len() >= MAX_MEDIA {
+            Error::TooManyMedia
+        } else {
+            Error::Conflict { reason: "another change to the recording came first; ask again".to_owned() }
+        }
+    }
+
+    /// The recording as it was answered to the call that completed it, without what was learned since.
+    #[must_use]
+    pub fn as_completed(mut self) -> Self {
+        let Some(uploaded_at) = self.uploaded_at else { return self };
+        self.status = Status::Uploaded;
+        self.updated_at = uploaded_at;
+        self.error = None;
+        for media in self.media.values_mut() {
+            media.facts = None;
+            media.error = None;
+            media.renditions.clear();
+            if media.stored.as_ref().is_some_and(|stored| stored.recorded_at > uploaded_at) {
+                media.status = MediaStatus::Pending;
+                media.stored = None;
+            }
+        }
+        self
+    }
+
+    /// A pending recording in which these objects are seen to have arrived.
+    #[must_use]
+    pub fn with_arrivals(mut self, arrivals: &[(MediaId, StoredObject)]) -> Self {
+        for (id, object) in arrivals {
+            if let Some(media) = self.media.get_mut(id) {
+                media.status = MediaStatus::Uploaded;
+                media.stored = Some(object.clone());
+            }
+        }
+        self
+    }
+
+    /// How processing ends for the recording: the primary medium decides.
+    pub fn verdict(&self, outcomes: &[Outcome]) -> Result<(), ProcessingError> {
+        let Some(primary) = self.primary() else { return Ok(()) };
+        let error = outcomes
+            .iter()
+            .find(|outcome| outcome.media_id == primary.id)
+            .map_or(primary.error.as_ref(), |outcome| outcome.result.as_ref().err());
+        error.map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// When the recording next owes an action after the change that made it what it is now.
+    pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.deleted_at.is_some() {
+            return Some(now);
+        }
+        match self.status {
+            Status::Pending => Some(self.expires_at),
+            Status::Uploaded | Status::Processing => Some(now.plus_seconds(PICK_UP_SECONDS)),
+            Status::Completed | Status::Failed => self.settled_due_at(now),
+        }
+    }
+
+    fn settled_due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.announcement.is_some() || self.media.values().any(Media::is_unprocessed) {
+            return Some(now.plus_seconds(PICK_UP_SECONDS));
+        }
+        let last_url = self.media_in(MediaStatus::Pending).map(|media| media.url_expires_at).max()?;
+        (last_url > now).then_some(last_url)
+    }
+}
+
+/// In the table, metadata is JSON text: DynamoDB's numbers would not give every JSON number back as it came.
+mod metadata_as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Metadata;
+
+    pub(super) fn serialize<S: Serializer>(metadata: &Metadata, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(metadata).map_err(serde::ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ContentType, Mode};
+
+    fn now() -> Timestamp {
+        Timestamp::from_milliseconds(1_736_931_600_000).unwrap()
+    }
+
+    fn recording(media: &[(&str, ContentType, MediaStatus)]) -> Recording {
+        let tenant = Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live };
+        let mut recording = Recording::new("rec_1".parse().unwrap(), tenant, "eu_1".parse().unwrap(), now());
+        for (id, content_type, status) in media {
+            let id: MediaId = id.parse().unwrap();
+            let medium = Media {
+                id: id.clone(),
+                content_type: *content_type,
+                declared_size: None,
+                declared_sha256: None,
+                captured_at: None,
+                created_at: now(),
+                url_expires_at: now().plus_seconds(3600),
+                status: *status,
+                stored: None,
+                facts: None,
+                renditions: Vec::new(),
+                error: None,
+            };
+            recording.media.insert(id, medium);
+        }
+        recording
+    }
+
+    #[test]
+    fn there_are_five_arrows_and_no_others() {
+        let arrows: Vec<String> = Status::ALL
+            .into_iter()
+            .flat_map(|from| Status::ALL.into_iter().map(move |to| (from, to)))
+            .filter(|(from, to)| from.leads_to(*to))
+            .map(|(from, to)| format!("{from} -> {to}"))
+            .collect();
+        assert_eq!(
+            arrows,
+            [
+                "pending -> uploaded",
+                "uploaded -> processing",
+                "processing -> completed",
+                "processing -> failed",
+                "failed -> processing"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_audio_that_is_there_stands_for_the_recording() {
+        use ContentType::{AudioOpus, AudioWav, ImagePng};
+        use MediaStatus::{Pending, Uploaded};
+        let primary = |media: &[_]| recording(media).primary().map(|media| media.id.to_string());
+        assert_eq!(primary(&[]), None);
+        assert_eq!(primary(&[("med_1", ImagePng, Uploaded), ("med_2", AudioWav, Uploaded)]), Some("med_2".into()));
+        assert_eq!(primary(&[("med_1", AudioOpus, Pending), ("med_2", AudioWav, Uploaded)]), Some("med_2".into()));
+        assert_eq!(primary(&[("med_1", AudioOpus, Pending), ("med_2", ImagePng, Uploaded)]), Some("med_2".into()));
+        assert_eq!(primary(&[("med_1", AudioOpus, Uploaded), ("med_2", AudioWav, Uploaded)]), Some("med_1".into()));
+    }
+
+    #[test]
+    fn the_primary_medium_decides_whether_the_recording_failed() {
+        let recording = recording(&[
+            ("med_1", ContentType::ImagePng, MediaStatus::Uploaded),
+            ("med_2", ContentType::AudioWav, MediaStatus::Uploaded),
+        ]);
+        let corrupt = ProcessingError { code: crate::ProcessingErrorCode::AudioCorrupt, message: "broken".into() };
+        let failed =
+            |id: &str| Outcome { media_id: id.parse().unwrap(), result: Err(corrupt.clone()), captured_at: None };
+        assert_eq!(recording.verdict(&[failed("med_1")]), Ok(()));
+        assert_eq!(recording.verdict(&[failed("med_2")]), Err(corrupt.clone()));
+    }
+
+    #[test]
+    fn a_repeat_is_known_by_its_key_or_its_hash_and_an_unmarked_call_never_is() {
+        let marked = |key: Option<&str>, hash: Option<&[u8]>| Completion {
+            idempotency_key: key.map(str::to_owned),
+            content_sha256: hash.map(Sha256::of),
+        };
+        assert!(marked(Some("a"), None).is_repeated_by(&marked(Some("a"), None)));
+        assert!(marked(None, Some(b"x")).is_repeated_by(&marked(None, Some(b"x"))));
+        assert!(!marked(Some("a"), None).is_repeated_by(&marked(Some("b"), None)));
+        assert!(!marked(None, None).is_repeated_by(&marked(None, None)));
+    }
+
+    #[test]
+    fn metadata_keeps_every_number_through_storage() {
+        let mut stored = recording(&[]);
+        stored.metadata =
+            serde_json::from_str(r#"{"a": 0.1, "b": 12345678901234567, "c": [1e300, {"d": null}]}"#).unwrap();
+        let text = serde_json::to_string(&stored).unwrap();
+        assert_eq!(serde_json::from_str::<Recording>(&text).unwrap(), stored);
+    }
+}

@@ -1,0 +1,81 @@
+//! Object keys. They come from our ids, never from a client.
+
+use std::fmt;
+
+use capstan_domain::{ContentType, MediaId, ProjectId, RecordingId, RenditionKind};
+
+/// The key of an object in the media bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    /// Of what a client uploads: `{project}/{recording}/{media}/{kind}.{extension}`.
+    pub fn original(project: &ProjectId, recording: &RecordingId, media: &MediaId, content_type: ContentType) -> Self {
+        let (kind, extension) = (content_type.media_type().as_str(), content_type.extension());
+        Self(format!("{project}/{recording}/{media}/{kind}.{extension}"))
+    }
+
+    /// Of what was made of it, beside the original: `{project}/{recording}/{media}/renditions/{kind}.{extension}`.
+    pub fn rendition(project: &ProjectId, recording: &RecordingId, media: &MediaId, kind: RenditionKind) -> Self {
+        Self(format!("{project}/{recording}/{media}/renditions/{}.{}", kind.as_str(), kind.extension()))
+    }
+
+    /// The key as S3 knows it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the key of an original names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// The key itself.
+    pub key: ObjectKey,
+    /// The recording.
+    pub recording_id: RecordingId,
+    /// The medium.
+    pub media_id: MediaId,
+}
+
+impl Original {
+    /// Reads a key. `None` for a rendition and for anything that is not of our making.
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut segments = key.split('/');
+        let _: ProjectId = segments.next()?.parse().ok()?;
+        let recording_id = segments.next()?.parse().ok()?;
+        let media_id = segments.next()?.parse().ok()?;
+        segments.next()?;
+        let is_original = segments.next().is_none();
+        is_original.then(|| Self { key: ObjectKey(key.to_owned()), recording_id, media_id })
+    }
+}
+
+pub(crate) fn recording_prefix(project: &ProjectId, recording: &RecordingId) -> String {
+    format!("{project}/{recording}/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_an_original_reads_back_and_that_of_a_rendition_is_none() {
+        let (project, recording, media) =
+            ("proj_1".parse().unwrap(), "rec_1".parse().unwrap(), "med_1".parse().unwrap());
+        let key = ObjectKey::original(&project, &recording, &media, ContentType::AudioMp4);
+        assert_eq!(key.as_str(), "proj_1/rec_1/med_1/audio.m4a");
+        let parsed = Original::parse(key.as_str()).unwrap();
+        assert_eq!((parsed.recording_id, parsed.media_id), (recording.clone(), media.clone()));
+        let rendition = ObjectKey::rendition(&project, &recording, &media, RenditionKind::Peaks);
+        assert_eq!(rendition.as_str(), "proj_1/rec_1/med_1/renditions/peaks.json");
+        assert_eq!(Original::parse(rendition.as_str()), None);
+        assert_eq!(Original::parse("proj_1/rec_1/../../audio.opus"), None);
+        assert_eq!(Original::parse("logs/2025.txt"), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! The media bucket: keys, signed URLs, what is stored and its hash.
+//!
+//! IAM: `s3:GetObject` and `s3:PutObject` (the signer of a URL needs what the URL allows), `s3:DeleteObject`,
+//! `s3:ListBucket` (without it, a missing object is 403 rather than 404).
+
+mod key;
+mod reader;
+mod signed;
+
+use std::path::Path;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use capstan_aws::{MissingVariable, failure, variable};
+use capstan_domain::{Error, ProjectId, RecordingId, Sha256, StoredObject, Timestamp};
+use sha2::Digest;
+
+pub use key::{ObjectKey, Original};
+pub use reader::ObjectReader;
+pub use signed::{SignedDownload, SignedUpload};
+
+/// The media bucket.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    client: Client,
+    bucket: String,
+}
+
+impl Objects {
+    /// The bucket of that name.
+    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self { client, bucket: bucket.into() }
+    }
+
+    /// The bucket that `MEDIA_BUCKET` names.
+    ///
+    /// # Errors
+    /// [`MissingVariable`] when it is not set.
+    pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
+        Ok(Self::new(Client::new(configuration), variable("MEDIA_BUCKET")?))
+    }
+
+    /// What is stored under a key, not read: its hash stays unknown. `None` when there is nothing.
+    pub async fn find(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<StoredObject>, Error> {
+        let answer = self.client.head_object().bucket(&self.bucket).key(key.as_str()).send().await;
+        match answer {
+            Ok(head) => Ok(Some(StoredObject {
+                size_bytes: size(head.content_length)?,
+                etag: unquoted(head.e_tag.as_deref()),
+                sha256: None,
+                sequencer: None,
+                recorded_at: now,
+            })),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// What is stored under a key with the SHA-256 of its bytes, read as a stream. `None` when there is nothing.
+    pub async fn inspect(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<StoredObject>, Error> {
+        let answer = self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await;
+        let mut object = match answer {
+            Ok(object) => object,
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
+            Err(error) => return Err(failure(error)),
+        };
+        let mut hash = sha2::Sha256::new();
+        let mut size_bytes = 0;
+        while let Some(chunk) = object.body.next().await {
+            let chunk = chunk.map_err(|error| Error::Unavailable { retry_after: 1, cause: error.into() })?;
+            size_bytes += chunk.len() as u64;
+            hash.update(&chunk);
+        }
+        Ok(Some(StoredObject {
+            size_bytes,
+            etag: unquoted(object.e_tag.as_deref()),
+            sha256: Some(Sha256::from_bytes(hash.finalize().into())),
+            sequencer: None,
+            recorded_at: now,
+        }))
+    }
+
+    /// Opens an object for reading from a blocking thread. Reads only the bytes of that very write.
+    pub fn reader(&self, key: ObjectKey, object: &StoredObject) -> ObjectReader {
+        ObjectReader::new(self.clone(), key, object)
+    }
+
+    /// Stores a file, replacing what was there.
+    pub async fn put_file(&self, key: &ObjectKey, mime_type: &str, path: &Path) -> Result<(), Error> {
+        let body = ByteStream::from_path(path).await.map_err(Error::internal)?;
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .content_type(mime_type)
+            .body(body)
+            .send()
+            .await
+            .map_err(failure)?;
+        Ok(())
+    }
+
+    /// Deletes one object. Nothing happens when it is not there.
+    pub async fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
+        self.client.delete_object().bucket(&self.bucket).key(key.as_str()).send().await.map_err(failure)?;
+        Ok(())
+    }
+
+    /// Deletes all objects of a recording, originals and renditions: two calls for each thousand.
+    pub async fn delete_recording(&self, project: &ProjectId, recording: &RecordingId) -> Result<(), Error> {
+        let prefix = key::recording_prefix(project, recording);
+        loop {
+            let listed =
+                self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).send().await.map_err(failure)?;
+            let mut keys = Vec::new();
+            for object in listed.contents.unwrap_or_default() {
+                let identifier = ObjectIdentifier::builder().key(object.key.unwrap_or_default());
+                keys.push(identifier.build().map_err(Error::internal)?);
+            }
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let delete = Delete::builder().set_objects(Some(keys)).quiet(true).build().map_err(Error::internal)?;
+            let answer = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await;
+            if let Some(kept) = answer.map_err(failure)?.errors.unwrap_or_default().first() {
+                let cause = format!("S3 kept {:?}: {:?}", kept.key, kept.code).into();
+                return Err(Error::Unavailable { retry_after: 1, cause });
+            }
+        }
+    }
+}
+
+fn size(content_length: Option<i64>) -> Result<u64, Error> {
+    content_length
+        .and_then(|length| u64::try_from(length).ok())
+        .ok_or_else(|| Error::internal("S3 told no length of an object"))
+}
+
+fn unquoted(etag: Option<&str>) -> String {
+    etag.unwrap_or_default().trim_matches('"').to_owned()
+}

@@ -1,0 +1,188 @@
+//! A conditional UpdateItem on one recording, written as what it sets and what it requires.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use capstan_aws::failure;
+use capstan_domain::{Error, Reach, Recording, RecordingId, Status, Timestamp};
+use serde::Serialize;
+
+use crate::item::{attribute, from_item};
+use crate::{Store, keys};
+
+/// What became of a change.
+#[derive(Debug)]
+pub enum Changed {
+    /// It was made; this is the recording after it.
+    Made(Box<Recording>),
+    /// A condition did not hold; this is the recording as it stands, if there is one.
+    Refused(Option<Box<Recording>>),
+}
+
+/// An UpdateItem in the making. Paths are attribute names joined by dots.
+#[derive(Default)]
+pub(crate) struct Change {
+    sets: Vec<String>,
+    removes: Vec<String>,
+    adds: Vec<String>,
+    deletes: Vec<String>,
+    requirements: Vec<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Change {
+    fn path(&mut self, path: &str) -> String {
+        let mut placeholders = Vec::new();
+        for segment in path.split('.') {
+            let placeholder = format!("#{segment}");
+            self.names.insert(placeholder.clone(), segment.to_owned());
+            placeholders.push(placeholder);
+        }
+        placeholders.join(".")
+    }
+
+    fn value(&mut self, value: AttributeValue) -> String {
+        let placeholder = format!(":v{}", self.values.len());
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    pub(crate) fn set(&mut self, path: &str, value: &impl Serialize) -> Result<&mut Self, Error> {
+        let value = self.value(attribute(value)?);
+        let path = self.path(path);
+        self.sets.push(format!("{path} = {value}"));
+        Ok(self)
+    }
+
+    pub(crate) fn remove(&mut self, path: &str) -> &mut Self {
+        let path = self.path(path);
+        self.removes.push(path);
+        self
+    }
+
+    pub(crate) fn add(&mut self, path: &str, number: u32) -> &mut Self {
+        let value = self.value(AttributeValue::N(number.to_string()));
+        let path = self.path(path);
+        self.adds.push(format!("{path} {value}"));
+        self
+    }
+
+    pub(crate) fn add_to_set<T: ToString>(&mut self, path: &str, members: impl Iterator<Item = T>) -> &mut Self {
+        let members: Vec<_> = members.map(|member| member.to_string()).collect();
+        if !members.is_empty() {
+            let value = self.value(AttributeValue::Ss(members));
+            let path = self.path(path);
+            self.adds.push(format!("{path} {value}"));
+        }
+        self
+    }
+
+    /// Takes members out of a set. DynamoDB removes a set with its last member.
+    pub(crate) fn delete_from_set<T: ToString>(&mut self, path: &str, members: impl Iterator<Item = T>) -> &mut Self {
+        let members: Vec<_> = members.map(|member| member.to_string()).collect();
+        if !members.is_empty() {
+            let value = self.value(AttributeValue::Ss(members));
+            let path = self.path(path);
+            self.deletes.push(format!("{path} {value}"));
+        }
+        self
+    }
+
+    /// Sets when the recording is next due, or that it is not.
+    pub(crate) fn due(&mut self, id: &RecordingId, at: Option<Timestamp>) -> Result<&mut Self, Error> {
+        match at {
+            Some(at) => self.set(keys::DUE.partition, &keys::due(id))?.set(keys::DUE.sort, &at.sortable()),
+            None => Ok(self.remove(keys::DUE.partition).remove(keys::DUE.sort)),
+        }
+    }
+
+    pub(crate) fn is(&mut self, path: &str, value: &impl Serialize) -> Result<String, Error> {
+        self.compares(path, "=", value)
+    }
+
+    pub(crate) fn compares(&mut self, path: &str, operator: &str, value: &impl Serialize) -> Result<String, Error> {
+        let value = self.value(attribute(value)?);
+        let path = self.path(path);
+        Ok(format!("{path} {operator} {value}"))
+    }
+
+    pub(crate) fn exists(&mut self, path: &str) -> String {
+        format!("attribute_exists({})", self.path(path))
+    }
+
+    pub(crate) fn is_missing(&mut self, path: &str) -> String {
+        format!("attribute_not_exists({})", self.path(path))
+    }
+
+    pub(crate) fn size(&mut self, path: &str, operator: &str, number: usize) -> String {
+        let value = self.value(AttributeValue::N(number.to_string()));
+        format!("size({}) {operator} {value}", self.path(path))
+    }
+
+    pub(crate) fn require(&mut self, condition: String) -> &mut Self {
+        self.requirements.push(format!("({condition})"));
+        self
+    }
+
+    /// Requires that the recording is one that the caller can see.
+    pub(crate) fn require_reach(&mut self, reach: &Reach) -> Result<&mut Self, Error> {
+        let tenant = self.is("tenant", reach.tenant())?;
+        self.require(tenant);
+        match reach {
+            Reach::Tenant { .. } => {}
+            Reach::Device { device_id, .. } => {
+                let device = self.is("device_id", device_id)?;
+                self.require(device);
+            }
+            Reach::Recording { recording_id, .. } => {
+                let id = self.is("id", recording_id)?;
+                self.require(id);
+            }
+        }
+        let kept = self.is_missing("deleted_at");
+        Ok(self.require(kept))
+    }
+
+    /// Moves the recording to a state, from any state that leads there.
+    pub(crate) fn transition(&mut self, next: Status) -> Result<&mut Self, Error> {
+        let mut leaves = Vec::new();
+        for status in Status::ALL.into_iter().filter(|status| status.leads_to(next)) {
+            leaves.push(self.is("status", &status)?);
+        }
+        self.require(leaves.join(" OR ")).set("status", &next)
+    }
+
+    pub(crate) async fn apply(self, store: &Store, id: &RecordingId) -> Result<Changed, Error> {
+        let clauses = [("SET", &self.sets), ("REMOVE", &self.removes), ("ADD", &self.adds), ("DELETE", &self.deletes)];
+        let expression: Vec<String> = clauses
+            .iter()
+            .filter(|(_, actions)| !actions.is_empty())
+            .map(|(verb, actions)| format!("{verb} {}", actions.join(", ")))
+            .collect();
+        let answer = store
+            .client
+            .update_item()
+            .table_name(&store.table)
+            .set_key(Some(keys::recording(id)))
+            .update_expression(expression.join(" "))
+            .condition_expression(self.requirements.join(" AND "))
+            .set_expression_attribute_names(Some(self.names))
+            .set_expression_attribute_values(Some(self.values).filter(|values| !values.is_empty()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(output) => Ok(Changed::Made(from_item(output.attributes.unwrap_or_default()).map(Box::new)?)),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
+                    let old = refusal.item.clone().filter(|item| !item.is_empty());
+                    Ok(Changed::Refused(old.map(from_item).transpose()?.map(Box::new)))
+                }
+                _ => Err(failure(error)),
+            },
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The one durable timer: what owes an action, found when it is due.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use capstan_aws::failure;
+use capstan_domain::{Error, Recording, RecordingId, Timestamp};
+use futures_util::future::try_join_all;
+
+use crate::change::{Change, Changed};
+use crate::item::Item;
+use crate::{Store, item, keys};
+
+/// A recording that is due.
+#[derive(Debug)]
+pub struct Due {
+    /// The recording.
+    pub id: RecordingId,
+    due_at: String,
+}
+
+impl Store {
+    /// What is due by now, the longest due first within each shard, at most `per_shard` of each.
+    /// One query per shard, side by side.
+    pub async fn due(&self, now: Timestamp, per_shard: i32) -> Result<Vec<Due>, Error> {
+        let shards = (0..keys::DUE_SHARDS).map(|shard| self.due_in(shard, now, per_shard));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    async fn due_in(&self, shard: u8, now: Timestamp, limit: i32) -> Result<Vec<Due>, Error> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(keys::DUE.name)
+            .key_condition_expression("due_key = :shard AND due_at <= :now")
+            .expression_attribute_values(":shard", AttributeValue::S(keys::due_shard(shard)))
+            .expression_attribute_values(":now", AttributeValue::S(now.sortable()))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(failure)?;
+        answer.items.unwrap_or_default().into_iter().map(due).collect()
+    }
+
+    /// Takes a due recording in hand until `until`, so that no other sweep does the same. `None` when another did,
+    /// or when it is no longer due.
+    pub async fn take_due(&self, due: &Due, until: Timestamp) -> Result<Option<Box<Recording>>, Error> {
+        let mut change = Change::default();
+        let as_found = change.is(keys::DUE.sort, &due.due_at)?;
+        change.require(as_found).due(&due.id, Some(until))?;
+        match change.apply(self, &due.id).await? {
+            Changed::Made(recording) => Ok(Some(recording)),
+            Changed::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Sets when a recording in hand is next due, unless something else did since.
+    pub async fn postpone(
+        &self,
+        id: &RecordingId,
+        taken_until: Timestamp,
+        next: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let mut change = Change::default();
+        let in_hand = change.is(keys::DUE.sort, &taken_until.sortable())?;
+        change.require(in_hand).due(id, next)?;
+        change.apply(self, id).await.map(drop)
+    }
+}
+
+fn due(item: Item) -> Result<Due, Error> {
+    #[derive(serde::Deserialize)]
+    struct Keys {
+        #[serde(rename = "PK")]
+        partition: String,
+        due_at: String,
+    }
+    let keys: Keys = item::from_item(item)?;
+    let id = keys.partition.strip_prefix("REC#").unwrap_or_default().parse().map_err(Error::internal)?;
+    Ok(Due { id, due_at: keys.due_at })
+}

@@ -1,0 +1,58 @@
+//! Entities as items, and back.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use capstan_domain::{Error, Recording, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::keys;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// A value as an attribute. What is `None` is left out, so that `attribute_not_exists` means "there is none".
+pub(crate) fn attribute(value: &impl Serialize) -> Result<AttributeValue, Error> {
+    serde_dynamo::to_attribute_value(value).map(without_nulls).map_err(Error::internal)
+}
+
+fn without_nulls(value: AttributeValue) -> AttributeValue {
+    match value {
+        AttributeValue::M(fields) => AttributeValue::M(
+            fields
+                .into_iter()
+                .filter(|(_, field)| !field.is_null())
+                .map(|(name, field)| (name, without_nulls(field)))
+                .collect(),
+        ),
+        AttributeValue::L(values) => AttributeValue::L(values.into_iter().map(without_nulls).collect()),
+        scalar => scalar,
+    }
+}
+
+pub(crate) fn to_item(entity: &impl Serialize) -> Result<Item, Error> {
+    match attribute(entity)? {
+        AttributeValue::M(item) => Ok(item),
+        other => Err(Error::internal(format!("an entity is a map, not {other:?}"))),
+    }
+}
+
+pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
+    serde_dynamo::from_item(item).map_err(Error::internal)
+}
+
+pub(crate) fn recording(recording: &Recording, due_at: Option<Timestamp>) -> Result<Item, Error> {
+    let mut item = to_item(recording)?;
+    item.extend(keys::recording(&recording.id));
+    let mut text = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
+    text(keys::BY_PROJECT.partition, keys::project(&recording.tenant, &recording.id));
+    text(keys::BY_END_USER.partition, keys::end_user(&recording.tenant, &recording.end_user_id));
+    if let Some(device_id) = &recording.device_id {
+        text(keys::BY_DEVICE.partition, keys::device(&recording.tenant, device_id));
+    }
+    if let Some(due_at) = due_at {
+        text(keys::DUE.partition, keys::due(&recording.id));
+        text(keys::DUE.sort, due_at.sortable());
+    }
+    Ok(item)
+}

@@ -1,0 +1,88 @@
+//! The keys of the table and of its indexes. A key can be made without the entity.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use capstan_domain::{CredentialHash, DeviceId, EndUserId, RecordingId, Tenant};
+
+pub(crate) const PARTITION: &str = "PK";
+pub(crate) const SORT: &str = "SK";
+
+/// One partition takes 1,000 writes a second; a project's recordings are spread over this many.
+pub(crate) const PROJECT_SHARDS: u8 = 8;
+/// As many for what is due, which every recording of every project writes.
+pub(crate) const DUE_SHARDS: u8 = 8;
+
+pub(crate) type Key = HashMap<String, AttributeValue>;
+
+fn key(partition: String, sort: &str) -> Key {
+    HashMap::from([
+        (PARTITION.to_owned(), AttributeValue::S(partition)),
+        (SORT.to_owned(), AttributeValue::S(sort.to_owned())),
+    ])
+}
+
+pub(crate) fn recording(id: &RecordingId) -> Key {
+    key(format!("REC#{id}"), "REC")
+}
+
+pub(crate) fn credential(hash: &CredentialHash) -> Key {
+    key(format!("KEY#{hash}"), "KEY")
+}
+
+/// An index by which recordings are listed, with its partition's and its sort key's names.
+#[derive(Clone, Copy)]
+pub(crate) struct Index {
+    pub(crate) name: &'static str,
+    pub(crate) partition: &'static str,
+    pub(crate) sort: &'static str,
+}
+
+pub(crate) const BY_PROJECT: Index = Index { name: "by-project", partition: "project_key", sort: "id" };
+pub(crate) const BY_DEVICE: Index = Index { name: "by-device", partition: "device_key", sort: "id" };
+pub(crate) const BY_END_USER: Index = Index { name: "by-end-user", partition: "end_user_key", sort: "id" };
+pub(crate) const DUE: Index = Index { name: "due", partition: "due_key", sort: "due_at" };
+
+/// The last character of an id is random, so it spreads evenly.
+fn shard(id: &RecordingId, shards: u8) -> u8 {
+    id.as_str().bytes().last().unwrap_or(0) % shards
+}
+
+pub(crate) fn project_shard(tenant: &Tenant, shard: u8) -> String {
+    format!("{tenant}#{shard}")
+}
+
+pub(crate) fn project(tenant: &Tenant, id: &RecordingId) -> String {
+    project_shard(tenant, shard(id, PROJECT_SHARDS))
+}
+
+pub(crate) fn device(tenant: &Tenant, id: &DeviceId) -> String {
+    format!("{tenant}#{id}")
+}
+
+pub(crate) fn end_user(tenant: &Tenant, id: &EndUserId) -> String {
+    format!("{tenant}#{id}")
+}
+
+pub(crate) fn due_shard(shard: u8) -> String {
+    format!("DUE#{shard}")
+}
+
+pub(crate) fn due(id: &RecordingId) -> String {
+    due_shard(shard(id, DUE_SHARDS))
+}
+
+#[cfg(test)]
+mod tests {
+    use capstan_domain::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn ids_of_one_millisecond_spread_over_all_shards() {
+        let now = Timestamp::from_milliseconds(1_736_931_600_000).unwrap();
+        let shards: std::collections::BTreeSet<u8> =
+            (0..64).map(|entropy| shard(&RecordingId::new(now, entropy), PROJECT_SHARDS)).collect();
+        assert_eq!(shards.len(), usize::from(PROJECT_SHARDS));
+    }
+}

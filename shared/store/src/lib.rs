@@ -1,0 +1,44 @@
+//! The single table: one item per recording, one method per access pattern.
+//!
+//! Every method is one DynamoDB call unless its documentation says otherwise; callers count on that.
+//! IAM: `GetItem`, `PutItem`, `UpdateItem`, `DeleteItem`, `BatchGetItem` on the table, `Query` on its indexes.
+
+mod change;
+mod credentials;
+mod due;
+mod item;
+mod keys;
+mod list;
+mod processing;
+mod recordings;
+mod uploads;
+
+use aws_sdk_dynamodb::Client;
+use capstan_aws::{MissingVariable, variable};
+
+pub use change::Changed;
+pub use due::Due;
+pub use list::{ListQuery, Page};
+pub use uploads::{Arrival, Renewal};
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+impl Store {
+    /// The table of that name.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// The table that `TABLE_NAME` names.
+    ///
+    /// # Errors
+    /// [`MissingVariable`] when it is not set.
+    pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
+        Ok(Self::new(Client::new(configuration), variable("TABLE_NAME")?))
+    }
+}

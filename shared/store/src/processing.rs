@@ -1,0 +1,177 @@
+//! Processing: claimed by one worker at a time, renewed while it lives, finished once.
+
+use capstan_domain::{
+    Announcement, Error, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, ProcessingError, Recording,
+    RecordingId, Status, Timestamp,
+};
+
+use crate::Store;
+use crate::change::{Change, Changed};
+
+const LEASE: &str = "lease";
+const LEASE_ID: &str = "lease.id";
+const LEASE_UNTIL: &str = "lease.until";
+
+impl Store {
+    /// Claims a recording that has media to process. `None` when there is nothing to do or another worker is at it.
+    /// Two calls for media that arrived late.
+    pub async fn claim(
+        &self,
+        id: &RecordingId,
+        lease: &LeaseId,
+        now: Timestamp,
+    ) -> Result<Option<Box<Recording>>, Error> {
+        let mut change = Change::default();
+        let uploaded = change.is("status", &Status::Uploaded)?;
+        let processing = change.is("status", &Status::Processing)?;
+        let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
+        change.require(format!("{uploaded} OR ({processing} AND {abandoned})")).set("status", &Status::Processing)?;
+        hold(&mut change, id, lease, now)?;
+        match change.apply(self, id).await? {
+            Changed::Made(recording) => Ok(Some(recording)),
+            Changed::Refused(Some(old)) if old.media.values().any(Media::is_unprocessed) => {
+                self.claim_late_media(id, lease, now).await
+            }
+            Changed::Refused(_) => Ok(None),
+        }
+    }
+
+    async fn claim_late_media(
+        &self,
+        id: &RecordingId,
+        lease: &LeaseId,
+        now: Timestamp,
+    ) -> Result<Option<Box<Recording>>, Error> {
+        let mut change = Change::default();
+        let completed = change.is("status", &Status::Completed)?;
+        let failed = change.is("status", &Status::Failed)?;
+        let free = change.is_missing(LEASE);
+        let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
+        change.require(format!("{completed} OR {failed}")).require(format!("{free} OR {abandoned}"));
+        hold(&mut change, id, lease, now)?;
+        match change.apply(self, id).await? {
+            Changed::Made(recording) => Ok(Some(recording)),
+            Changed::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Holds on to a claimed recording. `false` when the lease was lost, and with it the work.
+    pub async fn renew_lease(&self, id: &RecordingId, lease: &LeaseId, now: Timestamp) -> Result<bool, Error> {
+        let mut change = Change::default();
+        let mine = change.is(LEASE_ID, lease)?;
+        change
+            .require(mine)
+            .set(LEASE_UNTIL, &now.plus_seconds(LEASE_SECONDS).sortable())?
+            .due(id, Some(now.plus_seconds(LEASE_SECONDS)))?;
+        Ok(matches!(change.apply(self, id).await?, Changed::Made(_)))
+    }
+
+    /// Ends processing with what became of each medium. Refused when the lease was lost, and when media arrived
+    /// since the claim, which are then to be processed too.
+    pub async fn finish(
+        &self,
+        claimed: &Recording,
+        lease: &LeaseId,
+        outcomes: &[Outcome],
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        let id = &claimed.id;
+        let mut change = Change::default();
+        let mine = change.is(LEASE_ID, lease)?;
+        let no_more = change.is("late_arrivals", &claimed.late_arrivals)?;
+        let kept = change.is_missing("deleted_at");
+        change.require(mine).require(no_more).require(kept).remove(LEASE).set("updated_at", &now)?;
+        for outcome in outcomes {
+            write_outcome(&mut change, claimed, outcome)?;
+        }
+        if claimed.status == Status::Processing {
+            settle(&mut change, id, claimed.verdict(outcomes), now)?;
+        } else {
+            change.due(id, unannounced(claimed).due_at(now))?;
+        }
+        change.apply(self, id).await
+    }
+
+    /// Fails a recording whose processing died as often as it may. Does nothing while a worker is at it.
+    pub async fn give_up(&self, id: &RecordingId, error: ProcessingError, now: Timestamp) -> Result<Changed, Error> {
+        let mut change = Change::default();
+        let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
+        change.require(abandoned).remove(LEASE).set("updated_at", &now)?;
+        settle(&mut change, id, Err(error), now)?;
+        change.apply(self, id).await
+    }
+
+    /// Notes that the end of processing was announced.
+    pub async fn announced(
+        &self,
+        recording: &Recording,
+        announcement: Announcement,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut change = Change::default();
+        let owed = change.is("announcement", &announcement)?;
+        let no_more = change.is("late_arrivals", &recording.late_arrivals)?;
+        change
+            .require(owed)
+            .require(no_more)
+            .remove("announcement")
+            .due(&recording.id, unannounced(recording).due_at(now))?;
+        change.apply(self, &recording.id).await.map(drop)
+    }
+}
+
+fn unannounced(recording: &Recording) -> Recording {
+    let mut recording = recording.clone();
+    recording.announcement = None;
+    recording
+}
+
+fn hold(change: &mut Change, id: &RecordingId, lease: &LeaseId, now: Timestamp) -> Result<(), Error> {
+    let kept = change.is_missing("deleted_at");
+    change
+        .require(kept)
+        .set(LEASE, &Lease::from(lease.clone(), now))?
+        .set("updated_at", &now)?
+        .add("attempts", 1)
+        .due(id, Some(now.plus_seconds(LEASE_SECONDS)))?;
+    Ok(())
+}
+
+fn write_outcome(change: &mut Change, claimed: &Recording, outcome: &Outcome) -> Result<(), Error> {
+    let media = |id: &MediaId, field: &str| format!("media.{id}.{field}");
+    let id = &outcome.media_id;
+    match &outcome.result {
+        Ok((facts, renditions)) => {
+            change.set(&media(id, "facts"), facts)?.set(&media(id, "renditions"), renditions)?;
+        }
+        Err(error) => {
+            change.set(&media(id, "error"), error)?;
+        }
+    }
+    let said = claimed.media.get(id).is_some_and(|medium| medium.captured_at.is_some());
+    if let Some(captured_at) = outcome.captured_at.filter(|_| !said) {
+        change.set(&media(id, "captured_at"), &captured_at)?;
+    }
+    Ok(())
+}
+
+fn settle(
+    change: &mut Change,
+    id: &RecordingId,
+    verdict: Result<(), ProcessingError>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (status, announcement) = match &verdict {
+        Ok(()) => (Status::Completed, Announcement::Completed),
+        Err(_) => (Status::Failed, Announcement::Failed),
+    };
+    change
+        .transition(status)?
+        .set("announcement", &announcement)?
+        .due(id, Some(now.plus_seconds(capstan_domain::PICK_UP_SECONDS)))?;
+    match verdict {
+        Ok(()) => change.remove("error"),
+        Err(error) => change.set("error", &error)?,
+    };
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! Media on their way: announced, arrived, completed.
+
+use capstan_domain::{
+    Completion, Error, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus, PICK_UP_SECONDS, Reach, Recording,
+    RecordingId, Sha256, Status, StoredObject, Timestamp,
+};
+
+use crate::Store;
+use crate::change::{Change, Changed};
+
+/// The set of media whose bytes are awaited. Absent when there is none, which is what completion asks for.
+const AWAITED: &str = "awaited";
+
+/// What changes when a medium is signed for again.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// The pending medium.
+    pub media_id: MediaId,
+    /// Its size as now declared.
+    pub size: Option<FileSize>,
+    /// Its hash as now declared.
+    pub sha256: Option<Sha256>,
+    /// When the new URL ends.
+    pub url_expires_at: Timestamp,
+}
+
+/// What an object's arrival meant.
+#[derive(Debug)]
+pub enum Arrival {
+    /// It was awaited, and its recording is still open.
+    InTime,
+    /// It was awaited, and its recording was completed without it: it is still to be processed.
+    Late(Box<Recording>),
+    /// It is known already.
+    Repeated,
+    /// It replaces bytes that were already acted on, or is not of the size that was declared.
+    Ignored(&'static str),
+    /// Its recording or its medium is gone or never was.
+    Orphaned,
+}
+
+fn media(id: &MediaId, field: &str) -> String {
+    format!("media.{id}.{field}")
+}
+
+impl Store {
+    /// Announces a medium of a pending recording.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::TooManyMedia`].
+    pub async fn add_media(
+        &self,
+        reach: &Reach,
+        id: &RecordingId,
+        medium: &Media,
+        now: Timestamp,
+    ) -> Result<Recording, Error> {
+        let mut change = Change::default();
+        let room = change.size("media", "<", MAX_MEDIA);
+        open_for_media(&mut change, reach, now)?;
+        change
+            .require(room)
+            .set(&format!("media.{}", medium.id), medium)?
+            .set("updated_at", &now)?
+            .add_to_set(AWAITED, [&medium.id].into_iter());
+        match change.apply(self, id).await? {
+            Changed::Made(recording) => Ok(*recording),
+            Changed::Refused(old) => Err(reach.admit(*old.ok_or_else(Error::no_recording)?)?.refuse_media(now)),
+        }
+    }
+
+    /// Renews what was declared of a pending medium.
+    ///
+    /// # Errors
+    /// As [`Self::add_media`]; [`Error::Invalid`] of `media_id` when it is not a pending medium of the recording.
+    pub async fn renew_media(
+        &self,
+        reach: &Reach,
+        id: &RecordingId,
+        renewal: &Renewal,
+        now: Timestamp,
+    ) -> Result<Recording, Error> {
+        let medium = &renewal.media_id;
+        let mut change = Change::default();
+        let pending = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
+        open_for_media(&mut change, reach, now)?;
+        change
+            .require(pending)
+            .set(&media(medium, "url_expires_at"), &renewal.url_expires_at)?
+            .set("updated_at", &now)?;
+        if let Some(size) = renewal.size {
+            change.set(&media(medium, "declared_size"), &size)?;
+        }
+        if let Some(sha256) = renewal.sha256 {
+            change.set(&media(medium, "declared_sha256"), &sha256)?;
+        }
+        match change.apply(self, id).await? {
+            Changed::Made(recording) => Ok(*recording),
+            Changed::Refused(old) => {
+                let recording = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
+                match recording.media.get(medium).map(|medium| medium.status) {
+                    Some(MediaStatus::Pending) => Err(recording.refuse_media(now)),
+                    _ if recording.status != Status::Pending => Err(recording.refuse_media(now)),
+                    _ => Err(Error::invalid("media_id", "must be a pending medium of this recording")),
+                }
+            }
+        }
+    }
+
+    /// Takes note of an object that S3 holds. One call in the common case, two where it is late or a repeat.
+    pub async fn record_object(
+        &self,
+        id: &RecordingId,
+        medium: &MediaId,
+        object: &StoredObject,
+        now: Timestamp,
+    ) -> Result<Arrival, Error> {
+        let mut change = Change::default();
+        let open = change.is("status", &Status::Pending)?;
+        let newer = newer_than_recorded(&mut change, medium, object)?;
+        let declared = declared_size(&mut change, medium, object)?;
+        arrive(&mut change, medium, object, now)?;
+        change.require(open).require(newer).require(declared);
+        let old = match change.apply(self, id).await? {
+            Changed::Made(_) => return Ok(Arrival::InTime),
+            Changed::Refused(None) => return Ok(Arrival::Orphaned),
+            Changed::Refused(Some(old)) => old,
+        };
+        let Some(known) = old.media.get(medium).filter(|_| old.deleted_at.is_none()) else {
+            return Ok(Arrival::Orphaned);
+        };
+        if let Some(stored) = known.stored.as_ref().filter(|_| known.status == MediaStatus::Uploaded) {
+            if stored.etag == object.etag {
+                return self.complement_object(id, medium, stored, object).await;
+            }
+            let newer = object.sequencer > stored.sequencer;
+            return Ok(if newer && old.status != Status::Pending {
+                Arrival::Ignored("its recording was completed with other bytes")
+            } else {
+                Arrival::Repeated
+            });
+        }
+        if !known.expects_size(object.size_bytes) {
+            return Ok(Arrival::Ignored("it has another size than was declared"));
+        }
+        self.record_late_object(id, medium, object, now).await
+    }
+
+    /// The notification of an object that completion saw first: adds what completion did not know.
+    async fn complement_object(
+        &self,
+        id: &RecordingId,
+        medium: &MediaId,
+        stored: &StoredObject,
+        object: &StoredObject,
+    ) -> Result<Arrival, Error> {
+        if stored.sha256.is_some() && stored.sequencer >= object.sequencer {
+            return Ok(Arrival::Repeated);
+        }
+        let mut change = Change::default();
+        let same = change.is(&media(medium, "stored.etag"), &object.etag)?;
+        change.require(same);
+        if let Some(sha256) = &object.sha256 {
+            change.set(&media(medium, "stored.sha256"), sha256)?;
+        }
+        if let Some(sequencer) = &object.sequencer {
+            change.set(&media(medium, "stored.sequencer"), sequencer)?;
+        }
+        change.apply(self, id).await?;
+        Ok(Arrival::Repeated)
+    }
+
+    async fn record_late_object(
+        &self,
+        id: &RecordingId,
+        medium: &MediaId,
+        object: &StoredObject,
+        now: Timestamp,
+    ) -> Result<Arrival, Error> {
+        let mut change = Change::default();
+        let awaited = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
+        let completed = change.compares("status", "<>", &Status::Pending)?;
+        let declared = declared_size(&mut change, medium, object)?;
+        arrive(&mut change, medium, object, now)?;
+        change
+            .require(awaited)
+            .require(completed)
+            .require(declared)
+            .add("late_arrivals", 1)
+            .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+        match change.apply(self, id).await? {
+            Changed::Made(recording) => Ok(Arrival::Late(recording)),
+            Changed::Refused(_) => Ok(Arrival::Repeated),
+        }
+    }
+
+    /// Completes an upload of which nothing is missing.
+    pub async fn complete_upload(
+        &self,
+        reach: &Reach,
+        id: &RecordingId,
+        completion: &Completion,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        let mut change = Change::default();
+        let nothing_missing = change.is_missing(AWAITED);
+        let something_there = change.size("media", ">", 0);
+        change.require(nothing_missing).require(something_there);
+        complete(&mut change, reach, id, completion, now)?;
+        change.apply(self, id).await
+    }
+
+    /// Completes an upload as it was looked over: `seen` is the recording with the arrivals that S3 was found to
+    /// hold. Refused when any medium was announced or has arrived since.
+    pub async fn complete_inspected_upload(
+        &self,
+        reach: &Reach,
+        seen: &Recording,
+        arrivals: &[(MediaId, StoredObject)],
+        completion: &Completion,
+        verified_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        let mut change = Change::default();
+        let as_seen = change.is("updated_at", &seen.updated_at)?;
+        let as_many = change.size("media", "=", seen.media.len());
+        change.require(as_seen).require(as_many);
+        for (medium, object) in arrivals {
+            change.set(&media(medium, "stored"), object)?.set(&media(medium, "status"), &MediaStatus::Uploaded)?;
+        }
+        change.delete_from_set(AWAITED, arrivals.iter().map(|(medium, _)| medium));
+        if let Some(verified_at) = verified_at {
+            change.set("verified_at", &verified_at)?;
+        }
+        complete(&mut change, reach, &seen.id, completion, now)?;
+        change.apply(self, &seen.id).await
+    }
+
+    /// Asks for the bytes of a pending recording to be verified in the background.
+    pub async fn request_verification(&self, id: &RecordingId, now: Timestamp) -> Result<(), Error> {
+        let mut change = Change::default();
+        let open = change.is("status", &Status::Pending)?;
+        change.require(open).due(id, Some(now))?;
+        change.apply(self, id).await.map(drop)
+    }
+
+    /// Awaits other bytes for a medium whose stored bytes are not those that the client meant.
+    pub async fn reject_object(
+        &self,
+        id: &RecordingId,
+        medium: &MediaId,
+        object: &StoredObject,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut change = Change::default();
+        let open = change.is("status", &Status::Pending)?;
+        let exists = change.exists(&format!("media.{medium}"));
+        change
+            .require(open)
+            .require(exists)
+            .set(&media(medium, "status"), &MediaStatus::Pending)?
+            .set(&media(medium, "stored"), object)?
+            .set("updated_at", &now)?
+            .add_to_set(AWAITED, [medium].into_iter());
+        change.apply(self, id).await.map(drop)
+    }
+}
+
+fn open_for_media(change: &mut Change, reach: &Reach, now: Timestamp) -> Result<(), Error> {
+    let pending = change.is("status", &Status::Pending)?;
+    let open = change.compares("expires_at", ">", &now)?;
+    change.require_reach(reach)?.require(pending).require(open);
+    Ok(())
+}
+
+fn newer_than_recorded(change: &mut Change, medium: &MediaId, object: &StoredObject) -> Result<String, Error> {
+    let awaited = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
+    let path = media(medium, "stored.sequencer");
+    let Some(sequencer) = &object.sequencer else { return Ok(awaited) };
+    let older = change.compares(&path, "<", sequencer)?;
+    Ok(format!("{awaited} OR {older}"))
+}
+
+fn declared_size(change: &mut Change, medium: &MediaId, object: &StoredObject) -> Result<String, Error> {
+    let path = media(medium, "declared_size");
+    let undeclared = change.is_missing(&path);
+    let equal = change.is(&path, &object.size_bytes)?;
+    Ok(format!("{undeclared} OR {equal}"))
+}
+
+fn arrive(change: &mut Change, medium: &MediaId, object: &StoredObject, now: Timestamp) -> Result<(), Error> {
+    let kept = change.is_missing("deleted_at");
+    let exists = change.exists(&format!("media.{medium}"));
+    change
+        .require(exists)
+        .require(kept)
+        .set(&media(medium, "status"), &MediaStatus::Uploaded)?
+        .set(&media(medium, "stored"), object)?
+        .set("updated_at", &now)?
+        .delete_from_set(AWAITED, [medium].into_iter());
+    Ok(())
+}
+
+fn complete(
+    change: &mut Change,
+    reach: &Reach,
+    id: &RecordingId,
+    completion: &Completion,
+    now: Timestamp,
+) -> Result<(), Error> {
+    change
+        .require_reach(reach)?
+        .transition(Status::Uploaded)?
+        .set("uploaded_at", &now)?
+        .set("updated_at", &now)?
+        .set("completion", completion)?
+        .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! What S3 tells a Lambda function about a new object: the classic notification, not the EventBridge one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+use uuid::Uuid;
+
+use super::store::Object;
+use crate::REGION;
+
+/// What stays as it is in the key of a notification. A space becomes `+`.
+const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
+
+#[derive(Debug)]
+pub(super) struct Notifier {
+    created: UnboundedSender<Value>,
+    last_sequencer: AtomicU64,
+}
+
+impl Notifier {
+    pub(super) fn new(created: UnboundedSender<Value>) -> Self {
+        Self { created, last_sequencer: AtomicU64::new(0) }
+    }
+
+    /// Hands the notification over. Nobody listening is the end of the emulators themselves.
+    pub(super) fn object_created(&self, event: &str, object: &Object) {
+        let _ = self.created.send(self.notification(event, object));
+    }
+
+    /// Grows with every call, over restarts too, since the clock does.
+    fn sequencer(&self) -> String {
+        let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+        let next = |last: u64| Some(now.max(last + 1));
+        let last = self.last_sequencer.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).unwrap_or_default();
+        format!("{:018X}", now.max(last + 1))
+    }
+
+    fn notification(&self, event: &str, object: &Object) -> Value {
+        let key = utf8_percent_encode(&object.key, KEY).to_string().replace(' ', "+");
+        json!({"Records": [{
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "awsRegion": REGION,
+            "eventTime": object.stored.at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+            "eventName": event,
+            "userIdentity": {"principalId": "AWS:AROAEXAMPLE:device"},
+            "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+            "responseElements": {
+                "x-amz-request-id": Uuid::new_v4().simple().to_string(),
+                "x-amz-id-2": Uuid::new_v4().simple().to_string(),
+            },
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "configurationId": "object-created",
+                "bucket": {
+                    "name": object.bucket,
+                    "ownerIdentity": {"principalId": "AEXAMPLE"},
+                    "arn": format!("arn:aws:s3:::{}", object.bucket),
+                },
+                "object": {
+                    "key": key,
+                    "size": object.stored.size,
+                    "eTag": object.stored.etag,
+                    "sequencer": self.sequencer(),
+                },
+            },
+        }]})
+    }
+}

@@ -1,0 +1,255 @@
+//! What `!Ref`, `!Sub`, `!GetAtt`, `!Join`, `!Select`, `!If` and the conditions come to on one machine.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::TemplateError;
+use crate::{ACCOUNT, REGION};
+
+/// The stack's name: part of the names of table, bucket and bus.
+const STACK: &str = "capstan";
+const PARTITION: &str = "aws";
+
+/// What the intrinsic functions of one template refer to.
+pub(super) struct Scope<'a> {
+    parameters: BTreeMap<&'a str, Value>,
+    conditions: &'a Map<String, Value>,
+    resources: &'a Map<String, Value>,
+}
+
+static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+
+fn section<'a>(template: &'a Value, name: &str) -> &'a Map<String, Value> {
+    template.get(name).and_then(Value::as_object).unwrap_or(&EMPTY)
+}
+
+impl<'a> Scope<'a> {
+    /// Takes parameters from `given`, else from their defaults.
+    pub(super) fn new(template: &'a Value, given: &[(&str, &str)]) -> Self {
+        let value = |name: &str, definition: &Value| {
+            given
+                .iter()
+                .find(|(of, _)| *of == name)
+                .map_or_else(|| definition["Default"].clone(), |(_, value)| (*value).into())
+        };
+        Self {
+            parameters: section(template, "Parameters")
+                .iter()
+                .map(|(name, definition)| (name.as_str(), value(name, definition)))
+                .collect(),
+            conditions: section(template, "Conditions"),
+            resources: section(template, "Resources"),
+        }
+    }
+
+    pub(super) fn resources(&self) -> &'a Map<String, Value> {
+        self.resources
+    }
+
+    /// `value` with every intrinsic function in it replaced by what it comes to.
+    pub(super) fn evaluate(&self, value: &Value, place: &str) -> Result<Value, TemplateError> {
+        Ok(self.optional(value, place)?.unwrap_or(Value::Null))
+    }
+
+    /// `None` is `AWS::NoValue`: whatever holds it is left out.
+    fn optional(&self, value: &Value, place: &str) -> Result<Option<Value>, TemplateError> {
+        match value {
+            Value::Object(entries) => {
+                if let Some((name, argument)) = intrinsic(entries) {
+                    return self.call(name, argument, place);
+                }
+                let mut evaluated = Map::new();
+                for (key, value) in entries {
+                    if let Some(value) = self.optional(value, &format!("{place}.{key}"))? {
+                        evaluated.insert(key.clone(), value);
+                    }
+                }
+                Ok(Some(Value::Object(evaluated)))
+            }
+            Value::Array(items) => {
+                let mut evaluated = Vec::new();
+                for (index, item) in items.iter().enumerate() {
+                    evaluated.extend(self.optional(item, &format!("{place}[{index}]"))?);
+                }
+                Ok(Some(Value::Array(evaluated)))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(Some(value.clone())),
+        }
+    }
+
+    fn call(&self, name: &str, argument: &Value, place: &str) -> Result<Option<Value>, TemplateError> {
+        let text = |value: String| Ok(Some(Value::String(value)));
+        match (name, argument) {
+            ("Ref", Value::String(target)) if target == "AWS::NoValue" => Ok(None),
+            ("Ref", Value::String(target)) => self.reference(target, place).map(Some),
+            ("Fn::GetAtt", Value::String(path)) => match path.split_once('.') {
+                Some((resource, attribute)) => text(self.attribute(resource, attribute, place)?),
+                None => Err(TemplateError::at(place, "GetAtt needs resource and attribute")),
+            },
+            ("Fn::GetAtt", Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(resource), Value::String(attribute)] => {
+                    text(self.attribute(resource, attribute, place)?)
+                }
+                _ => Err(TemplateError::at(place, "GetAtt needs resource and attribute")),
+            },
+            ("Fn::Sub", Value::String(pattern)) => text(self.substitute(pattern, &Map::new(), place)?),
+            ("Fn::Sub", Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(pattern), Value::Object(names)] => text(self.substitute(pattern, names, place)?),
+                _ => Err(TemplateError::at(place, "Sub needs a text and a mapping")),
+            },
+            ("Fn::Join", Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(separator), list] => {
+                    let list = self.evaluate(list, place)?;
+                    let items: Vec<String> = list.as_array().into_iter().flatten().map(plain_text).collect();
+                    text(items.join(separator))
+                }
+                _ => Err(TemplateError::at(place, "Join needs a separator and a list")),
+            },
+            ("Fn::Select", Value::Array(parts)) => match parts.as_slice() {
+                [index, list] => {
+                    let index = plain_text(index).parse::<usize>().unwrap_or(usize::MAX);
+                    let list = self.evaluate(list, place)?;
+                    let chosen = list.get(index).cloned();
+                    chosen.map(Some).ok_or_else(|| TemplateError::at(place, "Select finds nothing"))
+                }
+                _ => Err(TemplateError::at(place, "Select needs an index and a list")),
+            },
+            ("Fn::If", Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(condition), then, otherwise] => {
+                    let chosen = if self.condition(condition, place)? { then } else { otherwise };
+                    self.optional(chosen, place)
+                }
+                _ => Err(TemplateError::at(place, "If needs a condition and two values")),
+            },
+            _ => Err(TemplateError::at(place, &format!("{name} with this argument is not understood here"))),
+        }
+    }
+
+    /// Whether the condition of this name holds.
+    pub(super) fn condition(&self, name: &str, place: &str) -> Result<bool, TemplateError> {
+        let definition = self
+            .conditions
+            .get(name)
+            .ok_or_else(|| TemplateError::at(place, &format!("there is no condition {name}")))?;
+        self.holds(definition, &format!("Conditions.{name}"))
+    }
+
+    fn holds(&self, definition: &Value, place: &str) -> Result<bool, TemplateError> {
+        let unclear = || TemplateError::at(place, "this condition is not understood here");
+        let (name, argument) = definition.as_object().and_then(intrinsic).ok_or_else(unclear)?;
+        if name == "Condition" {
+            return self.condition(argument.as_str().ok_or_else(unclear)?, place);
+        }
+        let arguments = argument.as_array().ok_or_else(unclear)?;
+        match (name, arguments.as_slice()) {
+            ("Fn::Equals", [left, right]) => {
+                let left = self.evaluate(left, place)?;
+                let right = self.evaluate(right, place)?;
+                Ok(plain_text(&left) == plain_text(&right))
+            }
+            ("Fn::Not", [inner]) => Ok(!self.holds(inner, place)?),
+            ("Fn::And", all) => all.iter().try_fold(true, |so_far, one| Ok(self.holds(one, place)? && so_far)),
+            ("Fn::Or", any) => any.iter().try_fold(false, |so_far, one| Ok(self.holds(one, place)? || so_far)),
+            _ => Err(unclear()),
+        }
+    }
+
+    fn substitute(&self, pattern: &str, names: &Map<String, Value>, place: &str) -> Result<String, TemplateError> {
+        let mut result = String::new();
+        let mut rest = pattern;
+        while let Some((before, behind)) = rest.split_once("${") {
+            let (name, after) = behind.split_once('}').ok_or_else(|| TemplateError::at(place, "a ${ is not closed"))?;
+            result.push_str(before);
+            if let Some(literal) = name.strip_prefix('!') {
+                result.push_str(&format!("${{{literal}}}"));
+            } else if let Some(value) = names.get(name) {
+                result.push_str(&plain_text(&self.evaluate(value, place)?));
+            } else if let Some((resource, attribute)) = name.split_once('.') {
+                result.push_str(&self.attribute(resource, attribute, place)?);
+            } else {
+                result.push_str(&plain_text(&self.reference(name, place)?));
+            }
+            rest = after;
+        }
+        result.push_str(rest);
+        Ok(result)
+    }
+
+    fn reference(&self, target: &str, place: &str) -> Result<Value, TemplateError> {
+        let pseudo = match target {
+            "AWS::Region" => REGION,
+            "AWS::AccountId" => ACCOUNT,
+            "AWS::StackName" => STACK,
+            "AWS::Partition" => PARTITION,
+            "AWS::URLSuffix" => "amazonaws.com",
+            _ => "",
+        };
+        if !pseudo.is_empty() {
+            return Ok(pseudo.into());
+        }
+        match self.parameters.get(target) {
+            Some(Value::Null) => {
+                Err(TemplateError::at(place, &format!("parameter {target} has no default and no value was given")))
+            }
+            Some(value) => Ok(value.clone()),
+            None => self.physical_name(target, place).map(Value::String),
+        }
+    }
+
+    /// What `!Ref` gives for a resource: the name it is created under.
+    pub(super) fn physical_name(&self, resource: &str, place: &str) -> Result<String, TemplateError> {
+        let definition = self
+            .resources
+            .get(resource)
+            .ok_or_else(|| TemplateError::at(place, &format!("there is nothing called {resource}")))?;
+        let property = match definition["Type"].as_str().unwrap_or_default() {
+            "AWS::DynamoDB::Table" => "TableName",
+            "AWS::S3::Bucket" => "BucketName",
+            "AWS::Events::EventBus" => "Name",
+            _ => return Ok(resource.to_owned()),
+        };
+        match definition["Properties"].get(property) {
+            Some(name) => {
+                let name = self.evaluate(name, &format!("Resources.{resource}.Properties.{property}"))?;
+                Ok(plain_text(&name))
+            }
+            None => Ok(format!("{STACK}-{resource}").to_lowercase()),
+        }
+    }
+
+    fn attribute(&self, resource: &str, attribute: &str, place: &str) -> Result<String, TemplateError> {
+        let name = self.physical_name(resource, place)?;
+        let kind = self.resources[resource]["Type"].as_str().unwrap_or_default();
+        let path = match (kind, attribute) {
+            ("AWS::DynamoDB::Table", "Arn") => format!("dynamodb:{REGION}:{ACCOUNT}:table/{name}"),
+            ("AWS::S3::Bucket", "Arn") => format!("s3:::{name}"),
+            ("AWS::Events::EventBus", "Arn") => format!("events:{REGION}:{ACCOUNT}:event-bus/{name}"),
+            ("AWS::Events::EventBus", "Name") => return Ok(name),
+            ("AWS::SQS::Queue", "Arn") => format!("sqs:{REGION}:{ACCOUNT}:{name}"),
+            ("AWS::Serverless::Function" | "AWS::Lambda::Function", "Arn") => {
+                format!("lambda:{REGION}:{ACCOUNT}:function:{name}")
+            }
+            _ => {
+                return Err(TemplateError::at(place, &format!("{resource}.{attribute} is not known here")));
+            }
+        };
+        Ok(format!("arn:{PARTITION}:{path}"))
+    }
+}
+
+fn intrinsic(entries: &Map<String, Value>) -> Option<(&str, &Value)> {
+    let (name, argument) = entries.iter().next().filter(|_| entries.len() == 1)?;
+    // `Condition` is an intrinsic with a name behind it, and a part of a policy statement with anything else.
+    let is_intrinsic = name == "Ref" || name.starts_with("Fn::") || (name == "Condition" && argument.is_string());
+    is_intrinsic.then_some((name.as_str(), argument))
+}
+
+/// A scalar as CloudFormation writes it into a text.
+pub(super) fn plain_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}

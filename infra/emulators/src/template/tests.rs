@@ -1,0 +1,96 @@
+use serde_json::json;
+
+use super::*;
+
+fn parse(text: &str) -> Result<Template, TemplateError> {
+    Template::parse(text, &[])
+}
+
+#[test]
+fn the_template_of_this_project_is_understood() {
+    let template = Template::of_this_project().unwrap();
+    let create = template.functions.iter().find(|function| function.name == "create-recording").unwrap();
+    assert_eq!(create.environment["TABLE_NAME"], template.tables[0].name());
+    assert!(create.triggers.contains(&Trigger::Http { method: "POST".to_owned(), path: "/v1/recordings".to_owned() }));
+    assert_eq!(template.buckets[0].cors.len(), 1);
+    assert!(template.api_cors.is_some());
+    for function in &template.functions {
+        assert!(!function.triggers.is_empty(), "{} has no trigger", function.name);
+    }
+}
+
+const SMALL: &str = r#"
+Parameters:
+  Suffix: { Type: String, Default: "" }
+Conditions:
+  HasSuffix: !Not [!Equals [!Ref Suffix, ""]]
+Globals:
+  Function: { Timeout: 7, Environment: { Variables: { LEVEL: info, OVERRIDDEN: global } } }
+Resources:
+  Bucket:
+    Type: AWS::S3::Bucket
+    Properties: { BucketName: !Sub "${AWS::StackName}-x" }
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/f/
+      Environment:
+        Variables:
+          OVERRIDDEN: own
+          BUCKET_ARN: !GetAtt Bucket.Arn
+          JOINED: !Join ["-", [a, !Ref Bucket, !If [HasSuffix, !Ref Suffix, !Ref "AWS::NoValue"]]]
+          LITERAL: !Sub "${!Kept} ${Bucket}"
+      Events:
+        Clock: { Type: Schedule, Properties: { Schedule: rate(5 minutes) } }
+        Stored:
+          Type: S3
+          Properties:
+            Bucket: !Ref Bucket
+            Events: s3:ObjectCreated:*
+            Filter: { S3Key: { Rules: [{ Name: suffix, Value: .ogg }] } }
+"#;
+
+#[test]
+fn intrinsic_functions_come_to_local_values_and_own_settings_beat_the_global_ones() {
+    let template = parse(SMALL).unwrap();
+    let function = &template.functions[0];
+    assert_eq!(
+        json!(function.environment),
+        json!({
+            "LEVEL": "info",
+            "OVERRIDDEN": "own",
+            "BUCKET_ARN": "arn:aws:s3:::capstan-x",
+            "JOINED": "a-capstan-x",
+            "LITERAL": "${Kept} capstan-x",
+        })
+    );
+    assert_eq!(function.timeout, Duration::from_secs(7));
+    assert_eq!(
+        function.triggers,
+        [
+            Trigger::Schedule { every: Duration::from_secs(300) },
+            Trigger::ObjectCreated { bucket: "capstan-x".to_owned(), prefix: String::new(), suffix: ".ogg".to_owned() },
+        ]
+    );
+}
+
+#[test]
+fn a_parameter_that_is_given_beats_its_default() {
+    let template = Template::parse(SMALL, &[("Suffix", "end")]).unwrap();
+    assert_eq!(template.functions[0].environment["JOINED"], "a-capstan-x-end");
+}
+
+#[test]
+fn what_is_not_understood_is_named_by_its_place() {
+    let strange = SMALL.replace("!GetAtt Bucket.Arn", "!ImportValue other");
+    assert_eq!(
+        parse(&strange).unwrap_err().to_string(),
+        "Resources.F.Properties.Environment.Variables.BUCKET_ARN: \
+         Fn::ImportValue with this argument is not understood here"
+    );
+    let missing = SMALL.replace("!GetAtt Bucket.Arn", "!Ref Nowhere");
+    assert_eq!(
+        parse(&missing).unwrap_err().to_string(),
+        "Resources.F.Properties.Environment.Variables.BUCKET_ARN: there is nothing called Nowhere"
+    );
+}

@@ -1,0 +1,101 @@
+use std::collections::HashMap;
+use std::time::Instant;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use capstan_emulators::{Emulators, Storage};
+
+use super::{emulators, table};
+
+fn item(name: &str) -> HashMap<String, AttributeValue> {
+    HashMap::from([
+        ("PK".to_owned(), AttributeValue::S("REC#1".to_owned())),
+        ("SK".to_owned(), AttributeValue::S("REC".to_owned())),
+        ("name".to_owned(), AttributeValue::S(name.to_owned())),
+    ])
+}
+
+#[tokio::test]
+async fn a_refused_condition_gives_the_old_item_back() {
+    let emulators = emulators().await;
+    let client = emulators.dynamodb();
+    let put = |name| {
+        client
+            .put_item()
+            .table_name(table())
+            .set_item(Some(item(name)))
+            .condition_expression("attribute_not_exists(PK)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+    };
+    put("first").await.unwrap();
+    let error = put("second").await.unwrap_err().into_service_error();
+    let aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(refused) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(refused.item.unwrap(), item("first"));
+    assert_eq!(emulators.take_calls(), ["dynamodb:PutItem", "dynamodb:PutItem"]);
+}
+
+#[tokio::test]
+async fn items_survive_a_restart_on_the_same_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::Directory(directory.path().join("data"));
+    let template = capstan_emulators::template::Template::of_this_project().unwrap();
+    {
+        let emulators = Emulators::start(storage.clone()).await.unwrap();
+        emulators.create_resources(&template).unwrap();
+        let put = emulators.dynamodb().put_item().table_name(table());
+        put.set_item(Some(item("kept"))).send().await.unwrap();
+    }
+    let emulators = Emulators::start(storage).await.unwrap();
+    emulators.create_resources(&template).unwrap();
+    let mut key = item("");
+    key.remove("name");
+    let get = emulators.dynamodb().get_item().table_name(table());
+    let answer = get.set_key(Some(key)).send().await.unwrap();
+    assert_eq!(answer.item.unwrap(), item("kept"));
+}
+
+#[tokio::test]
+async fn starting_with_table_and_bucket_takes_milliseconds() {
+    let start = Instant::now();
+    for _ in 0..10 {
+        emulators().await;
+    }
+    let each = start.elapsed() / 10;
+    assert!(each.as_millis() < 200, "{each:?}");
+}
+
+#[tokio::test]
+async fn an_event_is_handed_over_as_a_rule_would_deliver_it() {
+    let emulators = emulators().await;
+    let entry = |detail: &str| {
+        PutEventsRequestEntry::builder()
+            .event_bus_name("arn:aws:events:us-east-1:000000000000:event-bus/capstan")
+            .source("capstan")
+            .detail_type("recording.uploaded")
+            .detail(detail)
+            .build()
+    };
+    let answer = emulators
+        .eventbridge()
+        .put_events()
+        .entries(entry(r#"{"id":"rec_1"}"#))
+        .entries(entry("no JSON"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.failed_entry_count, 1);
+    assert_eq!(answer.entries()[1].error_code(), Some("MalformedDetail"));
+
+    let events = emulators.take_events().await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].bus, "capstan");
+    let event: aws_lambda_events::event::eventbridge::EventBridgeEvent =
+        serde_json::from_value(events[0].event.clone()).unwrap();
+    assert_eq!(event.id.as_deref(), answer.entries()[0].event_id());
+    assert_eq!(event.detail_type, "recording.uploaded");
+    assert_eq!(event.detail["id"], "rec_1");
+    assert_eq!(emulators.take_calls(), ["events:PutEvents"]);
+}

@@ -1,0 +1,25 @@
+//! The emulators as the real AWS SDK and plain HTTP clients see them.
+
+mod dynamodb_and_events;
+mod faults;
+mod s3;
+mod s3_multipart;
+mod s3_signed_urls;
+
+use capstan_emulators::template::Template;
+use capstan_emulators::{Emulators, Storage};
+
+/// Emulators with the project's own table and bucket.
+async fn emulators() -> Emulators {
+    let emulators = Emulators::start(Storage::Memory).await.unwrap();
+    emulators.create_resources(&Template::of_this_project().unwrap()).unwrap();
+    emulators
+}
+
+fn bucket() -> String {
+    Template::of_this_project().unwrap().buckets[0].name.clone()
+}
+
+fn table() -> String {
+    Template::of_this_project().unwrap().tables[0].name().to_owned()
+}

@@ -207,18 +207,16 @@ fn chosen_parts(upload: &Upload, named: &[CompletedPart]) -> S3Result<Vec<Stored
     if named.is_empty() {
         return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
-    let mut last_number = 0;
+    let numbers: Vec<i32> = named.iter().map(|part| part.part_number.unwrap_or_default()).collect();
+    if !numbers.is_sorted_by(|a, b| a < b) {
+        return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
+    }
     let mut chosen = Vec::with_capacity(named.len());
     for (position, part) in named.iter().enumerate() {
-        let number = part.part_number.unwrap_or_default();
-        if number <= last_number {
-            return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
-        }
-        last_number = number;
         let etag = part.e_tag.as_ref().map(|etag| etag.value().trim_matches('"'));
         let stored = upload
             .parts
-            .get(&number)
+            .get(&numbers[position])
             .filter(|stored| etag == Some(stored.etag.as_str()))
             .ok_or_else(|| s3_error!(InvalidPart, "One or more of the specified parts could not be found."))?;
         if position + 1 < named.len() && stored.size < MIN_PART {

@@ -264,10 +264,11 @@ impl Resource<'_> {
     }
 
     fn api_cors(&self) -> Result<Option<ApiCors>, TemplateError> {
-        match self.get("CorsConfiguration")? {
-            Value::Null | Value::Bool(_) => Ok(None),
-            configuration => self.read("CorsConfiguration", configuration).map(Some),
+        let configuration = self.get("CorsConfiguration")?;
+        if !configuration.is_object() {
+            return Ok(None);
         }
+        self.read("CorsConfiguration", configuration).map(Some)
     }
 
     fn function(&self, globals: &Value) -> Result<Function, TemplateError> {

@@ -4,6 +4,7 @@ use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
 use serde_json::{Map, Value};
 
 use super::TemplateError;
+use super::intrinsics::plain_text;
 
 pub(super) fn parse(text: &str) -> Result<Value, TemplateError> {
     let documents = YamlOwned::load_from_str(text).map_err(|error| TemplateError::Yaml(error.to_string()))?;
@@ -24,10 +25,10 @@ fn json(node: &YamlOwned, place: &str) -> Result<Value, TemplateError> {
         YamlOwned::Mapping(entries) => {
             let mut object = Map::new();
             for (key, value) in entries {
-                let key = match key {
-                    YamlOwned::Value(scalar) => scalar_text(scalar),
-                    _ => return Err(TemplateError::at(place, "a key is not a text")),
+                let YamlOwned::Value(key) = key else {
+                    return Err(TemplateError::at(place, "a key is not a text"));
                 };
+                let key = plain_text(&scalar_json(key));
                 let value = json(value, &format!("{place}.{key}"))?;
                 object.insert(key, value);
             }
@@ -55,12 +56,5 @@ fn scalar_json(scalar: &ScalarOwned) -> Value {
         ScalarOwned::Integer(value) => (*value).into(),
         ScalarOwned::FloatingPoint(value) => value.into_inner().into(),
         ScalarOwned::String(value) => value.as_str().into(),
-    }
-}
-
-fn scalar_text(scalar: &ScalarOwned) -> String {
-    match scalar_json(scalar) {
-        Value::String(text) => text,
-        other => other.to_string(),
     }
 }

@@ -1,5 +1,7 @@
 //! The emulators as the real AWS SDK and plain HTTP clients see them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod dynamodb_and_events;
 mod faults;
 mod s3;

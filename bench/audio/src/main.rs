@@ -1,0 +1,41 @@
+//! `process-audio [--transcription] FILE...` runs [`capstan_audio::process`] on each file as the
+//! deployed function would, into a directory that is then removed, and prints what came of it.
+
+#![allow(clippy::print_stdout)] // Printing is what it does.
+
+use std::error::Error;
+use std::fs::File;
+
+use capstan_audio::{Job, TranscriptionRendition, process};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut transcription = TranscriptionRendition::WhenNeeded;
+    for argument in std::env::args().skip(1) {
+        if argument == "--transcription" {
+            transcription = TranscriptionRendition::Always;
+            continue;
+        }
+        let scratch = tempfile::tempdir()?;
+        let file = File::open(&argument)?;
+        let length = file.metadata()?.len();
+        match process(file, length, &Job { scratch: scratch.path(), transcription }, &mut |_| {}) {
+            Ok(done) => {
+                let analysis = &done.analysis;
+                print!(
+                    "{argument}: {} ms, {}, {} Hz, {} ch, {:?} LUFS",
+                    analysis.duration_ms,
+                    analysis.codec.as_str(),
+                    analysis.sample_rate_hz,
+                    analysis.channels,
+                    analysis.loudness_lufs
+                );
+                for rendition in &done.renditions {
+                    print!(", {} {} B", rendition.kind.as_str(), rendition.size_bytes);
+                }
+                println!();
+            }
+            Err(error) => println!("{argument}: {error}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+use std::borrow::Cow;
+use std::io;
+
+use crate::Analysis;
+
+/// Why a file was not processed. `Display` is meant for the person who made the recording.
+///
+/// Corrupt, unsupported and too short are properties of the bytes: trying again cannot help.
+#[derive(Debug, thiserror::Error)]
+pub enum AudioError {
+    /// The bytes are of a supported type but hold no usable sound.
+    #[error("{0}")]
+    Corrupt(Cow<'static, str>),
+    /// The bytes are whole but of a type, or with properties, that are not processed.
+    #[error("{0}")]
+    Unsupported(Cow<'static, str>),
+    /// Less than one second of sound. The analysis is complete; nothing else was kept.
+    #[error("The recording is shorter than one second ({} ms)", .analysis.duration_ms)]
+    TooShort {
+        /// What was learned of the short sound.
+        analysis: Box<Analysis>,
+    },
+    /// The source could not be read. This says nothing about the file: try again.
+    #[error("The file could not be read: {0}")]
+    Source(#[source] io::Error),
+    /// The scratch directory could not be written. This says nothing about the file: try again.
+    #[error("Scratch space could not be written: {0}")]
+    Scratch(#[source] io::Error),
+}
+
+impl AudioError {
+    pub(crate) const EMPTY: Self = Self::Corrupt(Cow::Borrowed("The file is empty"));
+    pub(crate) const NO_AUDIO_BYTES: Self = Self::Corrupt(Cow::Borrowed("The file ends before its audio begins"));
+    pub(crate) const DAMAGED: Self = Self::Corrupt(Cow::Borrowed("The file is damaged: its audio cannot be decoded"));
+
+    pub(crate) const UNKNOWN_TYPE: Self =
+        Self::Unsupported(Cow::Borrowed("This is not an audio file of a supported type"));
+    pub(crate) const UNKNOWN_CODING: Self =
+        Self::Unsupported(Cow::Borrowed("The sound in this file is coded in a way that is not supported"));
+
+    pub(crate) fn unsupported(words: impl Into<Cow<'static, str>>) -> Self {
+        Self::Unsupported(words.into())
+    }
+}

@@ -1,0 +1,178 @@
+//! One pass over a recording: what it is, how loud it is, how it looks, and the renditions that
+//! its owner cannot do without.
+//!
+//! [`process`] reads the source once, forwards, and keeps a few megabytes in memory whatever the
+//! length. The bytes decide what a file is; what the uploader called it is never asked.
+//!
+//! Read are Opus, Vorbis and FLAC in Ogg; WAV, RF64 and BW64 (integers of 8 to 32 bits, floats,
+//! A-law, µ-law, ADPCM); MP3; AAC-LC in ADTS and MP4; ALAC, Opus, MP3, FLAC and PCM in MP4; Opus,
+//! Vorbis and others in WebM and Matroska; FLAC. Of a video the first sound track is read and the
+//! pictures are skipped. HE-AAC that says so in its header is refused; HE-AAC that does not is
+//! decoded as its AAC-LC core, up to half the bandwidth. At most 8 channels and 192 kHz.
+//!
+//! Nothing usable is lost: a file that was cut off is processed up to where it ends, a packet that
+//! does not decode becomes silence of its length, and so do missing pages of a stream that counts
+//! its time (gaps of at most ten minutes). Encoder delay and padding are cut where the container
+//! states them: Opus pre-skip and granule positions, LAME tags, MP4 edit lists.
+
+mod container;
+mod decode;
+mod error;
+mod layout;
+mod loudness;
+mod mp4;
+mod opus;
+mod outputs;
+mod peaks;
+mod plan;
+mod playback;
+mod resample;
+mod source;
+mod timeline;
+mod transcription;
+
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+pub use error::AudioError;
+pub use plan::Codec;
+
+use outputs::Outputs;
+
+/// When the transcription rendition (FLAC, 16 kHz, mono) is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TranscriptionRendition {
+    /// Only when the usual services cannot take the original.
+    #[default]
+    WhenNeeded,
+    /// Always.
+    Always,
+}
+
+/// What is to be made, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// An existing directory for the renditions (`peaks.json`, `playback.ogg`,
+    /// `transcription.flac`). The caller removes it, also after an error.
+    pub scratch: &'a Path,
+    /// When to make the transcription rendition.
+    pub transcription: TranscriptionRendition,
+}
+
+/// What was learned of a recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Analysis {
+    /// Length of the sound that was decoded, rounded to a millisecond.
+    pub duration_ms: u64,
+    /// Codec of the original.
+    pub codec: Codec,
+    /// Sample rate of the original in Hz; 48000 for Opus, whatever was recorded (RFC 7845).
+    pub sample_rate_hz: u32,
+    /// Channels of the original, 1 to 8.
+    pub channels: u16,
+    /// Integrated loudness (EBU R128) in LUFS. `None` when silent or shorter than 400 ms; never
+    /// infinite or NaN.
+    pub loudness_lufs: Option<f64>,
+}
+
+/// What a rendition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RenditionKind {
+    /// Waveform overview: audiowaveform JSON version 2, 8 bits, 20 points per second.
+    Peaks,
+    /// Ogg Opus with one or two channels.
+    Playback,
+    /// FLAC, 16 kHz, mono, 16 bits.
+    Transcription,
+}
+
+impl RenditionKind {
+    /// `peaks`, `playback` or `transcription`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Peaks => "peaks",
+            Self::Playback => "playback",
+            Self::Transcription => "transcription",
+        }
+    }
+
+    /// The media type of the file.
+    #[must_use]
+    pub fn mime_type(self) -> &'static str {
+        match self {
+            Self::Peaks => "application/json",
+            Self::Playback => "audio/ogg",
+            Self::Transcription => "audio/flac",
+        }
+    }
+
+    /// The file name extension, without a dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Peaks => "json",
+            Self::Playback => "ogg",
+            Self::Transcription => "flac",
+        }
+    }
+}
+
+/// A finished file in the scratch directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendition {
+    /// What it is for; its media type and extension follow from this.
+    pub kind: RenditionKind,
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long it is.
+    pub size_bytes: u64,
+}
+
+/// The outcome of [`process`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Processed {
+    /// What was learned.
+    pub analysis: Analysis,
+    /// What was made: always peaks, the others where needed.
+    pub renditions: Vec<Rendition>,
+}
+
+/// Decodes `source` once and makes what `job` needs.
+///
+/// `source` is read forwards from its start; only an MP4 whose index stands at its end costs a
+/// few seeks. `length` is its size in bytes: a source that ends before that has failed, it is not
+/// a short file. `progress` is called with the read fraction of the file (0.0 to 1.0) after every
+/// packet, many times a second, so that the caller can show it and renew its lease.
+///
+/// # Errors
+/// [`AudioError::Corrupt`], [`AudioError::Unsupported`] and [`AudioError::TooShort`] are properties
+/// of the bytes and final. [`AudioError::Source`] and [`AudioError::Scratch`] say nothing about
+/// the file: try again.
+pub fn process<S>(source: S, length: u64, job: &Job<'_>, progress: &mut dyn FnMut(f64)) -> Result<Processed, AudioError>
+where
+    S: Read + Seek + Send + Sync,
+{
+    let mut input = decode::Input::open(source, length)?;
+    let described = input.described();
+    let mut outputs: Option<Outputs> = None;
+    let mut samples = Vec::new();
+    while let Some(form) = input.read(&mut samples)? {
+        if !samples.is_empty() {
+            let outputs = match &mut outputs {
+                Some(outputs) => outputs,
+                empty => empty.insert(Outputs::create(job, &described, &form).map_err(AudioError::Scratch)?),
+            };
+            outputs.add(&form, &samples).map_err(AudioError::Scratch)?;
+        }
+        progress(input.position() as f64 / length.max(1) as f64);
+    }
+    input.verdict()?;
+    let outputs = outputs.ok_or(AudioError::NO_AUDIO_BYTES)?;
+    let processed = outputs.finish(&described).map_err(AudioError::Scratch)?;
+    if processed.analysis.duration_ms < 1000 {
+        return Err(AudioError::TooShort { analysis: Box::new(processed.analysis) });
+    }
+    progress(1.0);
+    Ok(processed)
+}

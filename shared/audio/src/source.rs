@@ -1,0 +1,175 @@
+//! The file as the demuxers see it: every byte once, forwards, wherever that is possible.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use symphonia::core::io::MediaSource;
+
+/// Skipping forward by less than this reads on instead of seeking: a new range request to an
+/// object store costs about as long as streaming this many bytes.
+const READ_THROUGH: u64 = 4 << 20;
+/// The start of the file stays in memory, so that looking at it twice costs no second request.
+pub(crate) const HEAD_BYTES: usize = 64 << 10;
+
+/// What the source can tell after a demuxer has taken it.
+#[derive(Default)]
+pub(crate) struct SourceState {
+    position: AtomicU64,
+    error: Mutex<Option<io::Error>>,
+}
+
+impl SourceState {
+    /// Where the last read ended.
+    pub(crate) fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    /// The error of the source itself, if reading it ever failed. Demuxers report that like a
+    /// damaged file or swallow it as an end of file, so it is kept here.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A known-length reader with lazy seeks, a cached head, and four-byte patches.
+pub(crate) struct Source<S> {
+    inner: S,
+    inner_pos: u64,
+    pos: u64,
+    length: u64,
+    head: Vec<u8>,
+    /// Replacements of four bytes at absolute positions (see `container`).
+    patches: Vec<(u64, [u8; 4])>,
+    seekable: bool,
+    state: Arc<SourceState>,
+}
+
+impl<S: Read + Seek> Source<S> {
+    /// Takes a reader positioned anywhere and reads the head.
+    pub(crate) fn open(inner: S, length: u64) -> io::Result<Self> {
+        let mut source = Self {
+            inner,
+            // Unknown: the first read seeks, which costs nothing on a fresh reader.
+            inner_pos: u64::MAX,
+            pos: 0,
+            length,
+            head: Vec::new(),
+            patches: Vec::new(),
+            seekable: false,
+            state: Arc::default(),
+        };
+        let mut head = vec![0; HEAD_BYTES.min(usize::try_from(length).unwrap_or(HEAD_BYTES))];
+        source.read_exact(&mut head)?;
+        source.head = head;
+        source.pos = 0;
+        Ok(source)
+    }
+
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    pub(crate) fn state(&self) -> Arc<SourceState> {
+        Arc::clone(&self.state)
+    }
+
+    /// Lets the demuxer seek. Without it every demuxer reads strictly forwards.
+    pub(crate) fn set_seekable(&mut self) {
+        self.seekable = true;
+    }
+
+    /// Makes readers see `bytes` at `position`.
+    pub(crate) fn patch(&mut self, position: u64, bytes: [u8; 4]) {
+        self.patches.push((position, bytes));
+    }
+
+    fn read_inner(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let ahead = self.pos.checked_sub(self.inner_pos);
+        match ahead {
+            Some(0) => {}
+            Some(gap) if gap <= READ_THROUGH => {
+                let skipped = io::copy(&mut (&mut self.inner).take(gap), &mut io::sink())?;
+                self.inner_pos += skipped;
+                if skipped < gap {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            Some(_) | None => {
+                // Unknown until it has succeeded.
+                self.inner_pos = u64::MAX;
+                self.inner_pos = self.inner.seek(SeekFrom::Start(self.pos))?;
+            }
+        }
+        let want = usize::try_from(self.length - self.pos).unwrap_or(usize::MAX).min(buf.len());
+        let read = loop {
+            match self.inner.read(&mut buf[..want]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        self.inner_pos += read as u64;
+        if read == 0 {
+            // The length is known, so this is a broken transfer and not a short file.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(read)
+    }
+}
+
+impl<S: Read + Seek> Read for Source<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.pos >= self.length || buf.is_empty() {
+            return Ok(0);
+        }
+        let cached =
+            usize::try_from(self.pos).ok().and_then(|pos| self.head.get(pos..)).filter(|rest| !rest.is_empty());
+        let read = if let Some(cached) = cached {
+            let read = cached.len().min(buf.len());
+            buf[..read].copy_from_slice(&cached[..read]);
+            read
+        } else {
+            self.read_inner(buf).map_err(|error| {
+                let copy = io::Error::new(error.kind(), error.to_string());
+                *self.state.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                copy
+            })?
+        };
+        for (at, bytes) in &self.patches {
+            for (offset, byte) in (*at..).zip(bytes) {
+                if let Some(index) = offset.checked_sub(self.pos).and_then(|index| usize::try_from(index).ok())
+                    && let Some(slot) = buf[..read].get_mut(index)
+                {
+                    *slot = *byte;
+                }
+            }
+        }
+        self.pos += read as u64;
+        self.state.position.store(self.pos, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl<S: Read + Seek> Seek for Source<S> {
+    /// Only notes the position: nothing is sent before the next read.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let pos = match to {
+            SeekFrom::Start(pos) => Some(pos),
+            SeekFrom::End(offset) => self.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.pos.checked_add_signed(offset),
+        };
+        self.pos = pos.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.pos)
+    }
+}
+
+impl<S: Read + Seek + Send + Sync> MediaSource for Source<S> {
+    fn is_seekable(&self) -> bool {
+        self.seekable
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.length)
+    }
+}

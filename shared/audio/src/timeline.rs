@@ -1,0 +1,163 @@
+//! Where decoded packets lie in time: trims, edit lists, gaps.
+
+use symphonia::core::packet::Packet;
+use symphonia::core::units::TimeBase;
+
+use crate::container::Container;
+use crate::decode::frames;
+use crate::layout::Form;
+use crate::mp4::Edit;
+
+/// Silence inserted for one gap, at most, in seconds.
+const LONGEST_GAP_S: u64 = 600;
+/// Silence for one packet that does not decode, at most, in seconds.
+const LONGEST_PACKET_S: u64 = 10;
+
+/// Places the frames of one track, packet by packet.
+pub(crate) struct Timeline {
+    form: Form,
+    /// `None` where the container has no timestamps of its own to compare with.
+    base: Option<TimeBase>,
+    /// Frames by which a timestamp may be off before it counts as a gap.
+    tolerance: u64,
+    /// The timestamp of frame 0 of `placed`, in ticks.
+    anchor: Option<i64>,
+    /// Frames placed since the anchor, pre-skip and edits included.
+    placed: u64,
+    /// Frames still to be dropped at the start.
+    skip: u64,
+    /// Frames still to be heard, where an edit list says so.
+    left: Option<u64>,
+    silence: u64,
+}
+
+impl Timeline {
+    /// `pre_skip` counts at 48 kHz.
+    pub(crate) fn new(
+        container: Container,
+        form: Form,
+        base: Option<TimeBase>,
+        edit: Option<Edit>,
+        pre_skip: u64,
+    ) -> Self {
+        let rate = u64::from(form.rate);
+        let scaled = |value: u64, scale: u32| {
+            u64::try_from(u128::from(value) * u128::from(rate) / u128::from(scale.max(1))).unwrap_or(u64::MAX)
+        };
+        let skip = edit.map_or_else(|| scaled(pre_skip, 48_000), |edit| scaled(edit.start, edit.start_scale));
+        let left = edit.and_then(|edit| edit.length.map(|length| scaled(length, edit.length_scale)));
+        let (timed, tolerance_ms) = match container {
+            // Granule positions and frame numbers are exact.
+            Container::Ogg | Container::Flac => (true, 15),
+            // Timestamps are rounded, and clocks of sound and picture drift apart.
+            Container::WebM | Container::Matroska | Container::Mp4 => (true, 100),
+            // The demuxer counts packets there: its timestamps know of no gap.
+            Container::Wav | Container::Mpeg | Container::Adts => (false, 0),
+        };
+        Self {
+            tolerance: rate * tolerance_ms / 1000,
+            form,
+            base: base.filter(|_| timed),
+            anchor: None,
+            placed: 0,
+            skip,
+            left,
+            silence: 0,
+        }
+    }
+
+    /// The form that the track declares, which silence takes before anything was decoded.
+    pub(crate) fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Whether all that an edit list keeps has been heard.
+    pub(crate) fn is_over(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// The length of a packet that does not decode.
+    pub(crate) fn frames_of(&self, packet: &Packet) -> usize {
+        let ticks = packet.block_dur().get();
+        let length = match self.base {
+            Some(base) => frames(ticks, base, self.form.rate),
+            None => ticks,
+        };
+        usize::try_from(length.min(LONGEST_PACKET_S * u64::from(self.form.rate))).unwrap_or(0)
+    }
+
+    /// Appends what is to be heard of a packet, after silence for whatever is missing before it.
+    pub(crate) fn place(&mut self, packet: &Packet, form: &Form, trimmed: bool, samples: &[f32], out: &mut Vec<f32>) {
+        self.form.clone_from(form);
+        let channels = form.channels();
+        let mut samples = samples;
+        if !trimmed && let Some(base) = self.base {
+            let cut = |ticks: u64| usize::try_from(frames(ticks, base, form.rate)).unwrap_or(usize::MAX);
+            let start = cut(packet.trim_start.get()).saturating_mul(channels).min(samples.len());
+            samples = &samples[start..];
+            let end = cut(packet.trim_end.get()).saturating_mul(channels).min(samples.len());
+            samples = &samples[..samples.len() - end];
+        }
+        if let Some(base) = self.base {
+            let at = packet.pts.saturating_add(packet.trim_start).get();
+            self.fill_gap(at, base, channels, out);
+        }
+        self.emit(samples, channels, out);
+    }
+
+    fn fill_gap(&mut self, at: i64, base: TimeBase, channels: usize, out: &mut Vec<f32>) {
+        let Some(anchor) = self.anchor else {
+            self.anchor = Some(at);
+            return;
+        };
+        let Ok(ticks) = u64::try_from(at.saturating_sub(anchor)) else {
+            self.restart(at);
+            return;
+        };
+        let expected = frames(ticks, base, self.form.rate);
+        let Some(gap) = expected.checked_sub(self.placed) else {
+            // Overlap: packets are never dropped. Only a jump back begins a new count.
+            if self.placed - expected > self.tolerance {
+                self.restart(at);
+            }
+            return;
+        };
+        if gap <= self.tolerance {
+            return;
+        }
+        let rate = u64::from(self.form.rate);
+        // A damaged timestamp must not make hours of silence out of seconds of sound.
+        let sounded = self.placed.saturating_sub(self.silence);
+        if gap > LONGEST_GAP_S * rate || self.silence + gap > sounded + LONGEST_GAP_S * rate {
+            self.restart(at);
+            return;
+        }
+        self.silence += gap;
+        let quiet = vec![0.0; self.form.rate as usize * channels];
+        let mut rest = usize::try_from(gap).unwrap_or(0) * channels;
+        while rest > 0 {
+            let piece = rest.min(quiet.len());
+            self.emit(&quiet[..piece], channels, out);
+            rest -= piece;
+        }
+    }
+
+    fn restart(&mut self, at: i64) {
+        self.anchor = Some(at);
+        self.placed = 0;
+        self.silence = 0;
+    }
+
+    fn emit(&mut self, samples: &[f32], channels: usize, out: &mut Vec<f32>) {
+        let count = (samples.len() / channels) as u64;
+        self.placed += count;
+        let skip = self.skip.min(count);
+        self.skip -= skip;
+        let keep = self.left.map_or(count - skip, |left| left.min(count - skip));
+        if let Some(left) = &mut self.left {
+            *left -= keep;
+        }
+        let frame = |index: u64| usize::try_from(index).unwrap_or(usize::MAX).saturating_mul(channels);
+        out.extend_from_slice(&samples[frame(skip)..frame(skip + keep)]);
+    }
+}

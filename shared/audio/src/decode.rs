@@ -142,6 +142,7 @@ impl<'s> Input<'s> {
             if self.errors > MOST_ERRORS || self.timeline.is_over() {
                 return self.end();
             }
+            self.state.renew_leash();
             let Some(next) = guarded(|| self.reader.next_packet()) else { return self.end() };
             match next {
                 Ok(Some(packet)) if packet.track_id == self.track => {

@@ -110,7 +110,8 @@ impl<S: Read + Seek> Walker<'_, S> {
     }
 }
 
-/// Reads the movie header, hides every track but the first sound track, and returns its edit.
+/// Reads the movie header, hides every track but the first sound track, mends the size of media
+/// that were cut off, and returns the edit of the sound.
 ///
 /// # Errors
 /// `Unsupported` when the file has tracks and none of them is sound.
@@ -119,9 +120,13 @@ pub(crate) fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Re
     // Only noted: no byte moves. The demuxer starts at the beginning.
     let _ = source.seek(SeekFrom::Start(0));
     match result {
-        Ok(Movie::Sound { edit, hidden }) => {
+        Ok(Movie::Sound { edit, hidden, cut_short }) => {
             for at in hidden {
                 source.patch(at, *b"free");
+            }
+            if let Some(at) = cut_short {
+                // Size 0: up to the end of the file.
+                source.patch(at, [0; 4]);
             }
             Ok(edit)
         }
@@ -132,7 +137,13 @@ pub(crate) fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Re
 }
 
 enum Movie {
-    Sound { edit: Option<Edit>, hidden: Vec<u64> },
+    /// `hidden`: types of the tracks to hide. `cut_short`: size of a media box that the end of a
+    /// truncated file cuts.
+    Sound {
+        edit: Option<Edit>,
+        hidden: Vec<u64>,
+        cut_short: Option<u64>,
+    },
     Silent,
     Unknown,
 }
@@ -184,5 +195,20 @@ fn find<S: Read + Seek>(walker: &mut Walker<'_, S>, length: u64) -> io::Result<M
         let scale = walker.scale(header)?;
         edit = walker.edit(list, scale, movie_scale)?;
     }
-    Ok(Movie::Sound { edit, hidden })
+    let cut_short = media_cut_short(walker, moov.end, length);
+    Ok(Movie::Sound { edit, hidden, cut_short })
+}
+
+/// Finds a media box behind the movie header that claims to reach beyond the end of the file.
+fn media_cut_short<S: Read + Seek>(walker: &mut Walker<'_, S>, mut at: u64, length: u64) -> Option<u64> {
+    while at + 8 <= length {
+        let area = walker.area(at, u64::MAX).ok()?;
+        match &area.kind {
+            b"mdat" => return (area.end > length).then_some(area.kind_at - 4),
+            // Fragments follow, each with its own media.
+            b"moof" => return None,
+            _ => at = area.end,
+        }
+    }
+    None
 }

@@ -12,11 +12,17 @@ use symphonia::core::io::MediaSource;
 const READ_THROUGH: u64 = 4 << 20;
 /// The start of the file stays in memory, so that looking at it twice costs no second request.
 pub(crate) const HEAD_BYTES: usize = 64 << 10;
+/// What a demuxer may read for one packet, or to open the file. A size in a damaged file can claim
+/// gigabytes for one element, which demuxers read into memory; a cover picture has megabytes, and
+/// so has the index of four hours of MP4.
+const LEASH: u64 = 32 << 20;
 
 /// What the source can tell after a demuxer has taken it.
 #[derive(Default)]
 pub(crate) struct SourceState {
     position: AtomicU64,
+    /// Bytes that may still be handed out before the next `renew`.
+    leash: AtomicU64,
     error: Mutex<Option<io::Error>>,
 }
 
@@ -24,6 +30,11 @@ impl SourceState {
     /// Where the last read ended.
     pub(crate) fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
+    }
+
+    /// Allows another packet to be read.
+    pub(crate) fn renew_leash(&self) {
+        self.leash.store(LEASH, Ordering::Relaxed);
     }
 
     /// The error of the source itself, if reading it ever failed. Demuxers report that like a
@@ -60,6 +71,7 @@ impl<S: Read + Seek> Source<S> {
             seekable: false,
             state: Arc::default(),
         };
+        source.state.renew_leash();
         let mut head = vec![0; HEAD_BYTES.min(usize::try_from(length).unwrap_or(HEAD_BYTES))];
         source.read_exact(&mut head)?;
         source.head = head;
@@ -123,6 +135,10 @@ impl<S: Read + Seek> Read for Source<S> {
         if self.pos >= self.length || buf.is_empty() {
             return Ok(0);
         }
+        let leash = self.state.leash.load(Ordering::Relaxed);
+        if leash == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an element of the file is too large"));
+        }
         let cached =
             usize::try_from(self.pos).ok().and_then(|pos| self.head.get(pos..)).filter(|rest| !rest.is_empty());
         let read = if let Some(cached) = cached {
@@ -146,6 +162,7 @@ impl<S: Read + Seek> Read for Source<S> {
             }
         }
         self.pos += read as u64;
+        self.state.leash.store(leash.saturating_sub(read as u64), Ordering::Relaxed);
         self.state.position.store(self.pos, Ordering::Relaxed);
         Ok(read)
     }
@@ -169,7 +186,9 @@ impl<S: Read + Seek + Send + Sync> MediaSource for Source<S> {
         self.seekable
     }
 
+    /// Told only to demuxers that may seek. Others would take an element that reaches beyond the
+    /// end of a truncated file for an error, and drop what is left of it.
     fn byte_len(&self) -> Option<u64> {
-        Some(self.length)
+        self.seekable.then_some(self.length)
     }
 }

@@ -1,8 +1,8 @@
 //! Media on their way: announced, arrived, completed.
 
 use capstan_domain::{
-    Completion, Error, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus, PICK_UP_SECONDS, Reach, Recording,
-    RecordingId, Sha256, Status, StoredObject, Timestamp,
+    Completion, ContentType, Error, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus, PICK_UP_SECONDS, Reach,
+    Recording, RecordingId, Sha256, Status, StoredObject, Timestamp,
 };
 
 use crate::Store;
@@ -16,10 +16,14 @@ const AWAITED: &str = "awaited";
 pub struct Renewal {
     /// The pending medium.
     pub media_id: MediaId,
+    /// The type as declared again, which must be the same: the object's key ends with it.
+    pub content_type: Option<ContentType>,
     /// Its size as now declared.
     pub size: Option<FileSize>,
     /// Its hash as now declared.
     pub sha256: Option<Sha256>,
+    /// When it was taken, as now declared.
+    pub captured_at: Option<Timestamp>,
     /// When the new URL ends.
     pub url_expires_at: Timestamp,
 }
@@ -88,6 +92,13 @@ impl Store {
             .require(pending)
             .set(&media(medium, "url_expires_at"), &renewal.url_expires_at)?
             .set("updated_at", &now)?;
+        if let Some(content_type) = renewal.content_type {
+            let same = change.is(&media(medium, "content_type"), &content_type)?;
+            change.require(same);
+        }
+        if let Some(captured_at) = renewal.captured_at {
+            change.set(&media(medium, "captured_at"), &captured_at)?;
+        }
         if let Some(size) = renewal.size {
             change.set(&media(medium, "declared_size"), &size)?;
         }
@@ -98,11 +109,7 @@ impl Store {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => {
                 let recording = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
-                match recording.media.get(medium).map(|medium| medium.status) {
-                    Some(MediaStatus::Pending) => Err(recording.refuse_media(now)),
-                    _ if recording.status != Status::Pending => Err(recording.refuse_media(now)),
-                    _ => Err(Error::invalid("media_id", "must be a pending medium of this recording")),
-                }
+                Err(refuse_renewal(&recording, renewal, now))
             }
         }
     }
@@ -263,6 +270,22 @@ impl Store {
             .set("updated_at", &now)?
             .add_to_set(AWAITED, [medium].into_iter());
         change.apply(self, id).await.map(drop)
+    }
+}
+
+fn refuse_renewal(recording: &Recording, renewal: &Renewal, now: Timestamp) -> Error {
+    let pending = |medium: &&Media| medium.status == MediaStatus::Pending;
+    let known = recording.media.get(&renewal.media_id).filter(pending);
+    match known {
+        None if recording.status == Status::Pending => {
+            Error::invalid("media_id", "must be a pending medium of this recording")
+        }
+        Some(medium) if renewal.content_type.is_some_and(|declared| declared != medium.content_type) => {
+            Error::FileTypeInvalid {
+                rule: format!("must stay {}, as it was first declared", medium.content_type.as_str()),
+            }
+        }
+        _ => recording.refuse_media(now),
     }
 }
 

@@ -1,0 +1,176 @@
+//! `POST` and `GET /v1/recordings/{id}/download-url`
+
+use capstan_domain::{
+    Action, Error, Media, MediaId, MediaStatus, Recording, RecordingId, RenditionId, Timestamp, URL_SECONDS,
+};
+use capstan_http::{Access, Refusals, Reply, Request};
+use capstan_objects::{ObjectKey, Objects};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The file that is wanted: one of `media_id` and `rendition_id`.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = DownloadRequest)]
+pub struct Body {
+    /// A medium.
+    #[schema(value_type = Option<String>)]
+    media_id: Option<MediaId>,
+    /// A rendition of one.
+    #[schema(value_type = Option<String>)]
+    rendition_id: Option<RenditionId>,
+    /// The name under which a browser saves the file, at most 255 characters.
+    #[schema(max_length = 255)]
+    download_filename: Option<String>,
+}
+
+/// Leave to fetch a file.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DownloadUrl)]
+pub struct Answer {
+    /// Where from, by GET. `Range` works.
+    download_url: String,
+    /// The medium.
+    media_id: String,
+    /// The rendition, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rendition_id: Option<String>,
+    /// The type of the file.
+    content_type: &'static str,
+    /// Its size.
+    #[schema(required)]
+    file_size_bytes: Option<u64>,
+    /// When the URL ends.
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// Seconds until then.
+    expires_in: u32,
+}
+
+/// Signs for the download of a medium or a rendition.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::MediaNotUploaded`], [`Error::Invalid`].
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/download-url", operation_id = "createDownloadUrl", tag = "Downloads",
+    params(("id" = String, Path, description = "The recording.")),
+    request_body = Body,
+    responses((status = 200, description = "Leave to download.", body = Answer), Refusals),
+)]
+pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
+    let id: RecordingId = request.path_id("recording")?;
+    let read = access.store().recording(&id);
+    let (caller, found) = access.caller_beside(&request, Action::ReadRecordings, read).await?;
+    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let wanted = Wanted::by(&request)?;
+    let file = File::of(&recording, &wanted)?;
+    let signed = objects.sign_download(&file.key, file.mime_type, wanted.filename.as_deref()).await?;
+    Reply::ok(&file.answer(signed.url, request.now()))
+}
+
+/// Signs for the download of `media_id`, else of the first uploaded audio, else of the first uploaded medium.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/download-url", operation_id = "getDownloadUrl", tag = "Downloads",
+    params(
+        ("id" = String, Path, description = "The recording."),
+        ("media_id" = Option<String>, Query, description = "A medium."),
+        ("rendition_id" = Option<String>, Query, description = "A rendition of one."),
+        ("download_filename" = Option<String>, Query, description = "The name under which a browser saves the file."),
+    ),
+    responses((status = 200, description = "Leave to download.", body = Answer), Refusals),
+)]
+#[allow(dead_code, reason = "describes the second route to the handler in the OpenAPI document")]
+pub fn by_get() {}
+
+enum Choice {
+    Primary,
+    Media(MediaId),
+    Rendition(RenditionId),
+}
+
+struct Wanted {
+    choice: Choice,
+    filename: Option<String>,
+}
+
+impl Wanted {
+    fn by(request: &Request) -> Result<Self, Error> {
+        let is_post = request.method() == "POST";
+        let body = if is_post { request.json()? } else { Body::of_query(request)? };
+        let choice = match (body.media_id, body.rendition_id) {
+            (_, Some(rendition_id)) => Choice::Rendition(rendition_id),
+            (Some(media_id), None) => Choice::Media(media_id),
+            (None, None) if is_post => return Err(Error::invalid("media_id", "is required, or rendition_id")),
+            (None, None) => Choice::Primary,
+        };
+        if body.download_filename.as_ref().is_some_and(|name| name.chars().count() > 255) {
+            return Err(Error::invalid("download_filename", "must be at most 255 characters"));
+        }
+        Ok(Self { choice, filename: body.download_filename })
+    }
+}
+
+impl Body {
+    fn of_query(request: &Request) -> Result<Self, Error> {
+        Ok(Self {
+            media_id: request.query("media_id", "must be a media id")?,
+            rendition_id: request.query("rendition_id", "must be a rendition id")?,
+            download_filename: request.query("download_filename", "must be text")?,
+        })
+    }
+}
+
+/// What is signed for.
+struct File<'a> {
+    key: ObjectKey,
+    media: &'a Media,
+    rendition_id: Option<String>,
+    mime_type: &'static str,
+    size_bytes: Option<u64>,
+}
+
+impl<'a> File<'a> {
+    fn of(recording: &'a Recording, wanted: &Wanted) -> Result<Self, Error> {
+        let (project, id) = (&recording.tenant.project_id, &recording.id);
+        let media = match &wanted.choice {
+            Choice::Rendition(rendition_id) => {
+                let found = recording.rendition(rendition_id);
+                let (media, rendition) = found.ok_or(Error::NotFound { what: "rendition" })?;
+                return Ok(Self {
+                    key: ObjectKey::rendition(project, id, &media.id, rendition.kind),
+                    media,
+                    rendition_id: Some(rendition_id.to_string()),
+                    mime_type: rendition.kind.mime_type(),
+                    size_bytes: Some(rendition.size_bytes),
+                });
+            }
+            Choice::Media(media_id) => recording.media.get(media_id).ok_or(Error::NotFound { what: "medium" })?,
+            Choice::Primary => recording.primary().ok_or(Error::MediaNotUploaded { missing: Vec::new() })?,
+        };
+        if media.status == MediaStatus::Pending {
+            return Err(Error::MediaNotUploaded { missing: vec![media.id.clone()] });
+        }
+        Ok(Self {
+            key: ObjectKey::original(project, id, &media.id, media.content_type),
+            media,
+            rendition_id: None,
+            mime_type: media.content_type.as_str(),
+            size_bytes: media.size_bytes(),
+        })
+    }
+
+    fn answer(self, download_url: String, now: Timestamp) -> Answer {
+        Answer {
+            download_url,
+            media_id: self.media.id.to_string(),
+            rendition_id: self.rendition_id,
+            content_type: self.mime_type,
+            file_size_bytes: self.size_bytes,
+            expires_at: now.plus_seconds(URL_SECONDS.into()).to_string(),
+            expires_in: URL_SECONDS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

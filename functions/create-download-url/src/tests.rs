@@ -1,0 +1,112 @@
+use capstan_domain::{AudioFacts, Facts, Outcome, Rendition, RenditionKind};
+use capstan_domain::{ContentType, LeaseId};
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{DEVICE_TOKEN, Stage, call, event, with_body, with_credential, with_query};
+use serde_json::{Value, json};
+
+fn function(stage: &Stage) -> Function {
+    http_function((stage.access(), stage.objects.clone()), stage.clock(), super::handle)
+}
+
+async fn post(function: &Function, body: Value) -> capstan_stage::Answer {
+    call(function, with_body(event("create-download-url"), body)).await
+}
+
+async fn get(function: &Function, query: &[(&str, &str)]) -> capstan_stage::Answer {
+    let mut event = with_query(event("create-download-url"), query);
+    event["requestContext"]["http"]["method"] = json!("GET");
+    call(function, event).await
+}
+
+#[tokio::test]
+async fn answers_with_a_url_to_the_medium() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "bytes").pending().await;
+    let answer = post(&function(&stage), json!({"media_id": "med_1"})).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body["download_url"].as_str().unwrap().contains("/med_1/audio.opus?"));
+    insta::assert_json_snapshot!(answer.body, {".download_url" => "[url]"}, @r#"
+    {
+      "content_type": "audio/opus",
+      "download_url": "[url]",
+      "expires_at": "2024-11-20T10:00:00Z",
+      "expires_in": 3600,
+      "file_size_bytes": 5,
+      "media_id": "med_1"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn reads_the_credential_beside_the_recording_and_signs_without_a_call() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "bytes").pending().await;
+    post(&function(&stage), json!({"media_id": "med_1"})).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:GetItem"]);
+}
+
+#[tokio::test]
+async fn get_gives_the_first_uploaded_audio_else_the_first_uploaded_medium() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let recording = stage.recording().holding(ContentType::ImagePng, "png").awaiting(ContentType::AudioWav);
+    recording.holding(ContentType::AudioOpus, "opus").pending().await;
+    assert_eq!(get(&function, &[]).await.body["media_id"], "med_3");
+    assert_eq!(get(&function, &[("media_id", "med_1")]).await.body["media_id"], "med_1");
+    stage.recording().id("rec_1").holding(ContentType::ImagePng, "png").pending().await;
+    let mut event = capstan_stage::with_id(event("create-download-url"), "rec_1");
+    event["requestContext"]["http"]["method"] = json!("GET");
+    assert_eq!(call(&function, event).await.body["media_id"], "med_1");
+}
+
+#[tokio::test]
+async fn a_rendition_is_fetched_by_its_id() {
+    let stage = Stage::set().await;
+    let (claimed, lease): (_, LeaseId) = stage.recording().holding(ContentType::AudioWav, "x").processing().await;
+    let media_id = Stage::media_id("med_1");
+    let facts = AudioFacts {
+        duration_ms: 1000,
+        codec: "opus".into(),
+        sample_rate_hz: 16_000,
+        channels: 1,
+        loudness_lufs: None,
+    };
+    let peaks = Rendition::new(&media_id, RenditionKind::Peaks, 9);
+    let result = Ok((Facts::Audio(facts), vec![peaks]));
+    let outcome = Outcome { media_id, result, captured_at: None };
+    stage.store.finish(&claimed, &lease, &[outcome], stage.now()).await.unwrap();
+    let answer = post(&function(&stage), json!({"rendition_id": "ren_1peaks"})).await;
+    assert_eq!((answer.status, &answer.body["content_type"]), (200, &json!("application/json")));
+    assert_eq!(answer.body["rendition_id"], "ren_1peaks");
+    assert!(answer.body["download_url"].as_str().unwrap().contains("/med_1/renditions/peaks.json?"));
+}
+
+#[tokio::test]
+async fn a_filename_becomes_the_content_disposition() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "bytes").pending().await;
+    let answer = post(&function(&stage), json!({"media_id": "med_1", "download_filename": "Gespräch.opus"})).await;
+    let url = answer.body["download_url"].as_str().unwrap().to_owned();
+    assert!(url.contains("response-content-disposition=attachment"), "{url}");
+    let long = json!({"media_id": "med_1", "download_filename": "x".repeat(256)});
+    assert_eq!(post(&function(&stage), long).await.body["error"]["param"], "download_filename");
+}
+
+#[tokio::test]
+async fn what_is_not_uploaded_or_not_there_is_refused() {
+    let stage = Stage::set().await;
+    stage.recording().awaiting(ContentType::AudioOpus).pending().await;
+    let function = function(&stage);
+    for (body, status, code) in [
+        (json!({"media_id": "med_1"}), 400, "media_not_uploaded"),
+        (json!({"media_id": "med_2"}), 404, "not_found"),
+        (json!({"rendition_id": "ren_2"}), 404, "not_found"),
+        (json!({}), 400, "invalid_request"),
+        (json!({"media_id": "../x"}), 400, "invalid_request"),
+    ] {
+        let answer = post(&function, body.clone()).await;
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (status, &json!(code)), "{body}");
+    }
+    assert_eq!(get(&function, &[]).await.body["error"]["code"], "media_not_uploaded");
+    assert_eq!(call(&function, with_credential(event("create-download-url"), DEVICE_TOKEN)).await.status, 403);
+}

@@ -1,0 +1,121 @@
+use capstan_domain::Scope;
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, END_USER, Stage, call, event, with_body, with_credential};
+use serde_json::{Value, json};
+
+fn function(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), super::handle)
+}
+
+async fn refusal(body: Value) -> (u64, Value) {
+    let stage = Stage::set().await;
+    let answer = call(&function(&stage), with_body(event("create-recording"), body)).await;
+    (answer.status, answer.body["error"].clone())
+}
+
+#[tokio::test]
+async fn answers_201_with_the_whole_recording() {
+    let stage = Stage::set().await;
+    let answer = call(&function(&stage), event("create-recording")).await;
+    assert_eq!(answer.status, 201);
+    insta::assert_json_snapshot!(answer.body, {".id" => "[id]"}, @r#"
+    {
+      "content_sha256": null,
+      "content_sha256_verified_at": null,
+      "created_at": "2024-11-20T09:00:00Z",
+      "deleted_at": null,
+      "device_id": "dev_01jcz6b0d032p3wwt3y0b8j32h",
+      "duration_ms": null,
+      "duration_seconds": null,
+      "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
+      "ended_at": "2024-11-20T09:15:14Z",
+      "error": null,
+      "file_size_bytes": null,
+      "id": "[id]",
+      "media": [],
+      "metadata": {
+        "battery_percent": 64,
+        "firmware": "2.8.1"
+      },
+      "mime_type": null,
+      "name": "Site visit, first floor",
+      "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
+      "recorded_at": "2024-11-20T09:14:58Z",
+      "source": "device",
+      "started_at": "2024-11-20T09:14:58Z",
+      "status": "pending",
+      "transcription_id": null,
+      "updated_at": "2024-11-20T09:00:00Z",
+      "uploaded_at": null
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn reads_the_credential_and_then_writes_once() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    call(&function, event("create-recording")).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:PutItem"]);
+    call(&function, event("create-recording")).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:PutItem"], "a credential seen 5 s ago is not read again");
+    stage.advance(5);
+    call(&function, event("create-recording")).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:PutItem"]);
+}
+
+#[tokio::test]
+async fn a_device_token_brings_its_own_device_and_end_user() {
+    let stage = Stage::set().await;
+    let body = json!({"end_user_id": "eu_other", "device_id": "dev_other"});
+    let event = with_credential(with_body(event("create-recording"), body), DEVICE_TOKEN);
+    let answer = call(&function(&stage), event).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.body["device_id"], DEVICE);
+    assert_eq!(answer.body["end_user_id"], END_USER);
+}
+
+#[tokio::test]
+async fn an_unknown_credential_is_401_and_one_without_the_scope_403_and_nothing_is_written() {
+    let stage = Stage::set().await;
+    let reader = stage.restricted_key(Scope::RecordingsRead).await;
+    let _ = stage.emulators.take_calls();
+    let function = function(&stage);
+    for (credential, status) in [("sk_live_unknown", 401), ("nonsense", 401), (reader.as_str(), 403)] {
+        let answer = call(&function, with_credential(event("create-recording"), credential)).await;
+        assert_eq!(answer.status, status, "{credential}");
+    }
+    assert!(!stage.emulators.take_calls().contains(&"dynamodb:PutItem".to_owned()));
+}
+
+#[tokio::test]
+async fn names_the_field_and_the_rule_that_it_breaks() {
+    for (body, param, rule) in [
+        (json!({}), "end_user_id", "is required"),
+        (json!({"end_user_id": "rec_1"}), "end_user_id", "must be `eu_`"),
+        (json!({"end_user_id": 7}), "end_user_id", "expected a string"),
+        (json!({"end_user_id": "eu_1", "name": "x".repeat(256)}), "name", "at most 255 characters"),
+        (json!({"end_user_id": "eu_1", "started_at": "noon"}), "started_at", "ISO 8601"),
+        (
+            json!({"end_user_id": "eu_1", "started_at": "2025-01-15T09:00:01Z", "ended_at": "2025-01-15T09:00:00Z"}),
+            "ended_at",
+            "must not be before started_at",
+        ),
+        (json!({"end_user_id": "eu_1", "metadata": []}), "metadata", "expected a map"),
+        (json!({"end_user_id": "eu_1", "metadata": {"a": "x".repeat(16_400)}}), "metadata", "at most 16 KiB"),
+        (json!({"end_user_id": "eu_1", "source": "dream"}), "source", "unknown variant"),
+    ] {
+        let (status, error) = refusal(body).await;
+        assert_eq!((status, &error["code"], &error["param"]), (400, &json!("invalid_request"), &json!(param)));
+        assert!(error["message"].as_str().unwrap().contains(rule), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_table_is_503_with_retry_after_and_no_cause() {
+    let stage = Stage::set().await;
+    stage.emulators.faults().fail_next("PutItem", capstan_emulators::Fault::Throttle, 10);
+    let answer = call(&function(&stage), event("create-recording")).await;
+    assert_eq!((answer.status, &answer.body["error"]["code"]), (503, &json!("temporarily_unavailable")));
+    assert_eq!(answer.headers["retry-after"], "1");
+}

@@ -1,0 +1,61 @@
+//! `DELETE /v1/recordings/{id}`
+
+use capstan_domain::{Action, Error, RecordingId};
+use capstan_http::{Access, Refusals, Reply, Request};
+
+/// Deletes a recording: it is gone from every read at once, its objects follow in the background.
+///
+/// # Errors
+/// [`Error::NotFound`] also when it was deleted before, [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    delete, path = "/v1/recordings/{id}", operation_id = "deleteRecording", tag = "Recordings",
+    params(("id" = String, Path, description = "The recording.")),
+    responses((status = 204, description = "It is deleted."), Refusals),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::WriteRecordings).await?;
+    let id: RecordingId = request.path_id("recording")?;
+    access.store().delete_recording(&caller.reach(), &id, request.now()).await?;
+    Ok(Reply::no_content())
+}
+
+#[cfg(test)]
+mod tests {
+    use capstan_domain::{ContentType, Mode, Tenant};
+    use capstan_lambda::{Function, http_function};
+    use capstan_stage::{RECORDING, Stage, call, event};
+    use serde_json::Value;
+
+    fn function(stage: &Stage) -> Function {
+        http_function(stage.access(), stage.clock(), super::handle)
+    }
+
+    #[tokio::test]
+    async fn answers_204_once_and_then_404() {
+        let stage = Stage::set().await;
+        stage.recording().holding(ContentType::AudioOpus, "x").completed().await;
+        let function = function(&stage);
+        let answer = call(&function, event("delete-recording")).await;
+        assert_eq!((answer.status, answer.body), (204, Value::Null));
+        assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+        assert_eq!(call(&function, event("delete-recording")).await.status, 404);
+    }
+
+    #[tokio::test]
+    async fn a_deleted_recording_is_due_for_the_removal_of_its_objects() {
+        let stage = Stage::set().await;
+        stage.recording().holding(ContentType::AudioOpus, "x").pending().await;
+        call(&function(&stage), event("delete-recording")).await;
+        let due = stage.store.due(stage.now(), 10).await.unwrap();
+        assert_eq!(due.iter().map(|due| due.id.as_str()).collect::<Vec<_>>(), [RECORDING]);
+    }
+
+    #[tokio::test]
+    async fn anothers_recording_is_not_there() {
+        let stage = Stage::set().await;
+        let other = Tenant { project_id: "proj_other".parse().unwrap(), mode: Mode::Live };
+        stage.recording().of(other).pending().await;
+        assert_eq!(call(&function(&stage), event("delete-recording")).await.status, 404);
+        assert!(stage.stored(RECORDING).await.unwrap().deleted_at.is_none());
+    }
+}

@@ -1,0 +1,127 @@
+use capstan_domain::{DeviceId, EndUserId, Mode, RecordingId, Tenant};
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{Stage, call, event, with_query};
+use serde_json::json;
+
+fn function(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), super::handle)
+}
+
+/// `count` recordings, a second apart; gives their ids, newest first.
+async fn recordings(stage: &Stage, count: u128) -> Vec<String> {
+    let mut ids = Vec::new();
+    for number in 0..count {
+        stage.advance(1);
+        let id = RecordingId::new(stage.now(), number).to_string();
+        stage.recording().id(&id).pending().await;
+        ids.insert(0, id);
+    }
+    ids
+}
+
+async fn page(function: &Function, query: &[(&str, &str)]) -> (Vec<String>, Option<String>) {
+    let answer = call(function, with_query(event("list-recordings"), query)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let ids = answer.body["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned());
+    let next = answer.body["next_cursor"].as_str().map(str::to_owned);
+    assert_eq!(answer.body["has_more"], next.is_some());
+    (ids.collect(), next)
+}
+
+#[tokio::test]
+async fn pages_through_everything_newest_first_and_each_once() {
+    let stage = Stage::set().await;
+    let ids = recordings(&stage, 23).await;
+    let function = function(&stage);
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let (page, next) = page(&function, &[("limit", "5"), ("cursor", &cursor)]).await;
+        assert!(page.len() <= 5);
+        seen.extend(page);
+        match next {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    assert_eq!(seen, ids);
+    assert_eq!(page(&function, &[("limit", "5"), ("offset", "20")]).await, (ids[20..].to_vec(), None));
+    assert_eq!(page(&function, &[("offset", "10000")]).await, (Vec::new(), None));
+}
+
+#[tokio::test]
+async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
+    let stage = Stage::set().await;
+    recordings(&stage, 3).await;
+    page(&function(&stage), &[]).await;
+    let mut calls = stage.emulators.take_calls();
+    assert_eq!(calls.remove(0), "dynamodb:GetItem");
+    assert_eq!(calls.pop().as_deref(), Some("dynamodb:BatchGetItem"));
+    assert_eq!(calls, vec!["dynamodb:Query"; 8]);
+}
+
+#[tokio::test]
+async fn an_index_serves_a_device_and_an_end_user_with_one_query() {
+    let stage = Stage::set().await;
+    let device: DeviceId = "dev_1".parse().unwrap();
+    let end_user: EndUserId = "eu_1".parse().unwrap();
+    stage.recording().id("rec_1").with(|recording| recording.device_id = Some(device)).pending().await;
+    stage.recording().id("rec_2").with(|recording| recording.end_user_id = end_user).pending().await;
+    let function = function(&stage);
+    assert_eq!(page(&function, &[("device_id", "dev_1")]).await.0, ["rec_1"]);
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"]);
+    assert_eq!(page(&function, &[("end_user_id", "eu_1")]).await.0, ["rec_2"]);
+    assert_eq!(page(&function, &[("end_user_id", "eu_1"), ("device_id", "dev_1")]).await.0, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_filter_that_no_index_serves_leaves_nothing_out() {
+    let stage = Stage::set().await;
+    let ids = recordings(&stage, 12).await;
+    let completed = "rec_00000000000000000000000001";
+    stage.recording().id(completed).holding(capstan_domain::ContentType::AudioOpus, "x").completed().await;
+    let function = function(&stage);
+    assert_eq!(page(&function, &[("status", "completed")]).await, (vec![completed.to_owned()], None));
+    let (pending, next) = page(&function, &[("status", "pending"), ("limit", "10")]).await;
+    assert_eq!(pending, ids[..10]);
+    let rest = page(&function, &[("status", "pending"), ("limit", "10"), ("cursor", &next.unwrap())]).await;
+    assert_eq!(rest, (ids[10..].to_vec(), None));
+    let (after, _) = page(&function, &[("created_after", "2024-11-20T09:00:10Z")]).await;
+    assert_eq!(after, ids[..2]);
+    let (after, _) = page(&function, &[("updated_after", "2024-11-20T09:00:11.500Z")]).await;
+    assert_eq!(after.len(), 2, "the newest and the completed one");
+}
+
+#[tokio::test]
+async fn others_recordings_and_deleted_ones_are_not_listed() {
+    let stage = Stage::set().await;
+    stage.recording().id("rec_mine").pending().await;
+    let test_data = Tenant { mode: Mode::Test, ..Stage::tenant() };
+    stage.recording().id("rec_test").of(test_data).pending().await;
+    let deleted = stage.recording().id("rec_deleted").pending().await;
+    let reach = capstan_domain::Reach::Tenant { tenant: Stage::tenant() };
+    stage.store.delete_recording(&reach, &deleted.id, stage.now()).await.unwrap();
+    assert_eq!(page(&function(&stage), &[]).await, (vec!["rec_mine".to_owned()], None));
+}
+
+#[tokio::test]
+async fn names_the_query_parameter_and_the_rule_that_it_breaks() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for (name, value) in [
+        ("limit", "0"),
+        ("limit", "101"),
+        ("limit", "many"),
+        ("offset", "10001"),
+        ("offset", "-1"),
+        ("cursor", "nonsense"),
+        ("status", "lost"),
+        ("device_id", "eu_1"),
+        ("end_user_id", "x"),
+        ("created_after", "noon"),
+        ("updated_after", "2025-01-15"),
+    ] {
+        let answer = call(&function, with_query(event("list-recordings"), &[(name, value)])).await;
+        assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!(name)), "{name}={value}");
+    }
+}

@@ -1,0 +1,235 @@
+//! Sets the stage for tests: a table, a bucket and a bus with a project in them, and recordings in any state.
+//!
+//! The servers are real ones on loopback; handlers get the event files that users get.
+
+#![allow(clippy::expect_used, reason = "a stage that cannot be set ends the test")]
+#![allow(clippy::panic)]
+
+mod recording;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use capstan_domain::{
+    Credential, CredentialHash, DeviceId, EndUserId, Grant, Mode, ProjectId, Scope, Tenant, Timestamp,
+};
+use capstan_emulators::template::Template;
+use capstan_emulators::{Emulators, Storage};
+use capstan_events::Events;
+use capstan_http::Access;
+use capstan_lambda::{Clock, Function};
+use capstan_objects::Objects;
+use capstan_store::Store;
+use serde_json::Value;
+
+pub use recording::RecordingBuilder;
+
+/// The secret key in the event files.
+pub const SECRET_KEY: &str = "sk_live_EXAMPLE-not-a-real-key-EXAMPLE-not-a-real-A";
+/// A token of the device in the event files.
+pub const DEVICE_TOKEN: &str = "dtok_EXAMPLE-not-a-real-token-EXAMPLE-not-a-re-A";
+/// The project in the event files.
+pub const PROJECT: &str = "proj_01jcz4j8002j6ykhd7mh6hksbc";
+/// The end user in the event files.
+pub const END_USER: &str = "eu_01jcz695t07xwvpyt3bc2k45jh";
+/// The device in the event files.
+pub const DEVICE: &str = "dev_01jcz6b0d032p3wwt3y0b8j32h";
+/// The recording in the event files.
+pub const RECORDING: &str = "rec_01jd4dny168n1mks12y199e68y";
+/// The medium in the event files.
+pub const MEDIA: &str = "med_01jd4dnydacb36myjxtw632hk1";
+
+/// Everything that a handler stands on, empty but for one project with its credentials.
+#[derive(Debug)]
+pub struct Stage {
+    /// The servers, their calls and their faults.
+    pub emulators: Emulators,
+    /// The table.
+    pub store: Store,
+    /// The media bucket.
+    pub objects: Objects,
+    /// The event bus.
+    pub events: Events,
+    table: String,
+    bucket: String,
+    milliseconds: Arc<AtomicI64>,
+}
+
+/// An HTTP function's answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u64,
+    /// The body as JSON; null when there is none.
+    pub body: Value,
+    /// The headers.
+    pub headers: Value,
+}
+
+impl Stage {
+    /// A stage with a project, a secret key and a device token. The clock stands at the hour of the event files.
+    pub async fn set() -> Self {
+        let template = Template::of_this_project().expect("template.yaml reads");
+        let emulators = Emulators::start(Storage::Memory).await.expect("the emulators start");
+        emulators.create_resources(&template).expect("the template's resources are made");
+        let table = template.tables[0].name().to_owned();
+        let bucket = template.buckets[0].name.clone();
+        let stage = Self {
+            store: Store::new(emulators.dynamodb(), table.as_str()),
+            objects: Objects::new(emulators.s3(), bucket.as_str()),
+            events: Events::new(emulators.eventbridge(), "capstan"),
+            emulators,
+            table,
+            bucket,
+            milliseconds: Arc::new(AtomicI64::new(1_732_093_200_000)),
+        };
+        stage.credential(SECRET_KEY, Grant::Secret).await;
+        let device = Grant::Device { device_id: Self::device_id(), end_user_id: Self::end_user_id() };
+        stage.credential(DEVICE_TOKEN, device).await;
+        let _ = stage.emulators.take_calls();
+        stage
+    }
+
+    /// The project's live data.
+    pub fn tenant() -> Tenant {
+        Tenant { project_id: Self::project_id(), mode: Mode::Live }
+    }
+
+    /// [`PROJECT`].
+    pub fn project_id() -> ProjectId {
+        PROJECT.parse().expect("a project id")
+    }
+
+    /// [`END_USER`].
+    pub fn end_user_id() -> EndUserId {
+        END_USER.parse().expect("an end user id")
+    }
+
+    /// [`DEVICE`].
+    pub fn device_id() -> DeviceId {
+        DEVICE.parse().expect("a device id")
+    }
+
+    /// Keeps a credential of the project's live data.
+    pub async fn credential(&self, text: &str, grant: Grant) {
+        self.credential_of(Self::tenant(), text, grant).await;
+    }
+
+    /// Keeps a credential of any tenant's.
+    pub async fn credential_of(&self, tenant: Tenant, text: &str, grant: Grant) {
+        let credential =
+            Credential { tenant, grant, name: None, created_at: self.now(), expires_at: None, revoked_at: None };
+        self.store.put_credential(&CredentialHash::of(text), &credential).await.expect("the credential is kept");
+    }
+
+    /// Keeps a restricted key of one scope and gives it.
+    pub async fn restricted_key(&self, scope: Scope) -> String {
+        let text = format!("rk_live_{}", scope.as_str().replace(':', "-"));
+        self.credential(&text, Grant::Restricted { scopes: [scope].into() }).await;
+        text
+    }
+
+    /// The door to the table. Each is a sandbox of its own, which remembers no credential yet.
+    pub fn access(&self) -> Access {
+        Access::new(self.store.clone())
+    }
+
+    /// The stage's clock, which stands still.
+    pub fn clock(&self) -> Clock {
+        let milliseconds = Arc::clone(&self.milliseconds);
+        Clock::telling(move || {
+            Timestamp::from_milliseconds(milliseconds.load(Ordering::SeqCst)).expect("a time within the calendar")
+        })
+    }
+
+    /// What the clock shows.
+    pub fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    /// Puts the clock forward.
+    pub fn advance(&self, seconds: i64) {
+        self.milliseconds.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    /// Begins a recording of the project.
+    pub fn recording(&self) -> RecordingBuilder<'_> {
+        RecordingBuilder::new(self)
+    }
+
+    /// Reads a recording as it is stored.
+    pub async fn stored(&self, id: &str) -> Option<capstan_domain::Recording> {
+        self.store.recording(&id.parse().expect("a recording id")).await.expect("the table answers")
+    }
+
+    /// The name of the table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The name of the media bucket.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The keys of all objects in the bucket.
+    pub async fn object_keys(&self) -> Vec<String> {
+        let listed = self.emulators.s3().list_objects_v2().bucket(&self.bucket).send().await.expect("S3 answers");
+        listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
+    }
+}
+
+/// The event file of a function, as `sam local invoke` and `cargo lambda invoke` take it.
+pub fn event(function: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{function}.json"));
+    let text = std::fs::read_to_string(&path).expect("every function has an event file");
+    serde_json::from_str(&text).expect("event files are JSON")
+}
+
+/// An HTTP event with another body.
+pub fn with_body(mut event: Value, body: Value) -> Value {
+    event["body"] = Value::String(body.to_string());
+    event["isBase64Encoded"] = Value::Bool(false);
+    event
+}
+
+/// An HTTP event with another credential.
+pub fn with_credential(event: Value, credential: &str) -> Value {
+    with_header(event, "authorization", &format!("Bearer {credential}"))
+}
+
+/// An HTTP event with one more header, or another value of it.
+pub fn with_header(mut event: Value, name: &str, value: &str) -> Value {
+    event["headers"][name] = Value::String(value.to_owned());
+    event
+}
+
+/// An HTTP event with another `{id}` in its path.
+pub fn with_id(mut event: Value, id: &str) -> Value {
+    event["pathParameters"]["id"] = Value::String(id.to_owned());
+    event
+}
+
+/// An HTTP event with this query.
+pub fn with_query(mut event: Value, parameters: &[(&str, &str)]) -> Value {
+    let text: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    event["rawQueryString"] = Value::String(text.join("&"));
+    event["queryStringParameters"] =
+        parameters.iter().map(|(name, value)| ((*name).to_owned(), Value::String((*value).to_owned()))).collect();
+    event
+}
+
+/// Hands an HTTP function an event and reads its answer.
+pub async fn call(function: &Function, event: Value) -> Answer {
+    let answer = function.invoke(event).await.expect("an HTTP function always answers");
+    let body = match answer["body"].as_str() {
+        None | Some("") => Value::Null,
+        Some(text) => serde_json::from_str(text).expect("a body is JSON"),
+    };
+    Answer {
+        status: answer["statusCode"].as_u64().expect("an answer has a status"),
+        body,
+        headers: answer["headers"].clone(),
+    }
+}

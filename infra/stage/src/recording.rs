@@ -1,0 +1,160 @@
+//! Recordings in any state, for tests.
+
+use aws_sdk_s3::primitives::ByteStream;
+use capstan_domain::{
+    Completion, ContentType, LeaseId, Media, MediaId, MediaStatus, Reach, Recording, RecordingId, Sequencer, Tenant,
+};
+use capstan_objects::ObjectKey;
+use capstan_store::Changed;
+
+use crate::{RECORDING, Stage};
+
+/// A recording in the making. Its media get the ids `med_1`, `med_2` and so on.
+#[derive(Debug)]
+pub struct RecordingBuilder<'a> {
+    stage: &'a Stage,
+    recording: Recording,
+    media: Vec<(ContentType, Option<Vec<u8>>)>,
+}
+
+impl<'a> RecordingBuilder<'a> {
+    pub(crate) fn new(stage: &'a Stage) -> Self {
+        let id = RECORDING.parse().expect("a recording id");
+        let mut recording = Recording::new(id, Stage::tenant(), Stage::end_user_id(), stage.now());
+        recording.device_id = Some(Stage::device_id());
+        Self { stage, recording, media: Vec::new() }
+    }
+
+    /// With another id.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.recording.id = id.parse().expect("a recording id");
+        self
+    }
+
+    /// Of another tenant.
+    #[must_use]
+    pub fn of(mut self, tenant: Tenant) -> Self {
+        self.recording.tenant = tenant;
+        self
+    }
+
+    /// Changed in any other way.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Recording)) -> Self {
+        change(&mut self.recording);
+        self
+    }
+
+    /// With a medium whose bytes are awaited.
+    #[must_use]
+    pub fn awaiting(mut self, content_type: ContentType) -> Self {
+        self.media.push((content_type, None));
+        self
+    }
+
+    /// With a medium that was uploaded and of which S3 has told.
+    #[must_use]
+    pub fn holding(mut self, content_type: ContentType, bytes: impl Into<Vec<u8>>) -> Self {
+        self.media.push((content_type, Some(bytes.into())));
+        self
+    }
+
+    /// Puts it into the table, and what it holds into the bucket, as a pending recording.
+    pub async fn pending(self) -> Recording {
+        let Self { stage, recording, media } = self;
+        let (id, reach) = (recording.id.clone(), Reach::Tenant { tenant: recording.tenant.clone() });
+        stage.store.create_recording(&recording).await.expect("the recording is kept");
+        for (number, (content_type, bytes)) in (1..).zip(media) {
+            let media_id: MediaId = format!("med_{number}").parse().expect("a media id");
+            let medium = Media {
+                id: media_id.clone(),
+                content_type,
+                declared_size: None,
+                declared_sha256: None,
+                captured_at: None,
+                created_at: stage.now(),
+                url_expires_at: stage.now().plus_seconds(3600),
+                status: MediaStatus::Pending,
+                stored: None,
+                facts: None,
+                renditions: Vec::new(),
+                error: None,
+            };
+            stage.store.add_media(&reach, &id, &medium, stage.now()).await.expect("the medium is kept");
+            if let Some(bytes) = bytes {
+                stage.put(&recording, &media_id, content_type, bytes).await;
+                let key = ObjectKey::original(&recording.tenant.project_id, &id, &media_id, content_type);
+                let found = stage.objects.inspect(&key, stage.now()).await.expect("S3 answers");
+                let mut object = found.expect("the object was stored");
+                object.sequencer = Some(Sequencer::new("01"));
+                stage.store.record_object(&id, &media_id, &object, stage.now()).await.expect("the object is noted");
+            }
+        }
+        let kept = stage.stored(id.as_str()).await.expect("the recording was kept");
+        let _ = stage.emulators.take_calls();
+        stage.emulators.take_object_created().await;
+        kept
+    }
+
+    /// Puts it there and completes its upload.
+    pub async fn uploaded(self) -> Recording {
+        let stage = self.stage;
+        let pending = self.pending().await;
+        let reach = Reach::Tenant { tenant: pending.tenant.clone() };
+        let arrivals = [];
+        let changed = stage
+            .store
+            .complete_inspected_upload(&reach, &pending, &arrivals, &Completion::default(), None, stage.now())
+            .await
+            .expect("the table answers");
+        let _ = stage.emulators.take_calls();
+        made(changed)
+    }
+
+    /// Puts it there, completes its upload and claims it for processing.
+    pub async fn processing(self) -> (Recording, LeaseId) {
+        let stage = self.stage;
+        let uploaded = self.uploaded().await;
+        let lease = LeaseId::new(stage.now(), 1);
+        let claimed = stage.store.claim(&uploaded.id, &lease, stage.now()).await.expect("the table answers");
+        let _ = stage.emulators.take_calls();
+        (*claimed.expect("nobody else claims it"), lease)
+    }
+
+    /// Puts it there and ends its processing, with nothing learned.
+    pub async fn completed(self) -> Recording {
+        let stage = self.stage;
+        let (claimed, lease) = self.processing().await;
+        let finished = stage.store.finish(&claimed, &lease, &[], stage.now()).await.expect("the table answers");
+        let _ = stage.emulators.take_calls();
+        made(finished)
+    }
+}
+
+impl Stage {
+    /// Puts the bytes of a medium into the bucket, as a client's PUT does.
+    pub async fn put(&self, recording: &Recording, media: &MediaId, content_type: ContentType, bytes: Vec<u8>) {
+        let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, media, content_type);
+        let s3 = self.emulators.s3();
+        let put = s3.put_object().bucket(self.bucket()).key(key.as_str()).content_type(content_type.as_str());
+        put.body(ByteStream::from(bytes)).send().await.expect("S3 takes the object");
+    }
+
+    /// The id of a recording's medium.
+    pub fn media_id(text: &str) -> MediaId {
+        text.parse().expect("a media id")
+    }
+
+    /// The id of a recording.
+    pub fn recording_id(text: &str) -> RecordingId {
+        text.parse().expect("a recording id")
+    }
+}
+
+fn made(changed: Changed) -> Recording {
+    match changed {
+        Changed::Made(recording) => *recording,
+        Changed::Refused(old) => panic!("the stage could not be set: {old:?}"),
+    }
+}

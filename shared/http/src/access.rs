@@ -1,0 +1,97 @@
+//! Who calls. The credential is looked up beside a read, before a write, and never twice.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use capstan_domain::{Action, Caller, Credential, CredentialHash, Error, Timestamp};
+use capstan_store::Store;
+use futures_util::future::join;
+
+use crate::Request;
+
+/// Seconds that a sandbox trusts what it saw of a credential: the time in which a revocation must bite.
+const TRUSTED_SECONDS: i64 = 5;
+/// How many credentials a sandbox remembers. It forgets all when there are more, rather than keep count of their age.
+const MAX_REMEMBERED: usize = 1000;
+
+const PREFIXES: [&str; 6] = ["sk_live_", "sk_test_", "rk_live_", "rk_test_", "dtok_", "up_"];
+
+#[derive(Debug)]
+struct Seen {
+    credential: Credential,
+    at: Timestamp,
+}
+
+/// The table behind its door: credentials are checked here, and what is behind is reached through [`Self::store`].
+#[derive(Clone, Debug)]
+pub struct Access {
+    store: Store,
+    seen: Arc<Mutex<HashMap<CredentialHash, Seen>>>,
+}
+
+impl Access {
+    /// Credentials of this table.
+    pub fn new(store: Store) -> Self {
+        Self { store, seen: Arc::default() }
+    }
+
+    /// The table.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Who calls, before anything is written.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] and [`Error::Forbidden`].
+    pub async fn caller(&self, request: &Request, action: Action) -> Result<Caller, Error> {
+        let hash = presented(request)?;
+        let credential = self.credential(&hash, request.now()).await?;
+        credential.authorize(action, request.now())
+    }
+
+    /// Who calls, looked up while something is read. The answer waits for both; a refusal of the caller comes first.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] and [`Error::Forbidden`], then those of the read.
+    pub async fn caller_beside<T>(
+        &self,
+        request: &Request,
+        action: Action,
+        read: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(Caller, T), Error> {
+        let hash = presented(request)?;
+        let (credential, read) = join(self.credential(&hash, request.now()), read).await;
+        let caller = credential?.authorize(action, request.now())?;
+        Ok((caller, read?))
+    }
+
+    async fn credential(&self, hash: &CredentialHash, now: Timestamp) -> Result<Credential, Error> {
+        if let Some(credential) = self.remembered(hash, now) {
+            return Ok(credential);
+        }
+        let credential = self.store.credential(hash).await?.ok_or(Error::Unauthorized)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= MAX_REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(*hash, Seen { credential: credential.clone(), at: now });
+        Ok(credential)
+    }
+
+    fn remembered(&self, hash: &CredentialHash, now: Timestamp) -> Option<Credential> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = seen.get(hash).filter(|seen| now < seen.at.plus_seconds(TRUSTED_SECONDS))?;
+        Some(fresh.credential.clone())
+    }
+}
+
+/// RFC 6750: `Authorization: Bearer <credential>`; the scheme's case does not matter.
+fn presented(request: &Request) -> Result<CredentialHash, Error> {
+    let (scheme, credential) =
+        request.header("authorization").and_then(|value| value.split_once(' ')).ok_or(Error::Unauthorized)?;
+    let credential = credential.trim();
+    let well_formed =
+        scheme.eq_ignore_ascii_case("bearer") && PREFIXES.iter().any(|known| credential.starts_with(known));
+    if well_formed { Ok(CredentialHash::of(credential)) } else { Err(Error::Unauthorized) }
+}

@@ -1,0 +1,198 @@
+//! Errors as HTTP: the one place that maps them, as the last step.
+
+use capstan_domain::Error;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::Reply;
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorDetail {
+    /// For programs, such as `recording_not_pending`.
+    #[schema(example = "recording_not_pending")]
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+    /// The field, parameter or header that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub param: Option<String>,
+    /// What a program may want to know beyond the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Object)]
+    pub details: Option<Value>,
+    /// Names this request in the logs.
+    pub request_id: String,
+}
+
+/// The errors that any endpoint of a project's data may answer with, for the OpenAPI document.
+#[derive(Debug, IntoResponses)]
+#[allow(dead_code, reason = "the variants only describe the document")]
+pub enum Refusals {
+    /// The request breaks a rule, or the recording is not in a state to allow it.
+    #[response(status = 400)]
+    BadRequest(#[to_schema] ErrorBody),
+    /// No valid credential.
+    #[response(status = 401)]
+    Unauthorized(#[to_schema] ErrorBody),
+    /// The credential may not do this.
+    #[response(status = 403)]
+    Forbidden(#[to_schema] ErrorBody),
+    /// There is none within the credential's reach.
+    #[response(status = 404)]
+    NotFound(#[to_schema] ErrorBody),
+    /// Something went wrong on our side.
+    #[response(status = 500)]
+    Internal(#[to_schema] ErrorBody),
+    /// Ask again after `Retry-After` seconds.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] ErrorBody),
+}
+
+struct Answer {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    param: Option<String>,
+    details: Option<Value>,
+    retry_after: Option<u32>,
+}
+
+impl Answer {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), param: None, details: None, retry_after: None }
+    }
+
+    fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    fn details(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+}
+
+fn answer(error: &Error) -> Answer {
+    use StatusCode as S;
+    match error {
+        Error::Invalid { param, rule } => {
+            Answer::new(S::BAD_REQUEST, "invalid_request", format!("{param}: {rule}")).param(param)
+        }
+        Error::FileSizeInvalid { rule } => {
+            let message = format!("file_size_bytes: {rule}");
+            Answer::new(S::BAD_REQUEST, "file_size_invalid", message).param("file_size_bytes")
+        }
+        Error::FileTypeInvalid { rule } => {
+            let message = format!("content_type: {rule}");
+            Answer::new(S::BAD_REQUEST, "file_type_invalid", message).param("content_type")
+        }
+        Error::RecordingNotPending { status } => Answer::new(
+            S::BAD_REQUEST,
+            "recording_not_pending",
+            format!("The recording is {status}; only a pending recording takes files."),
+        )
+        .details(json!({"status": status.as_str()})),
+        Error::MediaNotUploaded { missing } => {
+            let message = "No file has arrived. Upload it with PUT to its upload_url, then ask again.";
+            let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+            Answer::new(S::BAD_REQUEST, "media_not_uploaded", message).details(json!({"media_ids": missing}))
+        }
+        Error::TooManyMedia => {
+            let message = format!("A recording holds at most {} media.", capstan_domain::MAX_MEDIA);
+            Answer::new(S::BAD_REQUEST, "too_many_media", message)
+        }
+        Error::UploadExpired => {
+            let message = "The recording was not completed in time and takes no more files. Create a new one.";
+            Answer::new(S::BAD_REQUEST, "upload_expired", message)
+        }
+        Error::Unauthorized => {
+            let message = "Send a valid credential as `Authorization: Bearer <credential>`.";
+            Answer::new(S::UNAUTHORIZED, "unauthorized", message)
+        }
+        Error::Forbidden => Answer::new(S::FORBIDDEN, "forbidden", "This credential may not do this."),
+        Error::NotFound { what } => Answer::new(S::NOT_FOUND, "not_found", format!("There is no such {what}.")),
+        Error::Conflict { reason } => Answer::new(S::CONFLICT, "conflict", reason),
+        Error::IntegrityMismatch { media_id, expected, stored } => Answer::new(
+            S::CONFLICT,
+            "integrity_mismatch",
+            "The stored bytes have another SHA-256 than you gave. Upload the file again.",
+        )
+        .param("content_sha256")
+        .details(json!({
+            "media_id": media_id.as_str(),
+            "content_sha256": expected.to_string(),
+            "stored_sha256": stored.to_string(),
+        })),
+        Error::RequestTooLarge { limit_bytes } => {
+            let message = format!("The body is over {limit_bytes} bytes.");
+            Answer::new(S::PAYLOAD_TOO_LARGE, "request_too_large", message)
+        }
+        Error::VerificationPending { retry_after } => {
+            let message = "The stored bytes are still being verified. Ask again.";
+            Answer::new(S::TOO_EARLY, "verification_pending", message).retry_after(*retry_after)
+        }
+        Error::Unavailable { retry_after, .. } => {
+            let message = "Temporarily unavailable. Nothing was lost; ask again.";
+            Answer::new(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", message).retry_after(*retry_after)
+        }
+        Error::Internal { .. } => {
+            Answer::new(S::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.")
+        }
+    }
+}
+
+impl Reply {
+    /// The answer to what cannot be done.
+    pub fn failed(error: Error, request_id: &str) -> Self {
+        let Answer { status, code, message, param, details, retry_after } = answer(&error);
+        let detail = ErrorDetail { code, message, param, details, request_id: request_id.to_owned() };
+        let body = serde_json::to_string(&ErrorBody { error: detail }).ok();
+        Self { status, body, retry_after, failure: Some(error) }
+    }
+
+    /// The code in the body, where this answers a refusal or a failure.
+    pub fn code(&self) -> Option<&'static str> {
+        self.failure.as_ref().map(|error| answer(error).code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_failure_stays_in_the_log() {
+        for error in [Error::internal("secret"), Error::Unavailable { retry_after: 2, cause: "secret".into() }] {
+            let reply = Reply::failed(error, "req-1");
+            assert!(!reply.body.as_ref().unwrap().contains("secret"));
+            assert!(reply.failure.unwrap().to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_busy_service_says_when_to_ask_again() {
+        let reply = Reply::failed(Error::Unavailable { retry_after: 2, cause: "busy".into() }, "req-1");
+        let response = reply.into_response("req-1");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "2");
+        assert_eq!(response.headers()["x-request-id"], "req-1");
+    }
+}

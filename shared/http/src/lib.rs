@@ -1,0 +1,15 @@
+//! HTTP: requests and credentials in, answers and errors out. The only place that knows a status code.
+
+mod access;
+mod failure;
+mod page;
+mod recording;
+mod reply;
+mod request;
+
+pub use access::Access;
+pub use failure::{ErrorBody, ErrorDetail, Refusals};
+pub use page::{Cursor, RecordingPage};
+pub use recording::{MediaBody, ProcessingErrorBody, RecordingBody, RenditionBody};
+pub use reply::Reply;
+pub use request::Request;

@@ -1,0 +1,177 @@
+//! What a client asks, read with errors that name the field and the rule.
+
+use std::str::FromStr;
+
+use capstan_domain::{Error, Timestamp};
+use lambda_http::{Body, RequestExt};
+use serde::de::DeserializeOwned;
+
+/// The largest body that is read. The largest that makes sense, a completion of 10,000 parts, is below 1 MiB.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// A request, with the moment at which it came and the randomness that its answer may use.
+#[derive(Debug)]
+pub struct Request {
+    event: lambda_http::Request,
+    now: Timestamp,
+    entropy: u128,
+}
+
+impl Request {
+    /// A request as Lambda hands it over.
+    pub fn new(event: lambda_http::Request, now: Timestamp, entropy: u128) -> Self {
+        Self { event, now, entropy }
+    }
+
+    /// When it came.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Random bits for one new identifier.
+    pub fn entropy(&self) -> u128 {
+        self.entropy
+    }
+
+    /// Its method, such as `POST`.
+    pub fn method(&self) -> &str {
+        self.event.method().as_str()
+    }
+
+    /// The identifier in the path. What is no identifier names nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] of `what`.
+    pub fn path_id<T: FromStr>(&self, what: &'static str) -> Result<T, Error> {
+        let parameters = self.event.path_parameters_ref();
+        let id = parameters.and_then(|parameters| parameters.first("id")).and_then(|id| id.parse().ok());
+        id.ok_or(Error::NotFound { what })
+    }
+
+    /// A query parameter. An empty one counts as absent.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the rule when it breaks it.
+    pub fn query<T: FromStr>(&self, name: &str, rule: &str) -> Result<Option<T>, Error> {
+        let parameters = self.event.query_string_parameters_ref();
+        let text = parameters.and_then(|parameters| parameters.first(name)).filter(|text| !text.is_empty());
+        text.map(|text| text.parse().map_err(|_| Error::invalid(name, rule))).transpose()
+    }
+
+    /// A header's value, where it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.event.headers().get(name)?.to_str().ok()
+    }
+
+    /// The `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not 1 to 255 letters, digits, `-` and `_`.
+    pub fn idempotency_key(&self) -> Result<Option<&str>, Error> {
+        let Some(key) = self.event.headers().get("idempotency-key") else { return Ok(None) };
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
+        let valid = (1..=255).contains(&key.len()) && key.as_bytes().iter().all(|byte| allowed(byte));
+        match key.to_str() {
+            Ok(key) if valid => Ok(Some(key)),
+            _ => Err(Error::invalid("Idempotency-Key", "must be 1 to 255 letters, digits, `-` and `_`")),
+        }
+    }
+
+    /// The body, a JSON object. An empty body counts as an empty object.
+    ///
+    /// # Errors
+    /// [`Error::RequestTooLarge`], or [`Error::Invalid`] with the JSON path of the bad field.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let bytes = match self.event.body() {
+            Body::Text(text) => text.as_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => b"",
+        };
+        if bytes.len() > MAX_BODY_BYTES {
+            return Err(Error::RequestTooLarge { limit_bytes: MAX_BODY_BYTES });
+        }
+        let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
+        // A struct can be read from an array too, which no client means.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Error::invalid("body", "must be a JSON object"));
+        }
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            invalid_json(&path, error.inner())
+        })?;
+        deserializer.end().map_err(|error| invalid_json(".", &error))?;
+        Ok(value)
+    }
+}
+
+fn invalid_json(path: &str, error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    let (rule, position) = match text.rfind(" at line ") {
+        Some(at) => text.split_at(at),
+        None => (text.as_str(), ""),
+    };
+    // Where the JSON itself is broken, the path is only how far the reader came.
+    if error.is_data() && path != "." {
+        Error::invalid(path, rule)
+    } else if error.is_data() {
+        Error::invalid("body", rule)
+    } else {
+        Error::invalid("body", format!("must be valid JSON: {rule}{position}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Sample {
+        #[serde(default)]
+        _name: Option<String>,
+        name: Option<String>,
+        inner: Option<Vec<Inner>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        _number: u8,
+    }
+
+    fn refusal(body: &str) -> String {
+        let event = lambda_http::Request::new(Body::Text(body.to_owned()));
+        let now = Timestamp::from_milliseconds(0).unwrap();
+        Request::new(event, now, 0).json::<Sample>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn names_the_path_of_the_bad_field_and_the_rule() {
+        assert_eq!(refusal(r#"{"name": 5}"#), "name: invalid type: integer `5`, expected a string");
+        assert_eq!(
+            refusal(r#"{"inner": [{"_number": 1}, {"_number": 256}]}"#),
+            "inner[1]._number: invalid value: integer `256`, expected u8"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_json_object() {
+        assert_eq!(refusal("[]"), "body: must be a JSON object");
+        assert_eq!(refusal("null"), "body: must be a JSON object");
+        assert!(refusal(r#"{"name": "a""#).starts_with("body: must be valid JSON: EOF"));
+        assert!(refusal(r#"{} {}"#).starts_with("body: must be valid JSON: trailing characters"));
+        assert!(refusal(&format!("{{\"x\": {}", "[".repeat(100_000))).contains("recursion limit"));
+    }
+
+    #[test]
+    fn refuses_a_key_that_is_there_twice() {
+        assert!(refusal(r#"{"name": "a", "name": "b"}"#).contains("duplicate field `name`"));
+    }
+
+    #[test]
+    fn refuses_a_body_over_the_limit() {
+        let body = format!("{{\"name\": \"{}\"}}", "a".repeat(MAX_BODY_BYTES));
+        assert!(refusal(&body).contains("over 1048576 bytes"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Functions that act on an event and answer nobody.
+
+use std::panic::AssertUnwindSafe;
+
+use capstan_domain::Error;
+use futures_util::FutureExt;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::http::panicked;
+use crate::{Answer, Clock, Function, Invocation, InvocationError, StartError};
+
+/// Serves a handler behind Lambda's runtime until Lambda ends the sandbox.
+///
+/// # Errors
+/// [`StartError`] when the runtime cannot be reached.
+pub async fn serve_event<D, E, H, F>(dependencies: D, handler: H) -> Result<(), StartError>
+where
+    D: Clone,
+    E: DeserializeOwned,
+    H: Fn(D, E, Invocation) -> F,
+    F: Future<Output = Result<(), Error>>,
+{
+    lambda_runtime::tracing::init_default_subscriber();
+    let clock = Clock::system();
+    let serve = |event: LambdaEvent<E>| act(&dependencies, &clock, &handler, event.payload);
+    lambda_runtime::run(service_fn(serve)).await.map_err(StartError)
+}
+
+/// A handler as a value.
+pub fn event_function<D, E, H, F>(dependencies: D, clock: Clock, handler: H) -> Function
+where
+    D: Clone + Send + Sync + 'static,
+    E: DeserializeOwned + Send + 'static,
+    H: Fn(D, E, Invocation) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    Function(std::sync::Arc::new(move |event: Value| -> Answer {
+        let (dependencies, clock, handler) = (dependencies.clone(), clock.clone(), handler.clone());
+        Box::pin(async move {
+            let event = serde_json::from_value(event).map_err(|error| InvocationError(error.to_string()))?;
+            act(&dependencies, &clock, &handler, event).await.map(|()| Value::Null)
+        })
+    }))
+}
+
+fn act<D, E, H, F>(
+    dependencies: &D,
+    clock: &Clock,
+    handler: &H,
+    event: E,
+) -> impl Future<Output = Result<(), InvocationError>> + use<D, E, H, F>
+where
+    D: Clone,
+    H: Fn(D, E, Invocation) -> F,
+    F: Future<Output = Result<(), Error>>,
+{
+    let running = Invocation::begin(clock).map(|invocation| handler(dependencies.clone(), event, invocation));
+    async move {
+        let result = match running {
+            Ok(running) => {
+                AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+            }
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| {
+            tracing::error!(%error, "event");
+            InvocationError(error.to_string())
+        })
+    }
+}

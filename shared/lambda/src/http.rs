@@ -1,0 +1,122 @@
+//! Functions that answer a request.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use capstan_domain::Error;
+use capstan_http::{Reply, Request};
+use futures_util::FutureExt;
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Adapter, Body, LambdaEvent, RequestExt, Response, Service, service_fn};
+use serde_json::Value;
+
+use crate::{Answer, Clock, Function, Invocation, InvocationError, StartError};
+
+/// Serves a handler behind Lambda's runtime until Lambda ends the sandbox.
+///
+/// # Errors
+/// [`StartError`] when the runtime cannot be reached.
+pub async fn serve_http<D, H, F>(dependencies: D, handler: H) -> Result<(), StartError>
+where
+    D: Clone,
+    H: Fn(D, Request) -> F,
+    F: Future<Output = Result<Reply, Error>> + Send,
+{
+    lambda_http::tracing::init_default_subscriber();
+    let clock = Clock::system();
+    lambda_http::run(service_fn(|event| answer(&dependencies, &clock, &handler, event))).await.map_err(StartError)
+}
+
+/// A handler as a value. Goes through the same adapter as behind Lambda's runtime.
+pub fn http_function<D, H, F>(dependencies: D, clock: Clock, handler: H) -> Function
+where
+    D: Clone + Send + Sync + 'static,
+    H: Fn(D, Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Reply, Error>> + Send + 'static,
+{
+    Function(std::sync::Arc::new(move |event: Value| -> Answer {
+        let (dependencies, clock, handler) = (dependencies.clone(), clock.clone(), handler.clone());
+        Box::pin(async move {
+            let request: LambdaRequest = serde_json::from_value(event).map_err(invalid_event)?;
+            let service = service_fn(|event| answer(&dependencies, &clock, &handler, event));
+            let answered =
+                Adapter::from(service).call(LambdaEvent::new(request, lambda_http::Context::default())).await;
+            let Ok(response) = answered;
+            serde_json::to_value(response).map_err(invalid_event)
+        })
+    }))
+}
+
+fn invalid_event(error: serde_json::Error) -> InvocationError {
+    InvocationError(format!("not an event or answer of the HTTP API: {error}"))
+}
+
+fn answer<D, H, F>(
+    dependencies: &D,
+    clock: &Clock,
+    handler: &H,
+    event: lambda_http::Request,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<D, H, F>
+where
+    D: Clone,
+    H: Fn(D, Request) -> F,
+    F: Future<Output = Result<Reply, Error>>,
+{
+    let line = AccessLine::begin(&event);
+    let running = Invocation::begin(clock)
+        .map(|invocation| handler(dependencies.clone(), Request::new(event, invocation.now, invocation.entropy)));
+    async move {
+        let result = match running {
+            // A panic is answered like any other fault, and the sandbox lives on.
+            Ok(running) => {
+                AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+            }
+            Err(error) => Err(error),
+        };
+        let reply = result.unwrap_or_else(|error| Reply::failed(error, &line.request_id));
+        line.write(&reply);
+        Ok(reply.into_response(&line.request_id))
+    }
+}
+
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::internal(format!("panicked: {}", text.unwrap_or("without words")))
+}
+
+/// What is logged of a request: one line, neither credential nor URL nor body.
+struct AccessLine {
+    route: String,
+    recording_id: Option<String>,
+    request_id: String,
+    began: Instant,
+}
+
+impl AccessLine {
+    fn begin(event: &lambda_http::Request) -> Self {
+        let (route, request_id) = match event.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => (context.route_key.clone(), context.request_id.clone()),
+            _ => (None, None),
+        };
+        let recording_id = event.path_parameters_ref().and_then(|parameters| parameters.first("id")).map(str::to_owned);
+        Self {
+            route: route.unwrap_or_default(),
+            recording_id,
+            request_id: request_id.unwrap_or_default(),
+            began: Instant::now(),
+        }
+    }
+
+    fn write(&self, reply: &Reply) {
+        let duration_ms = self.began.elapsed().as_secs_f64() * 1000.0;
+        let (status, code) = (reply.status().as_u16(), reply.code());
+        let (route, request_id, recording_id) = (&self.route, &self.request_id, self.recording_id.as_deref());
+        match reply.failure().filter(|_| reply.status().is_server_error()) {
+            Some(error) => {
+                tracing::error!(route, status, code, duration_ms, request_id, recording_id, %error, "request");
+            }
+            None => tracing::info!(route, status, code, duration_ms, request_id, recording_id, "request"),
+        }
+    }
+}

@@ -5,8 +5,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedSender;
 
+use crate::outbox::Outbox;
 use crate::{ACCOUNT, REGION};
 
 /// EventBridge refuses more entries than this in one call.
@@ -24,7 +24,7 @@ pub struct BusEvent {
 }
 
 /// Answers one EventBridge request, sending each accepted entry to `accepted`.
-pub(crate) fn answer(operation: &str, body: &[u8], accepted: &UnboundedSender<BusEvent>) -> Response<Full<Bytes>> {
+pub(crate) fn answer(operation: &str, body: &[u8], accepted: &Outbox<BusEvent>) -> Response<Full<Bytes>> {
     if operation != "PutEvents" {
         return error("UnknownOperationException", "only PutEvents is emulated");
     }
@@ -40,7 +40,7 @@ pub(crate) fn answer(operation: &str, body: &[u8], accepted: &UnboundedSender<Bu
     respond(StatusCode::OK, &json!({"FailedEntryCount": failed, "Entries": results}))
 }
 
-fn put(entry: &Value, accepted: &UnboundedSender<BusEvent>) -> Value {
+fn put(entry: &Value, accepted: &Outbox<BusEvent>) -> Value {
     let text = |name: &str| entry[name].as_str().unwrap_or_default();
     let refuse = |code: &str, message: &str| json!({"ErrorCode": code, "ErrorMessage": message});
     if text("Source").is_empty() || text("DetailType").is_empty() || entry["Detail"].is_null() {
@@ -73,8 +73,7 @@ fn put(entry: &Value, accepted: &UnboundedSender<BusEvent>) -> Value {
         "detail": detail,
     });
     let bus = bus_name(text("EventBusName")).to_owned();
-    // Nobody listening is the end of the emulators themselves.
-    let _ = accepted.send(BusEvent { bus, event });
+    accepted.send(BusEvent { bus, event });
     json!({"EventId": id})
 }
 

@@ -7,6 +7,7 @@ mod calls;
 mod events;
 mod faults;
 mod objects;
+mod outbox;
 mod server;
 mod table;
 pub mod template;
@@ -15,6 +16,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
@@ -28,7 +30,7 @@ use s3s::service::S3ServiceBuilder;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::AbortHandle;
 
 pub use calls::{Call, Service};
@@ -39,6 +41,7 @@ pub use table::TableDefinition;
 
 use crate::calls::CallLog;
 use crate::objects::{CorsRules, Objects};
+use crate::outbox::Outbox;
 use crate::server::Services;
 use crate::template::Template;
 
@@ -90,6 +93,8 @@ pub struct Emulators {
     database: table::Database,
     object_created: Mutex<UnboundedReceiver<Value>>,
     events: Mutex<UnboundedReceiver<BusEvent>>,
+    /// How many notifications and events there were.
+    sent: Arc<AtomicU64>,
     tasks: [AbortHandle; 2],
     /// Removed with the last reference to the objects.
     _scratch: Option<tempfile::TempDir>,
@@ -125,8 +130,9 @@ impl Emulators {
                 (None, database, root.join("s3"))
             }
         };
-        let (created_sender, object_created) = unbounded_channel();
-        let (event_sender, events) = unbounded_channel();
+        let sent = Arc::new(AtomicU64::new(0));
+        let (created_sender, object_created) = Outbox::new(&sent);
+        let (event_sender, events) = Outbox::new(&sent);
         let objects = Objects::open(&objects_root, created_sender)?;
 
         let database_listener = listen(0).await?;
@@ -158,6 +164,7 @@ impl Emulators {
             database,
             object_created: Mutex::new(object_created),
             events: Mutex::new(events),
+            sent,
             tasks: [server_task, database_task],
             _scratch: scratch,
         })
@@ -203,22 +210,10 @@ impl Emulators {
         format!("http://{}", self.address)
     }
 
-    /// What an AWS client needs to talk to these emulators. It repeats a failed call twice, after milliseconds.
+    /// What an AWS client needs to talk to these emulators.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
-        let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "capstan-emulators");
-        let retries = RetryConfig::standard()
-            .with_initial_backoff(Duration::from_millis(2))
-            .with_max_backoff(Duration::from_millis(20));
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static(REGION))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .endpoint_url(self.endpoint_url())
-            // Without TLS a client is made in microseconds: nothing reads the system's certificates.
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .retry_config(retries)
-            .build()
+        sdk_config(&self.endpoint_url())
     }
 
     /// A DynamoDB client.
@@ -267,6 +262,12 @@ impl Emulators {
         self.events.lock().await.recv().await
     }
 
+    /// How many S3 notifications and events there were since the start, taken or not.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
+    }
+
     /// The S3 notifications that nobody took yet.
     pub async fn take_object_created(&self) -> Vec<Value> {
         drain(&mut *self.object_created.lock().await)
@@ -276,6 +277,25 @@ impl Emulators {
     pub async fn take_events(&self) -> Vec<BusEvent> {
         drain(&mut *self.events.lock().await)
     }
+}
+
+/// What an AWS client needs to talk to the emulators at `endpoint_url`. It repeats a failed call twice, after
+/// milliseconds.
+#[must_use]
+pub fn sdk_config(endpoint_url: &str) -> SdkConfig {
+    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "capstan-emulators");
+    let retries = RetryConfig::standard()
+        .with_initial_backoff(Duration::from_millis(2))
+        .with_max_backoff(Duration::from_millis(20));
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(endpoint_url)
+        // Without TLS a client is made in microseconds: nothing reads the system's certificates.
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .retry_config(retries)
+        .build()
 }
 
 impl Drop for Emulators {

@@ -16,13 +16,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use crate::calls::{Call, CallLog, Service};
 use crate::events::{self, BusEvent};
 use crate::faults::{Fault, Faults, error_answer};
 use crate::objects::CorsRules;
+use crate::outbox::Outbox;
 
 type AnswerBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 type Answer = Response<AnswerBody>;
@@ -41,7 +41,7 @@ pub(crate) struct Services {
     /// Where DynamoDB listens, as `127.0.0.1:port`.
     pub(crate) dynamodb: String,
     pub(crate) client: Client<HttpConnector, Full<Bytes>>,
-    pub(crate) events: UnboundedSender<BusEvent>,
+    pub(crate) events: Outbox<BusEvent>,
 }
 
 /// Serves until the returned future is dropped, which closes every connection.

@@ -19,7 +19,6 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use serde_json::Value;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::io::ReaderStream;
 
 pub use self::cors::CorsRule;
@@ -27,6 +26,7 @@ pub(crate) use self::cors::CorsRules;
 use self::notification::Notifier;
 use self::receive::{Claims, checksums_of, receive};
 use self::store::{Attributes, CommitError, Object as StoredObject, ObjectStore, Precondition, Stored};
+use crate::outbox::Outbox;
 
 /// S3 lists at most this many keys, uploads or parts at once.
 const PAGE: usize = 1000;
@@ -40,7 +40,7 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    pub(crate) fn open(root: &Path, created: UnboundedSender<Value>) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, created: Outbox<Value>) -> io::Result<Self> {
         Ok(Self { store: Arc::new(ObjectStore::open(root)?), notifier: Arc::new(Notifier::new(created)) })
     }
 

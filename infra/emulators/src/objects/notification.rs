@@ -5,29 +5,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
 use super::store::Object;
 use crate::REGION;
+use crate::outbox::Outbox;
 
 /// What stays as it is in the key of a notification. A space becomes `+`.
 const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 
 #[derive(Debug)]
 pub(super) struct Notifier {
-    created: UnboundedSender<Value>,
+    created: Outbox<Value>,
     last_sequencer: AtomicU64,
 }
 
 impl Notifier {
-    pub(super) fn new(created: UnboundedSender<Value>) -> Self {
+    pub(super) fn new(created: Outbox<Value>) -> Self {
         Self { created, last_sequencer: AtomicU64::new(0) }
     }
 
-    /// Hands the notification over. Nobody listening is the end of the emulators themselves.
+    /// Hands the notification over.
     pub(super) fn object_created(&self, event: &str, object: &Object) {
-        let _ = self.created.send(self.notification(event, object));
+        self.created.send(self.notification(event, object));
     }
 
     /// Grows with every call, over restarts too, since the clock does.

@@ -1,0 +1,270 @@
+//! The command line.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use capstan_domain::{Grant, Mode, ProjectId, Tenant};
+use capstan_emulators::template::Template;
+use capstan_emulators::{Emulators, Storage};
+use capstan_store::Store;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::data_dir::{DataDirectory, DataDirectoryError};
+use crate::demo::{self, Outcome, Parties};
+use crate::keys;
+use crate::local_env::LocalEnv;
+use crate::serve::{Kept, ServeError};
+
+/// How long requests and invocations under way may take once Ctrl-C was pressed.
+const STOP_PATIENCE: Duration = Duration::from_secs(4);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Capstan on one machine: the deployed stack in one process.
+#[derive(Debug, Parser)]
+#[command(name = "capstan", version)]
+pub struct Cli {
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIRECTORY", default_value = ".capstan", global = true)]
+    data_dir: PathBuf,
+    /// The port of the API [default: 3000, for `demo` any free one].
+    #[arg(long, global = true)]
+    port: Option<u16>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Upload a recording as a device would, and show what becomes of it.
+    Demo {
+        /// What to upload; without it, a shipped sample.
+        file: Option<PathBuf>,
+    },
+    /// Credentials.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum Keys {
+    /// Make a credential. It is shown once.
+    Create(NewKey),
+}
+
+#[derive(Debug, Args)]
+struct NewKey {
+    /// The project it opens.
+    #[arg(long)]
+    project: ProjectId,
+    #[arg(long, value_enum, default_value_t = Kind::Secret)]
+    kind: Kind,
+    #[arg(long, value_enum, default_value_t = KeyMode::Live)]
+    mode: KeyMode,
+    /// What a restricted key may do, such as `recordings:read,devices:write`. Makes the key a restricted one.
+    #[arg(long, value_name = "LIST")]
+    scopes: Option<String>,
+    /// The device of a device token.
+    #[arg(long)]
+    device: Option<String>,
+    /// The end user of a device token.
+    #[arg(long)]
+    end_user: Option<String>,
+    /// What its owner calls it.
+    #[arg(long)]
+    name: Option<String>,
+    /// A deployed table, reached with the AWS credentials of the environment. Without it, the local stack's.
+    #[arg(long)]
+    table: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Secret,
+    Restricted,
+    Device,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KeyMode {
+    Live,
+    Test,
+}
+
+impl Cli {
+    /// What is logged unless `RUST_LOG` says otherwise.
+    #[must_use]
+    pub fn log_filter(&self) -> &'static str {
+        match self.command {
+            None => "warn,capstan_lambda=info",
+            // The progress is the output.
+            Some(_) => "error",
+        }
+    }
+
+    /// Does what was asked. `false` is a failure that has been told already.
+    ///
+    /// # Errors
+    /// Whatever stands in the way, as one line.
+    pub async fn run(self) -> Result<bool, Failure> {
+        match self.command {
+            None => serve(&self.data_dir, self.port.unwrap_or(3000)).await,
+            Some(Command::Demo { file }) => demonstrate(&self.data_dir, self.port.unwrap_or(0), file.as_deref()).await,
+            Some(Command::Keys(Keys::Create(key))) => create_key(&self.data_dir, key).await,
+            Some(Command::Openapi) => {
+                write!(io::stdout(), "{}", get_openapi::DOCUMENT)?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+async fn serve(data_dir: &Path, port: u16) -> Result<bool, Failure> {
+    let kept = Kept::start(data_dir, port).await?;
+    greet(&kept)?;
+    stop_signal().await?;
+    writeln!(io::stderr(), "stopping")?;
+    kept.stack.stop(STOP_PATIENCE).await;
+    Ok(true)
+}
+
+/// Ctrl-C, or what `kill` and `docker stop` send.
+async fn stop_signal() -> io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn greet(kept: &Kept) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let env = LocalEnv::path(kept.data_directory());
+    writeln!(out, "Capstan runs at {}", kept.stack.url())?;
+    if kept.is_new {
+        let project = &kept.project;
+        writeln!(out, "\nA first project was made; its keys are shown this once and kept in {}:", env.display())?;
+        writeln!(out, "  project       {}", project.project_id)?;
+        writeln!(out, "  end user      {}", project.end_user_id)?;
+        writeln!(out, "  device        {}", project.device_id)?;
+        writeln!(out, "  secret key    {}", project.api_key)?;
+        writeln!(out, "  device token  {}", project.device_token)?;
+    }
+    writeln!(out, "\nJoin it from another shell:")?;
+    writeln!(out, "  . {}", env.display())?;
+    writeln!(out, "  curl -H \"Authorization: Bearer $CAPSTAN_API_KEY\" $CAPSTAN_URL/v1/recordings")?;
+    writeln!(out, "\nCtrl-C stops it; the data stays in {}.", kept.data_directory().display())
+}
+
+async fn demonstrate(data_dir: &Path, port: u16, file: Option<&Path>) -> Result<bool, Failure> {
+    let upload = demo::Upload::of(file).await?;
+    let copies = data_dir.join("demo");
+    let outcome = match Kept::start(data_dir, port).await {
+        Ok(kept) => {
+            let parties = Parties {
+                url: kept.stack.url(),
+                device_token: kept.project.device_token.clone(),
+                api_key: kept.project.api_key.clone(),
+            };
+            let outcome = tokio::select! {
+                outcome = demo::run(&parties, &upload, &copies) => outcome,
+                stopped = stop_signal() => {
+                    stopped?;
+                    return Err("stopped; what was uploaded is taken up at the next start".into());
+                }
+            };
+            kept.stack.stop(STOP_PATIENCE).await;
+            outcome?
+        }
+        // A stack that runs already will do.
+        Err(ServeError::DataDirectory(DataDirectoryError::InUse(_))) => {
+            demo::run(&running(data_dir)?, &upload, &copies).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    show(&outcome, data_dir)?;
+    Ok(outcome.is_completed())
+}
+
+/// The stack that runs on this data directory, by what it wrote down.
+fn running(data_dir: &Path) -> Result<Parties, Failure> {
+    let env = LocalEnv::read(&LocalEnv::path(data_dir))?.unwrap_or_default();
+    let get = |name: &str| env.get(name).map(str::to_owned).ok_or_else(|| format!("local.env has no {name}"));
+    Ok(Parties {
+        url: get("CAPSTAN_URL")?,
+        device_token: get("CAPSTAN_DEVICE_TOKEN")?,
+        api_key: get("CAPSTAN_API_KEY")?,
+    })
+}
+
+fn show(outcome: &Outcome, data_dir: &Path) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let pretty = serde_json::to_string_pretty(&outcome.recording).unwrap_or_default();
+    writeln!(out, "{pretty}\n")?;
+    for made in &outcome.files {
+        writeln!(out, "{}\n  copy  {}\n  url   {}", made.kind, made.copy.display(), made.download_url)?;
+    }
+    writeln!(out, "\nThe URLs answer for an hour while the stack runs: cargo run -- --data-dir {}", data_dir.display())
+}
+
+async fn create_key(data_dir: &Path, key: NewKey) -> Result<bool, Failure> {
+    let mode = match key.mode {
+        KeyMode::Live => Mode::Live,
+        KeyMode::Test => Mode::Test,
+    };
+    let tenant = Tenant { project_id: key.project.clone(), mode };
+    let grant = grant(&key)?;
+    let text = match &key.table {
+        Some(table) => {
+            let configuration = capstan_aws::configuration().await;
+            let store = Store::new(aws_sdk_dynamodb::Client::new(&configuration), table);
+            keys::create(&store, tenant, grant, key.name).await?
+        }
+        None => {
+            // Held to the end: the emulators stop with it.
+            let (store, _emulators) = local_store(data_dir).await?;
+            keys::create(&store, tenant, grant, key.name).await?
+        }
+    };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(true)
+}
+
+fn grant(key: &NewKey) -> Result<Grant, Failure> {
+    let needed = |value: &Option<String>, name: &str| {
+        value.clone().ok_or_else(|| format!("a device token needs --{name}"))
+    };
+    match (key.kind, &key.scopes) {
+        (Kind::Secret | Kind::Restricted, Some(list)) => Ok(Grant::Restricted { scopes: keys::scopes(list)? }),
+        (Kind::Restricted, None) => Err("a restricted key needs --scopes".into()),
+        (Kind::Secret, None) => Ok(Grant::Secret),
+        (Kind::Device, Some(_)) => Err("a device token has no scopes".into()),
+        (Kind::Device, None) => Ok(Grant::Device {
+            device_id: needed(&key.device, "device")?.parse()?,
+            end_user_id: needed(&key.end_user, "end-user")?.parse()?,
+        }),
+    }
+}
+
+/// The local table: the running stack's, else opened for this one call.
+async fn local_store(data_dir: &Path) -> Result<(Store, Option<(Emulators, DataDirectory)>), Failure> {
+    let template = Template::of_this_project()?;
+    let table = template.tables.first().map(|table| table.name().to_owned()).ok_or("template.yaml has no table")?;
+    match DataDirectory::open(data_dir) {
+        Ok(directory) => {
+            let emulators = Emulators::start(Storage::Directory(directory.aws())).await?;
+            emulators.create_resources(&template)?;
+            Ok((Store::new(emulators.dynamodb(), table), Some((emulators, directory))))
+        }
+        Err(DataDirectoryError::InUse(_)) => {
+            let env = LocalEnv::read(&LocalEnv::path(data_dir))?.unwrap_or_default();
+            let endpoint = env.get("AWS_ENDPOINT_URL_DYNAMODB").ok_or("local.env has no AWS_ENDPOINT_URL_DYNAMODB")?;
+            let configuration = capstan_emulators::sdk_config(endpoint);
+            Ok((Store::new(aws_sdk_dynamodb::Client::new(&configuration), table), None))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

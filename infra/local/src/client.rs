@@ -1,0 +1,147 @@
+//! A plain HTTP client, as a device or a server of the user's has one.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::client::legacy::Client as Hyper;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::io::AsyncRead;
+use tokio_util::io::ReaderStream;
+
+const CHUNK: usize = 64 * 1024;
+
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Why a request did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No answer came.
+    #[error("{url} does not answer: {reason}")]
+    Unreachable {
+        /// Where the request went, without its query, which may hold a signature.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The answer is a refusal.
+    #[error("{method} {url} was answered with {status}: {message}")]
+    Refused {
+        /// The method.
+        method: Method,
+        /// Where the request went, without its query.
+        url: String,
+        /// The status code.
+        status: u16,
+        /// What the answer says, shortened.
+        message: String,
+    },
+}
+
+/// A client. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    hyper: Hyper<HttpConnector, Body>,
+    api: Arc<str>,
+}
+
+impl Client {
+    /// A client of the API at `url`.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self { hyper: Hyper::builder(TokioExecutor::new()).build_http(), api: url.into() }
+    }
+
+    /// Calls the API and reads the JSON that it answers; null when there is none.
+    ///
+    /// # Errors
+    /// [`ClientError`] when it does not answer or refuses.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        credential: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.api))
+            .header(AUTHORIZATION, format!("Bearer {credential}"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(whole(body.map(ToString::to_string).unwrap_or_default()));
+        let answer = self.send(request).await?;
+        Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null))
+    }
+
+    /// Sends `source`, which holds `size` bytes, to a signed URL with the headers that were signed.
+    /// `sent` is told of the bytes as they go.
+    ///
+    /// # Errors
+    /// [`ClientError`] when S3 does not answer or refuses.
+    pub async fn put(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        source: impl AsyncRead + Send + 'static,
+        size: u64,
+        sent: impl Fn(u64) + Send + 'static,
+    ) -> Result<(), ClientError> {
+        let frames = ReaderStream::with_capacity(source, CHUNK).map(move |chunk| {
+            let chunk = chunk?;
+            sent(chunk.len() as u64);
+            Ok(Frame::data(chunk))
+        });
+        let mut request = Request::put(url).header(CONTENT_LENGTH, size);
+        for (name, value) in headers {
+            if !name.eq_ignore_ascii_case("content-length") {
+                request = request.header(name, value);
+            }
+        }
+        self.send(request.body(StreamBody::new(frames).boxed_unsync())).await.map(drop)
+    }
+
+    /// Fetches what is at a signed URL.
+    ///
+    /// # Errors
+    /// [`ClientError`] when S3 does not answer or refuses.
+    pub async fn get(&self, url: &str) -> Result<Bytes, ClientError> {
+        self.send(Request::get(url).body(whole(String::new()))).await
+    }
+
+    async fn send(&self, request: http::Result<Request<Body>>) -> Result<Bytes, ClientError> {
+        let unreachable = |url: &str, reason: String| ClientError::Unreachable { url: url.to_owned(), reason };
+        let request = request.map_err(|error| unreachable("the request", error.to_string()))?;
+        let method = request.method().clone();
+        let url = request.uri().to_string().split('?').next().unwrap_or_default().to_owned();
+        let answered = self.hyper.request(request).await;
+        let answer: Response<Incoming> = answered.map_err(|error| unreachable(&url, reason(&error)))?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.map_err(|error| unreachable(&url, error.to_string()))?.to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let message: String = String::from_utf8_lossy(&body).chars().take(300).collect();
+        Err(ClientError::Refused { method, url, status: status.as_u16(), message })
+    }
+}
+
+fn whole(text: String) -> Body {
+    Full::from(text).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// The innermost cause, which is what a person can act on: "connection refused".
+fn reason(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,104 @@
+//! The table of functions: each with what its `main` gives it, from the environment that the template gives it.
+
+use std::collections::BTreeMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client as DynamoDb;
+use aws_sdk_eventbridge::Client as EventBridge;
+use aws_sdk_s3::Client as S3;
+use capstan_emulators::template::Template;
+use capstan_events::Events;
+use capstan_http::Access;
+use capstan_lambda::{Clock, event_function, http_function};
+use capstan_objects::Objects;
+use capstan_store::Store;
+use process_recording::transcription_rendition;
+
+use crate::lambda::{Function, Functions};
+use crate::stack::MakeFunctions;
+
+/// Every function of this project, telling the time by `clock`.
+#[must_use]
+pub fn of_this_project(clock: Clock) -> MakeFunctions {
+    Box::new(move |aws, template| make(aws, template, &clock))
+}
+
+fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions, String> {
+    let mut functions = Functions::new();
+    for definition in &template.functions {
+        let name = definition.name.as_str();
+        let on = Environment { function: name, aws, variables: &definition.environment };
+        let clock = clock.clone();
+        let function = match name {
+            "complete-upload" => {
+                http_function((on.access()?, on.objects()?, on.events()?), clock, complete_upload::handle)
+            }
+            "create-download-url" => {
+                http_function((on.access()?, on.objects()?), clock, create_download_url::handle)
+            }
+            "create-recording" => http_function(on.access()?, clock, create_recording::handle),
+            "create-upload-url" => http_function((on.access()?, on.objects()?), clock, create_upload_url::handle),
+            "delete-recording" => http_function(on.access()?, clock, delete_recording::handle),
+            "get-openapi" => http_function((), clock, get_openapi::handle),
+            "get-recording" => http_function(on.access()?, clock, get_recording::handle),
+            "list-recordings" => http_function(on.access()?, clock, list_recordings::handle),
+            "on-object-created" => event_function(on.all()?, clock, on_object_created::handle),
+            "process-recording" => {
+                let (store, objects, events) = on.all()?;
+                let transcription = on.variable("TRANSCRIPTION_RENDITION")?;
+                let transcription = transcription_rendition(&transcription).map_err(|error| error.to_string())?;
+                event_function((store, objects, events, transcription), clock, process_recording::handle)
+            }
+            "route-not-found" => http_function((), clock, route_not_found::handle),
+            "run-due-work" => event_function(on.all()?, clock, run_due_work::handle),
+            "update-recording" => http_function(on.access()?, clock, update_recording::handle),
+            _ => continue,
+        };
+        functions.insert(name.to_owned(), Function::from(function));
+    }
+    Ok(functions)
+}
+
+impl From<capstan_lambda::Function> for Function {
+    fn from(function: capstan_lambda::Function) -> Self {
+        Self::new(move |event| {
+            let function = function.clone();
+            async move { function.invoke(event).await }
+        })
+    }
+}
+
+/// What one function finds around it.
+struct Environment<'a> {
+    function: &'a str,
+    aws: &'a SdkConfig,
+    variables: &'a BTreeMap<String, String>,
+}
+
+impl Environment<'_> {
+    fn variable(&self, name: &str) -> Result<String, String> {
+        let value = self.variables.get(name).cloned();
+        value.ok_or_else(|| format!("template.yaml gives {} no environment variable {name}", self.function))
+    }
+
+    fn store(&self) -> Result<Store, String> {
+        Ok(Store::new(DynamoDb::new(self.aws), self.variable("TABLE_NAME")?))
+    }
+
+    fn access(&self) -> Result<Access, String> {
+        self.store().map(Access::new)
+    }
+
+    fn objects(&self) -> Result<Objects, String> {
+        Ok(Objects::new(S3::new(self.aws), self.variable("MEDIA_BUCKET")?))
+    }
+
+    fn events(&self) -> Result<Events, String> {
+        Ok(Events::new(EventBridge::new(self.aws), self.variable("EVENT_BUS_NAME")?))
+    }
+
+    /// What a function behind the API needs.
+    fn all(&self) -> Result<(Store, Objects, Events), String> {
+        Ok((self.store()?, self.objects()?, self.events()?))
+    }
+}

@@ -1,0 +1,175 @@
+//! The HTTP API on one machine: API Gateway's routes, payload, limits, CORS and error answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use capstan_emulators::template::{ApiCors, Template};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
+    CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::lambda::{InvocationError, Lambda};
+use crate::payload;
+use crate::routes::Routes;
+
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// API Gateway gives up on a function after this.
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Answer = Response<Full<Bytes>>;
+
+/// The HTTP API of a template.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    routes: Routes,
+    cors: Option<ApiCors>,
+    lambda: Arc<Lambda>,
+    integration_timeout: Duration,
+}
+
+impl Gateway {
+    pub(crate) fn new(template: &Template, lambda: Arc<Lambda>) -> Self {
+        Self {
+            routes: Routes::of(template),
+            cors: template.api_cors.clone(),
+            lambda,
+            integration_timeout: INTEGRATION_TIMEOUT,
+        }
+    }
+
+    /// Serves until `stop`, then until the requests that are under way have been answered.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            let Ok((stream, peer)) = accepted else {
+                // Out of file descriptors, for one: wait for connections to close.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let gateway = Arc::clone(&self);
+            let answer = service_fn(move |request| {
+                let gateway = Arc::clone(&gateway);
+                async move { Ok::<_, std::convert::Infallible>(gateway.answer(request, peer).await) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), answer);
+            let connection = graceful.watch(connection);
+            tokio::spawn(async move {
+                // An error here is a client that went away.
+                let _ = connection.await;
+            });
+        }
+        drop(listener);
+        graceful.shutdown().await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        let (parts, body) = request.into_parts();
+        let cors = self.cors_headers(&parts.headers);
+        if parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) && self.cors.is_some() {
+            let mut answer = Answer::default();
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            answer.headers_mut().extend(cors);
+            return answer;
+        }
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let mut answer = self.invoke(&parts, body, peer, &request_id).await;
+        // API Gateway's CORS headers replace the function's.
+        for name in cors.keys() {
+            answer.headers_mut().remove(name);
+        }
+        answer.headers_mut().extend(cors);
+        insert(answer.headers_mut(), HeaderName::from_static("apigw-requestid"), &request_id);
+        answer
+    }
+
+    async fn invoke(&self, parts: &http::request::Parts, body: Incoming, peer: SocketAddr, request_id: &str) -> Answer {
+        let path = parts.uri.path();
+        let Some((route, parameters)) = self.routes.find(parts.method.as_str(), path) else {
+            return message(StatusCode::NOT_FOUND, "Not Found");
+        };
+        let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+            }
+            Err(_) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
+        };
+        let source_ip = peer.ip().to_string();
+        let event = payload::event(parts, &body, &route.key, &parameters, &source_ip, request_id);
+        let invocation = self.lambda.invoke(&route.function, event);
+        match tokio::time::timeout(self.integration_timeout, invocation).await {
+            Ok(Ok(answer)) => payload::response(&answer).unwrap_or_else(|| {
+                tracing::error!(route = route.key, "the function's answer is no response");
+                message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }),
+            Ok(Err(error)) => {
+                match &error {
+                    InvocationError::Unknown(_) => tracing::warn!(route = route.key, %error, "no function"),
+                    _ => tracing::error!(route = route.key, %error, "invocation failed"),
+                }
+                message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }
+            Err(_) => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        }
+    }
+
+    /// What a browser's request from another origin is told; nothing for any other request.
+    fn cors_headers(&self, request: &HeaderMap) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let (Some(cors), Some(origin)) = (&self.cors, request.get(ORIGIN).and_then(|origin| origin.to_str().ok())) else {
+            return headers;
+        };
+        let any = cors.allow_origins.iter().any(|allowed| allowed == "*");
+        if !any && !cors.allow_origins.iter().any(|allowed| allowed == origin) {
+            return headers;
+        }
+        insert(&mut headers, ACCESS_CONTROL_ALLOW_ORIGIN, if any { "*" } else { origin });
+        if cors.allow_credentials {
+            insert(&mut headers, ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+        }
+        if !cors.expose_headers.is_empty() {
+            insert(&mut headers, ACCESS_CONTROL_EXPOSE_HEADERS, &cors.expose_headers.join(","));
+        }
+        if request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            insert(&mut headers, ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods.join(","));
+            insert(&mut headers, ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers.join(","));
+            if let Some(seconds) = cors.max_age {
+                headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(seconds));
+            }
+        }
+        headers
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// An error of API Gateway's own.
+fn message(status: StatusCode, text: &str) -> Answer {
+    let mut answer = Response::new(Full::from(serde_json::json!({"message": text}).to_string()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}

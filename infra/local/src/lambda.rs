@@ -1,0 +1,154 @@
+//! Lambda on one machine: functions by name, with their timeouts and the retries of asynchronous invocations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use capstan_emulators::template::Template;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+/// How many asynchronous invocations run at once. The others wait, where Lambda would start more sandboxes.
+const ASYNC_SLOTS: usize = 16;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+
+/// A function as a value: the event's JSON in, the answer's JSON or an error out.
+#[derive(Clone)]
+pub struct Function(Arc<dyn Fn(Value) -> Answer + Send + Sync>);
+
+impl Function {
+    /// Takes any async function over JSON.
+    pub fn new<F, A, E>(function: F) -> Self
+    where
+        F: Fn(Value) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Value, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        Self(Arc::new(move |event| {
+            let answer = function(event);
+            Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
+        }))
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Function")
+    }
+}
+
+/// Functions by the name of their folder.
+pub type Functions = BTreeMap<String, Function>;
+
+/// Why an invocation gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvocationError {
+    /// No function of this name runs here.
+    #[error("there is no function {0}")]
+    Unknown(String),
+    /// The function returned an error.
+    #[error("{0}")]
+    Failed(String),
+    /// The function took longer than its timeout and was stopped.
+    #[error("timed out after {0:?}")]
+    TimedOut(Duration),
+    /// The function panicked.
+    #[error("panicked")]
+    Panicked,
+}
+
+#[derive(Debug)]
+struct Deployed {
+    function: Function,
+    timeout: Duration,
+    retries: u64,
+}
+
+/// The functions of a template that there is code for.
+#[derive(Debug)]
+pub struct Lambda {
+    deployed: BTreeMap<String, Deployed>,
+    running: TaskTracker,
+    slots: Semaphore,
+    retry_delay: Duration,
+}
+
+impl Lambda {
+    /// Takes timeouts and retries from the template. `retry_delay` stands for the minutes that Lambda waits.
+    #[must_use]
+    pub fn new(template: &Template, mut functions: Functions, retry_delay: Duration) -> Self {
+        let mut deployed = BTreeMap::new();
+        for function in &template.functions {
+            match functions.remove(&function.name) {
+                Some(code) => {
+                    let settings = Deployed { function: code, timeout: function.timeout, retries: function.retries };
+                    deployed.insert(function.name.clone(), settings);
+                }
+                None => tracing::warn!(function = function.name, "the template names a function that is not here"),
+            }
+        }
+        for name in functions.keys() {
+            tracing::warn!(function = name, "the template does not name this function");
+        }
+        Self { deployed, running: TaskTracker::new(), slots: Semaphore::new(ASYNC_SLOTS), retry_delay }
+    }
+
+    /// Whether there is code for this function.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.deployed.contains_key(name)
+    }
+
+    /// Invokes and waits for the answer. Whoever stops waiting does not stop the function.
+    ///
+    /// # Errors
+    /// [`InvocationError`] when there is no answer.
+    pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, InvocationError> {
+        let deployed = self.deployed.get(name).ok_or_else(|| InvocationError::Unknown(name.to_owned()))?;
+        let timeout = deployed.timeout;
+        let function = deployed.function.clone();
+        // The call itself may panic too, so it is made inside the task.
+        let invocation = self.running.spawn(async move { tokio::time::timeout(timeout, (function.0)(event)).await });
+        match invocation.await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => Err(InvocationError::Failed(error)),
+            Ok(Err(_)) => Err(InvocationError::TimedOut(timeout)),
+            Err(_) => Err(InvocationError::Panicked),
+        }
+    }
+
+    /// Invokes without waiting, and again after a failure as often as the template says.
+    pub fn invoke_async(self: &Arc<Self>, name: String, event: Value) {
+        let lambda = Arc::clone(self);
+        self.running.spawn(async move {
+            let Ok(_slot) = lambda.slots.acquire().await else { return };
+            let retries = lambda.deployed.get(&name).map_or(0, |deployed| deployed.retries);
+            for attempt in 0..=retries {
+                match lambda.invoke(&name, event.clone()).await {
+                    Ok(_) => return,
+                    Err(error) => tracing::warn!(function = name, attempt, %error, "asynchronous invocation failed"),
+                }
+                if attempt < retries {
+                    tokio::time::sleep(lambda.retry_delay).await;
+                }
+            }
+            tracing::error!(function = name, "gave up on an event; deployed, it would be in the dead-letter queue");
+        });
+    }
+
+    /// How many invocations run or wait for their turn.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Waits until nothing runs.
+    pub async fn finish(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
+}

@@ -1,0 +1,21 @@
+//! Capstan on one machine: the deployed stack of `template.yaml` in one process, for people and for tests.
+
+pub mod bus;
+pub mod cli;
+pub mod client;
+pub mod data_dir;
+pub mod demo;
+pub mod first_run;
+pub mod functions;
+mod gateway;
+pub mod keys;
+pub mod lambda;
+pub mod local_env;
+pub mod pattern;
+mod payload;
+mod progress;
+mod routes;
+pub mod serve;
+mod stack;
+
+pub use stack::{MakeFunctions, Options, Stack, StackError};

@@ -1,0 +1,55 @@
+//! The stack with functions made for the test: gateway, triggers, retries, shutdown.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod gateway;
+mod process;
+mod triggers;
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use capstan_local::lambda::{Function, Functions};
+use capstan_local::{Options, Stack};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// Events in the order in which functions saw them.
+#[derive(Clone, Debug, Default)]
+struct Seen(Arc<Mutex<Vec<Value>>>);
+
+impl Seen {
+    /// A function that notes its event and answers with `answer`.
+    fn answering(&self, answer: impl Fn(&Value) -> Result<Value, String> + Send + Sync + 'static) -> Function {
+        let seen = self.clone();
+        let answer = Arc::new(answer);
+        Function::new(move |event: Value| {
+            seen.0.lock().unwrap().push(event.clone());
+            let answered = answer(&event);
+            async move { answered }
+        })
+    }
+
+    fn take(&self) -> Vec<Value> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// A stack with one function.
+async fn stack(name: &str, function: Function) -> Stack {
+    let functions = Functions::from([(name.to_owned(), function)]);
+    Stack::start(Options::for_tests(Box::new(move |_, _| Ok(functions)))).await.unwrap()
+}
+
+async fn send(request: Request<Full<Bytes>>) -> Response<Bytes> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let (parts, body) = client.request(request).await.unwrap().into_parts();
+    Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+}
+
+fn json(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
+}

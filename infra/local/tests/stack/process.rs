@@ -1,0 +1,182 @@
+//! The real binary: what it says when it cannot start, what it writes, what outlives a kill.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use capstan_local::client::Client;
+use capstan_local::local_env::LocalEnv;
+use http::Method;
+use serde_json::{Value, json};
+
+fn capstan(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
+    command.arg("--data-dir").arg(data_dir).env("RUST_LOG", "error");
+    command
+}
+
+/// Runs to the end.
+fn output(command: &mut Command) -> (bool, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.success(), text(stdout), text(stderr))
+}
+
+/// A stack in a process of its own. Killed when dropped.
+pub(crate) struct Running {
+    process: Child,
+    pub(crate) env: LocalEnv,
+    /// What it said before it was ready.
+    greeting: String,
+}
+
+impl Running {
+    /// Starts on any port and waits until the stack answers.
+    pub(crate) fn start(data_dir: &Path) -> Self {
+        let mut process =
+            capstan(data_dir).args(["--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        let mut greeting = String::new();
+        // The last line of the greeting says how to stop it.
+        while !greeting.contains("Ctrl-C") {
+            let read = lines.read_line(&mut greeting).unwrap();
+            assert!(read > 0, "the stack ended: {greeting}");
+        }
+        // Read on, so that the process never waits for a full pipe.
+        std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+        let env = LocalEnv::read(&LocalEnv::path(data_dir)).unwrap().unwrap();
+        Self { process, env, greeting }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.env.get(name).unwrap_or_else(|| panic!("local.env has no {name}"))
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.get("CAPSTAN_URL"))
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// SIGINT, as Ctrl-C sends it.
+    fn interrupt(&mut self) -> std::process::ExitStatus {
+        let sent = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn create(running: &Running, name: &str) -> Value {
+    let body = json!({"name": name});
+    let token = running.get("CAPSTAN_DEVICE_TOKEN");
+    running.client().call(Method::POST, "/v1/recordings", token, Some(&body)).await.unwrap()
+}
+
+async fn list(running: &Running, key: &str) -> Result<Vec<Value>, String> {
+    let answer = running.client().call(Method::GET, "/v1/recordings", key, None).await;
+    let page = answer.map_err(|error| error.to_string())?;
+    Ok(page["data"].as_array().cloned().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_killed_stack_comes_back_with_its_data_its_keys_and_its_aws_port() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let first = Running::start(&data);
+    let key = first.get("CAPSTAN_API_KEY").to_owned();
+    assert!(first.greeting.contains(&key));
+    let aws = first.get("AWS_ENDPOINT_URL_S3").to_owned();
+    let made = create(&first, "kept").await;
+    let mode = std::fs::metadata(LocalEnv::path(&data)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    first.kill();
+
+    let second = Running::start(&data);
+    assert!(!second.greeting.contains(&key), "keys are shown once: {}", second.greeting);
+    assert_eq!(second.get("CAPSTAN_API_KEY"), key);
+    assert_eq!(second.get("AWS_ENDPOINT_URL_S3"), aws);
+    assert_eq!(list(&second, &key).await.unwrap(), [made]);
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_it_in_time_with_success() {
+    let root = tempfile::tempdir().unwrap();
+    let mut running = Running::start(&root.path().join("data"));
+    // A connection that is kept open does not keep the stack.
+    create(&running, "x").await;
+    let start = std::time::Instant::now();
+    assert!(running.interrupt().success());
+    assert!(start.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn what_stands_in_the_way_is_one_line_and_a_failure() {
+    let root = tempfile::tempdir().unwrap();
+    let fails = |command: &mut Command, expected: &str| {
+        let (success, stdout, stderr) = output(command);
+        assert!(!success && stdout.is_empty() && stderr.lines().count() == 1, "{stdout}\n{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    fails(capstan(&root.path().join("a")).args(["--port", &port]), &format!("port {port} is taken"));
+    fails(capstan(&root.path().join("b")).args(["demo", "no-such-file.ogg"]), "cannot read no-such-file.ogg");
+    fails(capstan(&root.path().join("c")).args(["demo", "Cargo.toml"]), "cannot tell the type");
+
+    let other = root.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("version"), "0").unwrap();
+    fails(capstan(&other).args(["--port", "0"]), "has version 0");
+    fails(capstan(&root.path().join("file")).args(["keys", "create", "--project", "proj_1", "--scopes", "x"]), "`x`");
+    File::create(root.path().join("file")).unwrap();
+    fails(capstan(&root.path().join("file")).args(["--port", "0"]), "cannot use the data directory");
+}
+
+#[tokio::test]
+async fn a_second_stack_on_the_same_data_is_refused_while_the_first_runs() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let running = Running::start(&data);
+    let (success, _, stderr) = output(capstan(&data).args(["--port", "0"]));
+    assert!(!success && stderr.contains("in use by a running stack"), "{stderr}");
+    drop(running);
+}
+
+#[tokio::test]
+async fn a_key_can_be_made_for_a_running_stack_and_for_one_at_rest() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let running = Running::start(&data);
+    create(&running, "x").await;
+    let project = running.get("CAPSTAN_PROJECT_ID").to_owned();
+    let make = |scopes: &str| {
+        let arguments = ["keys", "create", "--mode", "test", "--project", &project, "--scopes", scopes];
+        let (success, stdout, stderr) = output(capstan(&data).args(arguments));
+        assert!(success, "{stderr}");
+        stdout.trim().to_owned()
+    };
+    let reader = make("recordings:read");
+    assert!(reader.starts_with("rk_test_"), "{reader}");
+    assert_eq!(list(&running, &reader).await.unwrap().len(), 1);
+    let refused = list(&running, &make("webhooks:read")).await.unwrap_err();
+    assert!(refused.contains("403"), "{refused}");
+    running.kill();
+
+    let made_at_rest = make("recordings:read");
+    let running = Running::start(&data);
+    assert_eq!(list(&running, &made_at_rest).await.unwrap().len(), 1);
+}

@@ -25,6 +25,8 @@ use crate::timeline::Timeline;
 
 const MOST_CHANNELS: usize = 8;
 const HIGHEST_RATE: u32 = 192_000;
+/// Samples beyond 36 dB over full scale are noise of a damaged file.
+const LOUDEST: f32 = 64.0;
 /// Errors in a row after which a demuxer is taken to be stuck.
 const MOST_ERRORS: u32 = 1_000;
 
@@ -194,6 +196,11 @@ impl<'s> Input<'s> {
             Decoder::Symphonia(decoder) => guarded(|| {
                 let buffer = decoder.decode(packet).ok()?;
                 buffer.copy_to_vec_interleaved(decoded);
+                for sample in decoded.iter_mut() {
+                    // Floats in a file can be anything; nothing later expects infinity or NaN.
+                    let sane = sample.abs() <= LOUDEST;
+                    *sample = if sane { *sample } else { 0.0 };
+                }
                 let spec = buffer.spec();
                 Some(Form { rate: spec.rate(), roles: roles_of(spec.channels()) })
             })

@@ -34,6 +34,7 @@ mod transcription;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
+pub use capstan_domain::RenditionKind;
 pub use error::AudioError;
 pub use plan::Codec;
 
@@ -73,49 +74,6 @@ pub struct Analysis {
     /// Integrated loudness (EBU R128) in LUFS. `None` when silent or shorter than 400 ms; never
     /// infinite or NaN.
     pub loudness_lufs: Option<f64>,
-}
-
-/// What a rendition is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RenditionKind {
-    /// Waveform overview: audiowaveform JSON version 2, 8 bits, 20 points per second.
-    Peaks,
-    /// Ogg Opus with one or two channels.
-    Playback,
-    /// FLAC, 16 kHz, mono, 16 bits.
-    Transcription,
-}
-
-impl RenditionKind {
-    /// `peaks`, `playback` or `transcription`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Peaks => "peaks",
-            Self::Playback => "playback",
-            Self::Transcription => "transcription",
-        }
-    }
-
-    /// The media type of the file.
-    #[must_use]
-    pub fn mime_type(self) -> &'static str {
-        match self {
-            Self::Peaks => "application/json",
-            Self::Playback => "audio/ogg",
-            Self::Transcription => "audio/flac",
-        }
-    }
-
-    /// The file name extension, without a dot.
-    #[must_use]
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Peaks => "json",
-            Self::Playback => "ogg",
-            Self::Transcription => "flac",
-        }
-    }
 }
 
 /// A finished file in the scratch directory.

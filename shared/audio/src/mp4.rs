@@ -160,6 +160,8 @@ fn find<S: Read + Seek>(walker: &mut Walker<'_, S>, length: u64) -> io::Result<M
         }
         at = area.end;
     };
+    // It is gone through here and again by the demuxer.
+    walker.source.hold(moov.start, moov.end - moov.start)?;
     let children = walker.children(moov)?;
     let mut movie_scale = 0;
     let mut sound = None;

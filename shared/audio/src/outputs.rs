@@ -49,17 +49,26 @@ impl Outputs {
     }
 
     pub(crate) fn add(&mut self, form: &Form, samples: &[f32]) -> io::Result<()> {
+        if self.conform.as_ref().is_some_and(|conform| conform.from != *form) {
+            self.end_conform()?;
+        }
         if *form == self.form {
             return self.take(samples);
         }
         let mut conform = match self.conform.take() {
-            Some(conform) if conform.from == *form => conform,
-            _ => Conform::new(form, &self.form)?,
+            Some(conform) => conform,
+            None => Conform::new(form, &self.form)?,
         };
         let conformed = conform.run(samples);
-        let result = self.take(&conformed);
         self.conform = Some(conform);
-        result
+        self.take(&conformed)
+    }
+
+    fn end_conform(&mut self) -> io::Result<()> {
+        let Some(mut conform) = self.conform.take() else { return Ok(()) };
+        let mut rest = Vec::new();
+        conform.resampler.finish(&mut rest);
+        self.take(&rest)
     }
 
     fn take(&mut self, samples: &[f32]) -> io::Result<()> {
@@ -75,7 +84,8 @@ impl Outputs {
         Ok(())
     }
 
-    pub(crate) fn finish(self, described: &Described) -> io::Result<Processed> {
+    pub(crate) fn finish(mut self, described: &Described) -> io::Result<Processed> {
+        self.end_conform()?;
         let mut renditions = Vec::new();
         let mut made = |kind, size_bytes| {
             renditions.push(Rendition { kind, path: path_of(&self.directory, kind), size_bytes });

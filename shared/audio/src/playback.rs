@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use ogg::writing::{PacketWriteEndInfo, PacketWriter};
-use ropus::{Application, Bitrate, Channels, Encoder};
+use ropus::{Application, Bitrate, Channels, Encoder, Signal};
 
 use crate::layout::{Downmix, Form};
 use crate::resample::Resampler;
@@ -15,7 +15,7 @@ const GRANULES_PER_SECOND: u32 = 48_000;
 /// 20 ms packets: the default of RFC 6716 and of every encoder.
 const PACKETS_PER_SECOND: u32 = 50;
 const SERIAL: u32 = 1;
-/// Above 6 each step costs time and gains little on speech (bench/README.md).
+/// Half the time of 10 for files of the same size (bench/README.md).
 const COMPLEXITY: u8 = 6;
 const LONGEST_PACKET: usize = 1275 * 3 + 7;
 
@@ -57,6 +57,9 @@ impl Playback {
         let encoder = Encoder::builder(rate, layout, Application::Audio)
             .bitrate(Bitrate::Bits(bits))
             .complexity(COMPLEXITY)
+            // Recordings are speech. Left to itself below complexity 10 the encoder takes CELT for
+            // all of it, and two thirds more bytes.
+            .signal(Signal::Voice)
             .vbr(true)
             .build()
             .map_err(encoder_error)?;

@@ -51,6 +51,8 @@ pub(crate) struct Source<S> {
     pos: u64,
     length: u64,
     head: Vec<u8>,
+    /// A part that is read more than once, and where it begins.
+    held: (u64, Vec<u8>),
     /// Replacements of four bytes at absolute positions (see `container`).
     patches: Vec<(u64, [u8; 4])>,
     seekable: bool,
@@ -67,6 +69,7 @@ impl<S: Read + Seek> Source<S> {
             pos: 0,
             length,
             head: Vec::new(),
+            held: (0, Vec::new()),
             patches: Vec::new(),
             seekable: false,
             state: Arc::default(),
@@ -81,6 +84,28 @@ impl<S: Read + Seek> Source<S> {
 
     pub(crate) fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// Reads `size` bytes at `position` and keeps them, so that going back and forth in them costs
+    /// no seek. Longer parts than a demuxer may read at once are not kept.
+    pub(crate) fn hold(&mut self, position: u64, size: u64) -> io::Result<()> {
+        let in_head = position + size <= self.head.len() as u64;
+        if in_head || size > LEASH / 2 {
+            return Ok(());
+        }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        self.pos = position;
+        self.read_exact(&mut bytes)?;
+        self.held = (position, bytes);
+        Ok(())
+    }
+
+    /// What is in memory from the current position on.
+    fn cached(&self) -> Option<&[u8]> {
+        [(0, &self.head), (self.held.0, &self.held.1)].into_iter().find_map(|(start, bytes)| {
+            let index = usize::try_from(self.pos.checked_sub(start)?).ok()?;
+            bytes.get(index..).filter(|rest| !rest.is_empty())
+        })
     }
 
     pub(crate) fn state(&self) -> Arc<SourceState> {
@@ -139,9 +164,7 @@ impl<S: Read + Seek> Read for Source<S> {
         if leash == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "an element of the file is too large"));
         }
-        let cached =
-            usize::try_from(self.pos).ok().and_then(|pos| self.head.get(pos..)).filter(|rest| !rest.is_empty());
-        let read = if let Some(cached) = cached {
+        let read = if let Some(cached) = self.cached() {
             let read = cached.len().min(buf.len());
             buf[..read].copy_from_slice(&cached[..read]);
             read

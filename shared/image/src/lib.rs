@@ -82,7 +82,9 @@ pub fn inspect(mut image: impl Read + Seek) -> Result<ImageFacts, ImageError> {
     });
     let size = size.map_err(|error| match error {
         imagesize::ImageError::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => ImageError::Source(error),
-        _ => ImageError::Corrupt,
+        imagesize::ImageError::IoError(_)
+        | imagesize::ImageError::NotSupported
+        | imagesize::ImageError::CorruptedImage => ImageError::Corrupt,
     })?;
     let (Ok(width), Ok(height)) = (u32::try_from(size.width), u32::try_from(size.height)) else {
         return Err(ImageError::Corrupt);
@@ -100,9 +102,9 @@ fn captured_at(head: Vec<u8>) -> Option<Timestamp> {
         .read_from_container(&mut Cursor::new(head))
         .or_else(|error| error.distill_partial_result(|_| {}))
         .ok()?;
-    let text = |tag| match &exif.get_field(tag, In::PRIMARY)?.value {
-        Value::Ascii(lines) => lines.first().cloned(),
-        _ => None,
+    let text = |tag| {
+        let Value::Ascii(lines) = &exif.get_field(tag, In::PRIMARY)?.value else { return None };
+        lines.first().cloned()
     };
     let mut stated = exif::DateTime::from_ascii(&text(Tag::DateTimeOriginal)?).ok()?;
     if let Some(offset) = text(Tag::OffsetTimeOriginal) {

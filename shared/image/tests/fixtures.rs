@@ -1,5 +1,7 @@
 //! The fixtures are made by `shared/audio/fixtures/make.sh`.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking.
+
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use capstan_image::{ImageError, ImageFacts, ImageFormat, inspect};

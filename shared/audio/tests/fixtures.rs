@@ -1,0 +1,182 @@
+//! Every file of `fixtures/` against what ffprobe and ffmpeg say of it (`expected.json`).
+
+#![allow(clippy::unwrap_used)] // A test fails by panicking.
+
+mod harness;
+
+use capstan_audio::{AudioError, RenditionKind, TranscriptionRendition};
+use harness::{expected, fixture, fixtures, made, run, run_as};
+
+/// The longest frame of the codecs: AAC at 16 kHz has 64 ms, MP3 and Opus less.
+const FRAME_MS: f64 = 64.0;
+
+/// Damaged on purpose, or read in another way than ffmpeg does; each has its own test.
+fn is_plain(name: &str) -> bool {
+    !["damaged", "bad-page", "gapped", "truncated", "chained", "he-aac", "short"].iter().any(|kind| name.contains(kind))
+}
+
+#[test]
+fn reads_duration_codec_rate_and_channels_of_every_fixture() {
+    let mut seen = 0;
+    for (name, expected) in expected() {
+        if !is_plain(&name) {
+            continue;
+        }
+        let (done, _scratch) = run(&name);
+        let analysis = done.unwrap_or_else(|error| panic!("{name}: {error}")).analysis;
+        let off = (analysis.duration_ms as f64 - expected.decoded_s * 1000.0).abs();
+        assert!(off <= FRAME_MS, "{name}: {} ms, ffmpeg decodes {} s", analysis.duration_ms, expected.decoded_s);
+        assert_eq!(analysis.codec.as_str(), expected.codec, "{name}");
+        assert_eq!(analysis.sample_rate_hz, expected.sample_rate_hz, "{name}");
+        assert_eq!(analysis.channels, expected.channels, "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 35, "only {seen} fixtures");
+}
+
+#[test]
+fn encoder_delay_and_padding_are_cut_to_the_millisecond() {
+    for name in [
+        "opus-16k-mono.ogg",
+        "opus-48k-stereo.ogg",
+        "opus-51.ogg",
+        "opus.mp4",
+        "mp3-16k-mono.mp3",
+        "mp3-44k-vbr.mp3",
+        "aac-16k-mono.m4a",
+        "aac-moov-at-end.m4a",
+        "video-aac.mp4",
+        "vorbis-16k-mono.ogg",
+    ] {
+        assert_eq!(run(name).0.unwrap().analysis.duration_ms, 2500, "{name}");
+    }
+}
+
+#[test]
+fn loudness_agrees_with_ffmpeg_within_half_a_unit() {
+    for (name, expected) in expected() {
+        if !is_plain(&name) {
+            continue;
+        }
+        let loudness = run(&name).0.unwrap().analysis.loudness_lufs;
+        match (loudness, expected.loudness_lufs) {
+            (Some(ours), Some(theirs)) => assert!((ours - theirs).abs() <= 0.5, "{name}: {ours} and {theirs}"),
+            (ours, theirs) => assert_eq!(ours, theirs, "{name}"),
+        }
+    }
+}
+
+#[test]
+fn silence_has_no_loudness() {
+    let analysis = run("silence.ogg").0.unwrap().analysis;
+    assert_eq!((analysis.loudness_lufs, analysis.duration_ms), (None, 2000));
+}
+
+#[test]
+fn the_output_gain_of_an_opus_header_is_applied() {
+    let plain = run("opus-16k-mono.ogg").0.unwrap().analysis.loudness_lufs.unwrap();
+    let quieter = run("opus-gain.ogg").0.unwrap().analysis.loudness_lufs.unwrap();
+    assert!((plain - quieter - 6.0).abs() < 0.05, "{plain} and {quieter}");
+}
+
+#[test]
+fn links_of_a_chained_ogg_follow_each_other() {
+    assert_eq!(run("opus-chained.ogg").0.unwrap().analysis.duration_ms, 5000);
+}
+
+#[test]
+fn content_decides_not_the_name() {
+    assert_eq!(run("mislabelled-mp3.wav").0.unwrap().analysis.codec.as_str(), "mp3");
+}
+
+#[test]
+fn a_truncated_file_is_processed_up_to_where_it_ends() {
+    for (name, at_least, below) in [
+        ("opus-truncated.ogg", 1700, 1900),
+        ("mp3-truncated.mp3", 1650, 1800),
+        ("flac-truncated.flac", 1600, 1800),
+        ("mp4-truncated.m4a", 1800, 2000),
+        ("webm-truncated.webm", 1700, 1900),
+        ("wav-4gb-claim.wav", 1500, 1501),
+        ("wav-unfinished.wav", 1500, 1501),
+        ("wav-rf64.wav", 1500, 1501),
+    ] {
+        let length = run(name).0.unwrap().analysis.duration_ms;
+        assert!((at_least..below).contains(&length), "{name}: {length} ms");
+    }
+}
+
+#[test]
+fn missing_and_damaged_parts_keep_their_time() {
+    for name in ["opus-gapped.ogg", "opus-bad-page.ogg", "flac-damaged-inside.flac"] {
+        assert_eq!(run(name).0.unwrap().analysis.duration_ms, 2500, "{name}");
+    }
+    // MP3 states no time: what cannot be found is not there.
+    let length = run("mp3-damaged-inside.mp3").0.unwrap().analysis.duration_ms;
+    assert!((2400..=2500).contains(&length), "{length} ms");
+}
+
+#[test]
+fn a_gap_is_silence_where_the_pages_are_missing() {
+    let peaks = |name| made(&run_as(name, TranscriptionRendition::WhenNeeded), RenditionKind::Peaks).unwrap();
+    let data = |json: Vec<u8>| -> Vec<i8> {
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        json["data"].as_array().unwrap().iter().map(|value| value.as_i64().unwrap() as i8).collect()
+    };
+    let (whole, gapped) = (data(peaks("opus-16k-mono.ogg")), data(peaks("opus-gapped.ogg")));
+    // Pages 12 to 16 of five packets of 20 ms, behind two header pages: 1.0 s to 1.5 s.
+    let (from, to) = (21 * 2, 29 * 2);
+    assert!(gapped[from..to].iter().all(|peak| *peak == 0), "{:?}", &gapped[from..to]);
+    assert!(whole[from..to].iter().any(|peak| peak.abs() > 10));
+    assert_eq!(gapped[32 * 2 + 2..], whole[32 * 2 + 2..], "sound after the gap is where it was");
+}
+
+#[test]
+fn less_than_a_second_is_too_short_and_says_how_long() {
+    match run("short.wav").0 {
+        Err(AudioError::TooShort { analysis }) => assert_eq!(analysis.duration_ms, 600),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_no_usable_audio_is_refused_in_plain_words() {
+    let words = |name: &str| run(name).0.map(|done| done.analysis).map_err(|error| error.to_string());
+    for (name, stated) in [
+        ("empty.bin", "The file is empty"),
+        ("random.bin", "This is not an audio file of a supported type"),
+        ("zeros.bin", "This is not an audio file of a supported type"),
+        ("text.bin", "This is not an audio file of a supported type"),
+        ("opus-headers-only.ogg", "The file ends before its audio begins"),
+        ("mp4-no-moov.m4a", "The file ends before its audio begins"),
+        ("video-silent.mp4", "This video has no sound"),
+        ("he-aac.m4a", "This kind of AAC is not supported: only AAC-LC with one or two channels is"),
+        ("../../image/fixtures/photo.png", "This is a PNG image, not audio"),
+        ("../../image/fixtures/photo.jpg", "This is a JPEG image, not audio"),
+        ("hostile-wav-0-channels.wav", "The file ends before its audio begins"),
+        ("hostile-wav-65535-channels.wav", "The file ends before its audio begins"),
+        ("hostile-wav-0-hz.wav", "The file is damaged: its audio cannot be decoded"),
+        ("hostile-wav-4ghz.wav", "Sound with 4294967295 samples per second is not supported: at most 192000 are"),
+        ("hostile-wav-0-bits.wav", "The file ends before its audio begins"),
+        ("hostile-wav-unknown-codec.wav", "The sound in this file is coded in a way that is not supported"),
+        ("hostile-mp4-sample-count.m4a", "The file ends before its audio begins"),
+        ("hostile-mp4-sample-size.m4a", "The file ends before its audio begins"),
+        ("hostile-mp4-box-size.m4a", "This file has no sound of a supported kind"),
+        ("hostile-webm-giant-element.webm", "The file ends before its audio begins"),
+    ] {
+        assert_eq!(words(name), Err(stated.to_owned()), "{name}");
+    }
+    // A block size of 0 is filled in from the other fields: 128 ms of noise remain.
+    assert!(matches!(run("hostile-wav-0-block.wav").0, Err(AudioError::TooShort { .. })));
+}
+
+#[test]
+fn every_fixture_is_covered_by_a_test() {
+    let source = include_str!("fixtures.rs");
+    let expected: Vec<String> = expected().into_keys().collect();
+    for name in fixtures() {
+        let covered = expected.contains(&name) || source.contains(&name) || name.starts_with("reference-");
+        assert!(covered, "{name}");
+        assert!(name.starts_with("empty") || !fixture(&name).is_empty());
+    }
+}

@@ -1,0 +1,65 @@
+//! Reading fixtures and running them.
+
+#![allow(dead_code)] // Each test file uses its part.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::Path;
+
+use capstan_audio::{AudioError, Job, Processed, RenditionKind, TranscriptionRendition, process};
+use tempfile::TempDir;
+
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Expected {
+    pub(crate) codec: String,
+    pub(crate) sample_rate_hz: u32,
+    pub(crate) channels: u16,
+    /// What decoding with ffmpeg yields; the containers of some round or leave out the padding.
+    pub(crate) decoded_s: f64,
+    pub(crate) loudness_lufs: Option<f64>,
+    pub(crate) reference: Option<String>,
+}
+
+pub(crate) type Run = (Result<Processed, AudioError>, TempDir);
+
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures"))
+}
+
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(name)).unwrap()
+}
+
+/// The names of all media files.
+pub(crate) fn fixtures() -> Vec<String> {
+    let names = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| ![".sh", ".py", ".json"].iter().any(|end| name.ends_with(end))).collect()
+}
+
+pub(crate) fn expected() -> BTreeMap<String, Expected> {
+    serde_json::from_slice(&fixture("expected.json")).unwrap()
+}
+
+pub(crate) fn run_bytes(data: Vec<u8>, transcription: TranscriptionRendition) -> Run {
+    let scratch = tempfile::tempdir().unwrap();
+    let length = data.len() as u64;
+    let job = Job { scratch: scratch.path(), transcription };
+    (process(Cursor::new(data), length, &job, &mut |_| {}), scratch)
+}
+
+pub(crate) fn run_as(name: &str, transcription: TranscriptionRendition) -> Run {
+    run_bytes(fixture(name), transcription)
+}
+
+pub(crate) fn run(name: &str) -> Run {
+    run_as(name, TranscriptionRendition::WhenNeeded)
+}
+
+/// The bytes of a rendition, if it was made. Their number must be the stated one.
+pub(crate) fn made(run: &Run, kind: RenditionKind) -> Option<Vec<u8>> {
+    let renditions = &run.0.as_ref().unwrap().renditions;
+    let rendition = renditions.iter().find(|rendition| rendition.kind == kind)?;
+    let bytes = std::fs::read(&rendition.path).unwrap();
+    assert_eq!(bytes.len() as u64, rendition.size_bytes);
+    Some(bytes)
+}

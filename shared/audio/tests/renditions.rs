@@ -1,0 +1,181 @@
+//! What is made, and whether it is what it says.
+
+#![allow(clippy::unwrap_used)] // A test fails by panicking.
+
+mod harness;
+
+use capstan_audio::RenditionKind::{Peaks, Playback, Transcription};
+use capstan_audio::TranscriptionRendition::{Always, WhenNeeded};
+use harness::{Run, expected, fixture, made, run, run_as, run_bytes};
+use symphonia::core::codecs::audio::AudioDecoderOptions;
+use symphonia::core::formats::TrackType;
+use symphonia::core::io::MediaSourceStream;
+
+/// Decodes FLAC or WAV to 16-bit samples with its checksum verified, apart from the crate's own code.
+fn samples(data: Vec<u8>) -> Vec<i16> {
+    let stream = MediaSourceStream::new(Box::new(std::io::Cursor::new(data)), Default::default());
+    let probe = symphonia::default::get_probe();
+    let mut reader = probe.probe(&Default::default(), stream, Default::default(), Default::default()).unwrap();
+    let track = reader.default_track(TrackType::Audio).unwrap();
+    let params = track.codec_params.as_ref().unwrap().audio().unwrap();
+    assert_eq!((params.sample_rate, params.channels.as_ref().unwrap().count()), (Some(16_000), 1));
+    let options = AudioDecoderOptions::default().verify(true);
+    let stated = track.num_frames;
+    let mut decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options).unwrap();
+    let (mut all, mut block) = (Vec::new(), Vec::<i16>::new());
+    while let Some(packet) = reader.next_packet().unwrap() {
+        decoder.decode(&packet).unwrap().copy_to_vec_interleaved(&mut block);
+        all.extend_from_slice(&block);
+    }
+    // `Some(false)` would be a wrong MD5; WAV has none.
+    assert_ne!(decoder.finalize().verify_ok, Some(false));
+    assert_eq!(stated, Some(all.len() as u64), "samples stated in the header");
+    all
+}
+
+fn flac_of(name: &str) -> Vec<i16> {
+    let flac = made(&run_as(name, Always), Transcription).unwrap();
+    assert_eq!(&flac[..4], b"fLaC");
+    // MD5 of STREAMINFO: 16 bytes behind 4 + 4 + 18 (RFC 9639, section 8.2). 0 would be "unknown".
+    assert_ne!(&flac[26..42], &[0; 16], "{name}");
+    samples(flac)
+}
+
+/// Signal to noise in dB of `ours` against `reference`.
+fn snr(ours: &[i16], reference: &[i16]) -> f64 {
+    let signal: f64 = reference.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+    let noise: f64 = ours.iter().zip(reference).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    10.0 * (signal / noise.max(1e-9)).log10()
+}
+
+#[test]
+fn lossless_sound_reaches_the_transcription_rendition_bit_for_bit() {
+    let speech = samples(fixture("flac-16k-mono.flac"));
+    for name in ["flac-16k-mono.flac", "flac.ogg", "alac.m4a"] {
+        assert_eq!(flac_of(name), speech, "{name}");
+    }
+    assert_eq!(flac_of("wav-s16.wav"), speech[..24_000]);
+}
+
+#[test]
+fn lossy_sound_in_the_transcription_rendition_is_what_ffmpeg_decodes() {
+    for (name, least_db) in [
+        ("mp3-16k-mono.mp3", 60.0),
+        ("aac-16k-mono.m4a", 60.0),
+        ("vorbis-16k-mono.ogg", 60.0),
+        // ffmpeg decodes this in floating point at 48 kHz and resamples.
+        ("opus-16k-mono.ogg", 25.0),
+        // Resampled from 44.1 kHz by filters that differ between 7 and 8 kHz.
+        ("mp3-44k-mono.mp3", 20.0),
+    ] {
+        let reference = expected()[name].reference.clone().unwrap();
+        let (ours, theirs) = (flac_of(name), samples(fixture(&reference)));
+        assert!(ours.len().abs_diff(theirs.len()) <= 1024, "{name}: {} and {}", ours.len(), theirs.len());
+        let db = snr(&ours, &theirs);
+        assert!(db >= least_db, "{name}: {db:.1} dB");
+    }
+}
+
+#[test]
+fn the_transcription_rendition_is_as_long_as_the_recording() {
+    for name in ["mp3-44k-vbr.mp3", "wav-8-channels.wav", "flac-192k.flac", "opus-48k-stereo.ogg", "wav-u8.wav"] {
+        let run = run_as(name, Always);
+        let seconds = run.0.as_ref().unwrap().analysis.duration_ms as f64 / 1000.0;
+        let count = samples(made(&run, Transcription).unwrap()).len() as f64;
+        assert!((count / 16_000.0 - seconds).abs() < 0.001, "{name}: {count} samples, {seconds} s");
+    }
+}
+
+#[test]
+fn the_transcription_rendition_is_made_only_where_services_cannot_take_the_original() {
+    for (name, needed) in [
+        ("opus-16k-mono.ogg", false),
+        ("opus.webm", false),
+        ("wav-s16.wav", false),
+        ("mp3-16k-mono.mp3", false),
+        ("flac-16k-mono.flac", false),
+        ("aac-16k-mono.m4a", false),
+        ("video-aac.mp4", false),
+        ("aac-adts.aac", true),
+        ("vorbis-16k-mono.ogg", true),
+        ("vorbis.webm", true),
+        ("opus-51.ogg", true),
+        ("wav-8-channels.wav", true),
+        ("wav-adpcm.wav", true),
+        ("alac.m4a", true),
+        ("opus.mka", true),
+    ] {
+        assert_eq!(made(&run_as(name, WhenNeeded), Transcription).is_some(), needed, "{name}");
+        assert!(made(&run_as(name, Always), Transcription).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn the_playback_rendition_is_made_only_where_browsers_cannot_stream_the_original() {
+    for (name, needed) in [
+        ("opus-16k-mono.ogg", false),
+        ("opus.webm", false),
+        ("mp3-44k-vbr.mp3", false),
+        ("aac-16k-mono.m4a", false),
+        ("video-aac.mp4", false),
+        ("aac-adts.aac", false),
+        ("wav-s16.wav", true),
+        ("flac-16k-mono.flac", true),
+        ("alac.m4a", true),
+        ("vorbis-44k-stereo.ogg", true),
+        ("opus-51.ogg", true),
+        ("opus.mka", true),
+    ] {
+        assert_eq!(made(&run(name), Playback).is_some(), needed, "{name}");
+    }
+}
+
+#[test]
+fn the_playback_rendition_decodes_to_the_same_length_and_loudness() {
+    for (name, channels) in [
+        ("wav-s16.wav", 1),
+        ("wav-s16-stereo.wav", 2),
+        ("wav-u8.wav", 1),
+        ("wav-f32.wav", 1),
+        ("flac-192k.flac", 1),
+        ("vorbis-44k-stereo.ogg", 2),
+        ("wav-8-channels.wav", 2),
+    ] {
+        let run = run(name);
+        let original = run.0.as_ref().unwrap().analysis.clone();
+        let playback = made(&run, Playback).unwrap();
+        let again = run_bytes(playback, WhenNeeded).0.unwrap().analysis;
+        assert_eq!(again.duration_ms, original.duration_ms, "{name}");
+        assert_eq!((again.codec.as_str(), again.channels), ("opus", channels), "{name}");
+        // A downmix of eight channels is quieter by its headroom.
+        if original.channels <= 2 {
+            let (a, b) = (again.loudness_lufs.unwrap(), original.loudness_lufs.unwrap());
+            assert!((a - b).abs() < 1.0, "{name}: {a} and {b}");
+        }
+    }
+}
+
+fn peaks_of(run: &Run) -> serde_json::Value {
+    serde_json::from_slice(&made(run, Peaks).unwrap()).unwrap()
+}
+
+#[test]
+fn peaks_are_those_of_the_audiowaveform_algorithm() {
+    for name in ["wav-s16", "wav-s16-stereo"] {
+        let stated: serde_json::Value = serde_json::from_slice(&fixture(&format!("peaks-{name}.json"))).unwrap();
+        assert_eq!(peaks_of(&run(&format!("{name}.wav"))), stated, "{name}");
+    }
+}
+
+#[test]
+fn peaks_state_as_many_points_as_they_have() {
+    for name in ["opus-16k-mono.ogg", "mp3-44k-vbr.mp3", "wav-8-channels.wav"] {
+        let peaks = peaks_of(&run(name));
+        let points = peaks["data"].as_array().unwrap().len() as u64 / 2;
+        assert_eq!(peaks["length"].as_u64(), Some(points), "{name}");
+        let seconds =
+            points as f64 * peaks["samples_per_pixel"].as_f64().unwrap() / peaks["sample_rate"].as_f64().unwrap();
+        let length = run(name).0.unwrap().analysis.duration_ms as f64 / 1000.0;
+        assert!((seconds - length).abs() <= 0.05, "{name}: {seconds} s of {length} s");
+    }
+}

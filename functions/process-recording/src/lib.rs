@@ -1,1 +1,55 @@
-//! 
+//! `recording.uploaded`: the recording is looked into, and its renditions are made.
+
+mod worker;
+
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use capstan_audio::TranscriptionRendition;
+use capstan_domain::{Error, LeaseId};
+use capstan_events::{Events, RecordingEvent};
+use capstan_lambda::Invocation;
+use capstan_objects::Objects;
+use capstan_store::Store;
+
+use worker::Worker;
+
+/// What `TRANSCRIPTION_RENDITION` may say.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment variable TRANSCRIPTION_RENDITION must be WhenNeeded or Always, not {0}")]
+pub struct InvalidTranscriptionRendition(String);
+
+/// Reads the value of `TRANSCRIPTION_RENDITION`.
+///
+/// # Errors
+/// [`InvalidTranscriptionRendition`] for anything but `WhenNeeded` and `Always`.
+pub fn transcription_rendition(text: &str) -> Result<TranscriptionRendition, InvalidTranscriptionRendition> {
+    match text {
+        "WhenNeeded" => Ok(TranscriptionRendition::WhenNeeded),
+        "Always" => Ok(TranscriptionRendition::Always),
+        other => Err(InvalidTranscriptionRendition(other.to_owned())),
+    }
+}
+
+/// Processes what is unprocessed of a recording, unless another worker is at it. Running it twice, or twice at once,
+/// gives one result.
+///
+/// # Errors
+/// [`Error::Unavailable`] when AWS was busy: the recording is taken up again when its lease has ended.
+pub async fn handle(
+    (store, objects, events, transcription): (Store, Objects, Events, TranscriptionRendition),
+    event: EventBridgeEvent<RecordingEvent>,
+    invocation: Invocation,
+) -> Result<(), Error> {
+    let Invocation { now, entropy, clock } = invocation;
+    let lease = LeaseId::new(now, entropy);
+    let Some(claimed) = store.claim(&event.detail.recording_id, &lease, now).await? else { return Ok(()) };
+    let worker = Worker { store: &store, objects: &objects, transcription, lease, clock: clock.clone() };
+    let Some(finished) = worker.process(*claimed).await? else { return Ok(()) };
+    if let Some(announcement) = finished.announcement {
+        events.announce(announcement, &finished).await?;
+        store.announced(&finished, announcement, clock.now()).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

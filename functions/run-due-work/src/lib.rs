@@ -1,1 +1,115 @@
-//! 
+//! Every minute: what is due is done.
+
+use capstan_domain::{
+    Announcement, Error, MediaStatus, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, Timestamp,
+    URL_SECONDS, Work,
+};
+use capstan_events::Events;
+use capstan_intake::take_note;
+use capstan_lambda::Invocation;
+use capstan_objects::{ObjectKey, Objects, Original};
+use capstan_store::{Changed, Due, Store};
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+
+/// How much of each shard one look takes.
+const PER_SHARD: i32 = 25;
+/// How many recordings are worked on side by side.
+const CONCURRENT: usize = 16;
+/// Seconds after which a sweep leaves the rest to the next one, a minute after it began.
+const SWEEP_SECONDS: i64 = 50;
+
+/// Does what is due until nothing is, or the next sweep begins.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the table could not be asked. What fails for one recording is logged, holds up no
+/// other, and is due again.
+pub async fn handle(
+    (store, objects, events): (Store, Objects, Events),
+    _: Value,
+    invocation: Invocation,
+) -> Result<(), Error> {
+    let sweep = Sweep { store, objects, events };
+    let end = invocation.now.plus_seconds(SWEEP_SECONDS);
+    while invocation.clock.now() < end {
+        let now = invocation.clock.now();
+        let due = sweep.store.due(now, PER_SHARD).await?;
+        if due.is_empty() {
+            break;
+        }
+        stream::iter(&due).for_each_concurrent(CONCURRENT, |due| sweep.handle(due, now)).await;
+    }
+    Ok(())
+}
+
+struct Sweep {
+    store: Store,
+    objects: Objects,
+    events: Events,
+}
+
+impl Sweep {
+    async fn handle(&self, due: &Due, now: Timestamp) {
+        if let Err(error) = self.take_and_do(due, now).await {
+            tracing::error!(recording_id = %due.id, %error, "due work");
+        }
+    }
+
+    async fn take_and_do(&self, due: &Due, now: Timestamp) -> Result<(), Error> {
+        let until = now.plus_seconds(PICK_UP_SECONDS);
+        let Some(recording) = self.store.take_due(due, until).await? else { return Ok(()) };
+        let work = recording.work(now);
+        tracing::info!(recording_id = %recording.id, ?work, "due work");
+        match work {
+            Work::Expire => self.store.expire_recording(&recording.id, now).await.map(drop),
+            Work::CheckObjects => self.check_objects(&recording, until, now).await,
+            Work::Announce(announcement) => self.announce(&recording, announcement, now).await,
+            Work::GiveUp => self.give_up(&recording, now).await,
+            Work::Purge => self.purge(&recording, until).await,
+            Work::Forget => {
+                self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
+                self.store.forget_recording(&recording.id).await
+            }
+            Work::Rest => self.store.postpone(&recording.id, until, None).await,
+        }
+    }
+
+    async fn check_objects(&self, recording: &Recording, until: Timestamp, now: Timestamp) -> Result<(), Error> {
+        for media in recording.media_in(MediaStatus::Pending) {
+            let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, &media.id, media.content_type);
+            let original = Original { key, recording_id: recording.id.clone(), media_id: media.id.clone() };
+            take_note((&self.store, &self.objects, &self.events), &original, None, now).await?;
+        }
+        self.store.postpone(&recording.id, until, recording.due_at(now)).await
+    }
+
+    async fn announce(&self, recording: &Recording, announcement: Announcement, now: Timestamp) -> Result<(), Error> {
+        self.events.announce(announcement, recording).await?;
+        match announcement {
+            // Whoever acts on these moves the recording on; until then it stays due.
+            Announcement::Uploaded | Announcement::MediaUploaded => Ok(()),
+            Announcement::Completed | Announcement::Failed => self.store.announced(recording, announcement, now).await,
+        }
+    }
+
+    async fn give_up(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
+        let error = ProcessingError {
+            code: ProcessingErrorCode::ProcessingError,
+            message: format!("Processing was begun {} times and never ended.", recording.attempts),
+        };
+        let Changed::Made(given_up) = self.store.give_up(recording, &error, now).await? else { return Ok(()) };
+        match given_up.announcement {
+            Some(announcement) => self.announce(&given_up, announcement, now).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn purge(&self, recording: &Recording, until: Timestamp) -> Result<(), Error> {
+        self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
+        let urls_end = recording.deleted_at.map(|deleted_at| deleted_at.plus_seconds(2 * i64::from(URL_SECONDS)));
+        self.store.postpone(&recording.id, until, urls_end).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

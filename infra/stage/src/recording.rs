@@ -2,7 +2,8 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    Completion, ContentType, LeaseId, Media, MediaId, MediaStatus, Reach, Recording, RecordingId, Sequencer, Tenant,
+    Completion, ContentType, Facts, ImageFacts, LeaseId, Media, MediaId, MediaStatus, Outcome, Reach, Recording,
+    RecordingId, Sequencer, Tenant,
 };
 use capstan_objects::ObjectKey;
 use capstan_store::Changed;
@@ -122,11 +123,18 @@ impl<'a> RecordingBuilder<'a> {
         (*claimed.expect("nobody else claims it"), lease)
     }
 
-    /// Puts it there and ends its processing, with nothing learned.
+    /// Puts it there and ends its processing: every medium that it holds turns out to be a picture of one pixel.
     pub async fn completed(self) -> Recording {
         let stage = self.stage;
         let (claimed, lease) = self.processing().await;
-        let finished = stage.store.finish(&claimed, &lease, &[], stage.now()).await.expect("the table answers");
+        let seen = Facts::Image(ImageFacts { width: 1, height: 1 });
+        let outcome = |media: &Media| Outcome {
+            media_id: media.id.clone(),
+            result: Ok((seen.clone(), Vec::new())),
+            captured_at: None,
+        };
+        let outcomes: Vec<_> = claimed.media_in(MediaStatus::Uploaded).map(outcome).collect();
+        let finished = stage.store.finish(&claimed, &lease, &outcomes, stage.now()).await.expect("the table answers");
         let _ = stage.emulators.take_calls();
         made(finished)
     }

@@ -212,7 +212,7 @@ pub struct Recording {
     pub verified_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<ProcessingError>,
-    /// How often processing was begun.
+    /// How often processing was begun since it last ended.
     #[serde(default)]
     pub attempts: u32,
     /// Who is processing it.

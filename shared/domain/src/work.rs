@@ -45,7 +45,7 @@ pub enum Work {
     CheckObjects,
     /// Tell the bus again: what was told was never acted on, or whoever acted on it died.
     Announce(Announcement),
-    /// Processing died as often as it may: fail it.
+    /// Processing died as often as it may: fail what is unprocessed.
     GiveUp,
     /// It was deleted: delete its objects.
     Purge,
@@ -76,7 +76,7 @@ impl Recording {
         if let Some(announcement) = self.announcement {
             Work::Announce(announcement)
         } else if self.media.values().any(Media::is_unprocessed) {
-            Work::Announce(Announcement::MediaUploaded)
+            if self.attempts >= MAX_ATTEMPTS { Work::GiveUp } else { Work::Announce(Announcement::MediaUploaded) }
         } else if self.media_in(MediaStatus::Pending).next().is_some() {
             Work::CheckObjects
         } else {

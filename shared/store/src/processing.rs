@@ -1,8 +1,8 @@
 //! Processing: claimed by one worker at a time, renewed while it lives, finished once.
 
 use capstan_domain::{
-    Announcement, Error, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, ProcessingError, Recording,
-    RecordingId, Status, Timestamp,
+    Announcement, Error, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, PICK_UP_SECONDS, ProcessingError,
+    Recording, RecordingId, Status, Timestamp,
 };
 
 use crate::Store;
@@ -80,7 +80,13 @@ impl Store {
         let mine = change.is(LEASE_ID, lease)?;
         let no_more = change.is("late_arrivals", &claimed.late_arrivals)?;
         let kept = change.is_missing("deleted_at");
-        change.require(mine).require(no_more).require(kept).remove(LEASE).set("updated_at", &now)?;
+        change
+            .require(mine)
+            .require(no_more)
+            .require(kept)
+            .remove(LEASE)
+            .set("attempts", &0)?
+            .set("updated_at", &now)?;
         for outcome in outcomes {
             write_outcome(&mut change, claimed, outcome)?;
         }
@@ -92,12 +98,27 @@ impl Store {
         change.apply(self, id).await
     }
 
-    /// Fails a recording whose processing died as often as it may. Does nothing while a worker is at it.
-    pub async fn give_up(&self, id: &RecordingId, error: ProcessingError, now: Timestamp) -> Result<Changed, Error> {
+    /// Gives up what was begun as often as it may: the media that are still unprocessed get the error, and a
+    /// recording that is being processed fails. Does nothing while a worker is at it.
+    pub async fn give_up(
+        &self,
+        recording: &Recording,
+        error: &ProcessingError,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        let id = &recording.id;
         let mut change = Change::default();
+        let free = change.is_missing(LEASE);
         let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
-        change.require(abandoned).remove(LEASE).set("updated_at", &now)?;
-        settle(&mut change, id, Err(error), now)?;
+        change.require(format!("{free} OR {abandoned}")).remove(LEASE).set("attempts", &0)?.set("updated_at", &now)?;
+        for media in recording.media.values().filter(|media| media.is_unprocessed()) {
+            change.set(&format!("media.{}.error", media.id), error)?;
+        }
+        if recording.status == Status::Processing {
+            settle(&mut change, id, Err(error.clone()), now)?;
+        } else {
+            change.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+        }
         change.apply(self, id).await
     }
 
@@ -165,10 +186,7 @@ fn settle(
         Ok(()) => (Status::Completed, Announcement::Completed),
         Err(_) => (Status::Failed, Announcement::Failed),
     };
-    change
-        .transition(status)?
-        .set("announcement", &announcement)?
-        .due(id, Some(now.plus_seconds(capstan_domain::PICK_UP_SECONDS)))?;
+    change.transition(status)?.set("announcement", &announcement)?.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
     match verdict {
         Ok(()) => change.remove("error"),
         Err(error) => change.set("error", &error)?,

@@ -233,6 +233,8 @@ impl Store {
         let as_many = change.size("media", "=", seen.media.len());
         change.require(as_seen).require(as_many);
         for (medium, object) in arrivals {
+            let awaited = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
+            change.require(awaited);
             change.set(&media(medium, "stored"), object)?.set(&media(medium, "status"), &MediaStatus::Uploaded)?;
         }
         change.delete_from_set(AWAITED, arrivals.iter().map(|(medium, _)| medium));

@@ -1,0 +1,41 @@
+//! What the client says of its upload.
+
+use capstan_domain::{Completion, Error, FileSize, Sha256};
+use capstan_http::Request;
+use serde::Deserialize;
+use serde_json::Number;
+use utoipa::ToSchema;
+
+/// What the client says that it uploaded: of the first audio, else of the first file.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UploadClaim)]
+pub(crate) struct Body {
+    /// SHA-256 of the file as 64 hexadecimal digits, to be compared with the stored bytes.
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-fA-F]{64}$")]
+    content_sha256: Option<Sha256>,
+    /// Its size, to be compared with the stored size.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 5_368_709_120u64)]
+    file_size_bytes: Option<Number>,
+}
+
+/// A completion with what it claims.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) completion: Completion,
+    pub(crate) size: Option<FileSize>,
+}
+
+impl Claim {
+    pub(crate) fn of(request: &Request) -> Result<Self, Error> {
+        let body: Body = request.json()?;
+        let size = body.file_size_bytes.as_ref().map(|number| FileSize::new(number.as_u64().unwrap_or(0)));
+        let idempotency_key = request.idempotency_key()?.map(str::to_owned);
+        let completion = Completion { idempotency_key, content_sha256: body.content_sha256 };
+        Ok(Self { completion, size: size.transpose()? })
+    }
+
+    /// Whether anything must be compared before the upload counts as complete.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.completion.content_sha256.is_none() && self.size.is_none()
+    }
+}

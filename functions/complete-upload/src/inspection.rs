@@ -1,0 +1,140 @@
+//! Completing an upload: at once where nothing is missing or claimed, else after a look at what S3 holds.
+
+use capstan_domain::{
+    Error, Media, MediaId, MediaStatus, Reach, Recording, RecordingId, Status, StoredObject, Timestamp,
+};
+use capstan_objects::{ObjectKey, Objects};
+use capstan_store::{Changed, Store};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::claim::Claim;
+
+/// The largest object whose bytes are hashed while the client waits: some seconds of reading.
+pub(crate) const HASHED_AT_ONCE: u64 = 256 * 1024 * 1024;
+/// Seconds after which a client asks again when the bytes are more than that.
+const RETRY_AFTER: u32 = 30;
+/// How many objects are asked for side by side.
+const CONCURRENT_LOOKS: usize = 16;
+/// How often a completion that another change overtook is tried again.
+const MAX_TRIES: usize = 5;
+
+/// A completed upload.
+pub(crate) enum Completed {
+    /// By this call.
+    Now(Recording),
+    /// By an earlier one of which this is the exact repeat; the recording as it was then.
+    Before(Recording),
+}
+
+/// What a completion is decided with.
+pub(crate) struct Inspection<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) objects: &'a Objects,
+    pub(crate) reach: &'a Reach,
+    pub(crate) now: Timestamp,
+}
+
+type Arrivals = Vec<(MediaId, StoredObject)>;
+
+impl Inspection<'_> {
+    /// One call where every medium has arrived and nothing is claimed; its failure brings the recording along.
+    pub(crate) async fn complete(&self, id: &RecordingId, claim: &Claim) -> Result<Completed, Error> {
+        let mut changed = if claim.is_empty() {
+            self.store.complete_upload(self.reach, id, &claim.completion, self.now).await?
+        } else {
+            Changed::Refused(self.store.recording(id).await?.map(Box::new))
+        };
+        for _ in 0..MAX_TRIES {
+            let seen = match changed {
+                Changed::Made(recording) => return Ok(Completed::Now(*recording)),
+                Changed::Refused(seen) => self.reach.admit(*seen.ok_or_else(Error::no_recording)?)?,
+            };
+            if seen.status != Status::Pending {
+                let repeated = seen.completion.as_ref().is_some_and(|first| first.is_repeated_by(&claim.completion));
+                let status = seen.status;
+                return repeated
+                    .then(|| Completed::Before(seen.as_completed()))
+                    .ok_or(Error::RecordingNotPending { status });
+            }
+            changed = self.complete_inspected(&seen, claim).await?;
+        }
+        Err(Error::Conflict { reason: "the recording is being changed by others; ask again".to_owned() })
+    }
+
+    async fn complete_inspected(&self, seen: &Recording, claim: &Claim) -> Result<Changed, Error> {
+        let mut arrivals = self.arrivals(seen).await?;
+        let verified_at = self.verify(seen, &mut arrivals, claim).await?;
+        self.store
+            .complete_inspected_upload(self.reach, seen, &arrivals, &claim.completion, verified_at, self.now)
+            .await
+    }
+
+    /// What S3 holds of the media whose notification has not come.
+    async fn arrivals(&self, seen: &Recording) -> Result<Arrivals, Error> {
+        let looks = seen.media_in(MediaStatus::Pending).map(|media| self.look(seen, media));
+        let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_LOOKS);
+        let mut arrivals = Vec::new();
+        while let Some(arrival) = looks.next().await {
+            arrivals.extend(arrival?);
+        }
+        Ok(arrivals)
+    }
+
+    async fn look(&self, seen: &Recording, media: &Media) -> Result<Option<(MediaId, StoredObject)>, Error> {
+        let Some(object) = self.objects.find(&key(seen, media), self.now).await? else { return Ok(None) };
+        if !media.expects_size(object.size_bytes) {
+            let declared = media.declared_size.map_or(0, capstan_domain::FileSize::bytes);
+            let rule = format!("{} was declared as {declared} bytes but has {}", media.id, object.size_bytes);
+            return Err(Error::FileSizeInvalid { rule });
+        }
+        // The same write that was hashed before need not be hashed again.
+        let known = media.stored.clone().filter(|known| known.etag == object.etag);
+        Ok(Some((media.id.clone(), known.unwrap_or(object))))
+    }
+
+    /// Compares the primary medium with what is claimed of it. Gives the moment where its hash was found right.
+    async fn verify(
+        &self,
+        seen: &Recording,
+        arrivals: &mut Arrivals,
+        claim: &Claim,
+    ) -> Result<Option<Timestamp>, Error> {
+        let present = seen.clone().with_arrivals(arrivals);
+        let there = present.primary().filter(|media| media.status == MediaStatus::Uploaded);
+        let missing = || Error::MediaNotUploaded { missing: seen.media.keys().cloned().collect() };
+        let primary = there.ok_or_else(missing)?;
+        let object = primary.stored.as_ref().ok_or_else(missing)?;
+        if let Some(size) = claim.size.filter(|size| size.bytes() != object.size_bytes) {
+            let rule = format!("you gave {} bytes but {} has {}", size.bytes(), primary.id, object.size_bytes);
+            return Err(Error::FileSizeInvalid { rule });
+        }
+        let Some(expected) = claim.completion.content_sha256 else { return Ok(None) };
+        let hashed = self.hashed(&present, primary, object).await?;
+        let Some(stored) = hashed.sha256 else { return Err(missing()) };
+        if stored != expected {
+            self.store.reject_object(&seen.id, &primary.id, &hashed, self.now).await?;
+            return Err(Error::IntegrityMismatch { media_id: primary.id.clone(), expected, stored });
+        }
+        if let Some((_, arrival)) = arrivals.iter_mut().find(|(id, _)| *id == primary.id) {
+            *arrival = hashed;
+        }
+        Ok(Some(self.now))
+    }
+
+    async fn hashed(&self, seen: &Recording, media: &Media, object: &StoredObject) -> Result<StoredObject, Error> {
+        if object.sha256.is_some() {
+            return Ok(object.clone());
+        }
+        if object.size_bytes > HASHED_AT_ONCE {
+            self.store.request_verification(&seen.id, self.now).await?;
+            return Err(Error::VerificationPending { retry_after: RETRY_AFTER });
+        }
+        let missing = || Error::MediaNotUploaded { missing: vec![media.id.clone()] };
+        self.objects.inspect(&key(seen, media), self.now).await?.ok_or_else(missing)
+    }
+}
+
+fn key(recording: &Recording, media: &Media) -> ObjectKey {
+    ObjectKey::original(&recording.tenant.project_id, &recording.id, &media.id, media.content_type)
+}

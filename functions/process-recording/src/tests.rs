@@ -1,0 +1,277 @@
+use std::path::Path;
+
+use capstan_audio::TranscriptionRendition;
+use capstan_domain::{
+    ContentType, Facts, LEASE_SECONDS, LeaseId, Media, MediaStatus, ProcessingErrorCode, Recording, Status,
+};
+use capstan_emulators::{Crash, Fault};
+use capstan_lambda::{Function, event_function};
+use capstan_stage::{RECORDING, Stage, event};
+
+fn function(stage: &Stage) -> Function {
+    function_that(stage, TranscriptionRendition::WhenNeeded)
+}
+
+fn function_that(stage: &Stage, transcription: TranscriptionRendition) -> Function {
+    let dependencies = (stage.store.clone(), stage.objects.clone(), stage.events.clone(), transcription);
+    event_function(dependencies, stage.clock(), super::handle)
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/audio/fixtures").join(name);
+    std::fs::read(path).unwrap()
+}
+
+fn picture() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/image/fixtures/photo-offset.jpg");
+    std::fs::read(path).unwrap()
+}
+
+async fn process(stage: &Stage) -> Recording {
+    function(stage).invoke(event("process-recording")).await.unwrap();
+    stage.stored(RECORDING).await.unwrap()
+}
+
+fn medium<'a>(recording: &'a Recording, id: &str) -> &'a Media {
+    &recording.media[&Stage::media_id(id)]
+}
+
+fn kinds(media: &Media) -> Vec<&'static str> {
+    media.renditions.iter().map(|rendition| rendition.kind.as_str()).collect()
+}
+
+async fn told(stage: &Stage) -> Vec<String> {
+    let text = |told: capstan_emulators::BusEvent| told.event["detail-type"].as_str().unwrap().to_owned();
+    stage.emulators.take_events().await.into_iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
+    let recording = process(&stage).await;
+    assert_eq!((recording.status, &recording.error), (Status::Completed, &None));
+    let media = medium(&recording, "med_1");
+    let Some(Facts::Audio(audio)) = &media.facts else { panic!("{media:?}") };
+    assert_eq!((audio.codec.as_str(), audio.channels), ("opus", 1));
+    assert_eq!(recording.duration_ms(), Some(audio.duration_ms));
+    assert!((1000..60_000).contains(&audio.duration_ms), "{audio:?}");
+    assert_eq!(kinds(media), ["peaks"], "an Opus file plays everywhere and is taken by every provider");
+    let key = format!("{}/{RECORDING}/med_1/renditions/peaks.json", capstan_stage::PROJECT);
+    let object = stage.emulators.s3().get_object().bucket(stage.bucket()).key(&key).send().await.unwrap();
+    assert_eq!(object.content_type(), Some("application/json"));
+    let bytes = object.body.collect().await.unwrap().into_bytes();
+    assert_eq!(bytes.len() as u64, media.renditions[0].size_bytes);
+    let peaks: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(peaks["version"], 2);
+    assert_eq!(told(&stage).await, ["recording.completed"]);
+}
+
+#[tokio::test]
+async fn makes_the_renditions_that_are_missing_and_no_others() {
+    for (content_type, name, expected) in [
+        (ContentType::AudioWav, "wav-s16.wav", vec!["peaks", "playback"]),
+        (ContentType::AudioFlac, "flac-16k-mono.flac", vec!["peaks", "playback"]),
+        (ContentType::AudioMpeg, "mp3-16k-mono.mp3", vec!["peaks"]),
+        (ContentType::AudioAac, "aac-adts.aac", vec!["peaks", "transcription"]),
+        (ContentType::AudioMp4, "aac-moov-at-end.m4a", vec!["peaks"]),
+        (ContentType::AudioWebm, "opus.webm", vec!["peaks"]),
+        (ContentType::VideoMp4, "video-aac.mp4", vec!["peaks"]),
+    ] {
+        let stage = Stage::set().await;
+        stage.recording().holding(content_type, fixture(name)).uploaded().await;
+        let recording = process(&stage).await;
+        assert_eq!((recording.status, &recording.error), (Status::Completed, &None), "{name}");
+        assert_eq!(kinds(medium(&recording, "med_1")), expected, "{name}");
+        assert_eq!(stage.object_keys().await.len(), 1 + expected.len(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_deployment_may_ask_for_the_transcription_rendition_always() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
+    let function = function_that(&stage, TranscriptionRendition::Always);
+    function.invoke(event("process-recording")).await.unwrap();
+    assert_eq!(kinds(medium(&stage.stored(RECORDING).await.unwrap(), "med_1")), ["peaks", "transcription"]);
+}
+
+#[tokio::test]
+async fn a_picture_has_a_size_and_its_own_time_where_the_client_gave_none() {
+    let stage = Stage::set().await;
+    let audio = fixture("opus-16k-mono.ogg");
+    let picture = picture();
+    stage.recording().holding(ContentType::AudioOpus, audio).holding(ContentType::ImageJpeg, picture).uploaded().await;
+    let recording = process(&stage).await;
+    let media = medium(&recording, "med_2");
+    let Some(Facts::Image(image)) = &media.facts else { panic!("{media:?}") };
+    assert!(image.width > 0 && image.height > 0);
+    assert!(media.captured_at.is_some());
+    assert!(recording.duration_ms().is_some(), "the audio stands for the recording");
+}
+
+#[tokio::test]
+async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands() {
+    for (name, code) in [
+        ("random.bin", ProcessingErrorCode::UnsupportedFormat),
+        ("empty.bin", ProcessingErrorCode::AudioCorrupt),
+        ("mp4-no-moov.m4a", ProcessingErrorCode::AudioCorrupt),
+        ("short.wav", ProcessingErrorCode::AudioTooShort),
+    ] {
+        let stage = Stage::set().await;
+        stage.recording().holding(ContentType::AudioWav, bytes).uploaded().await;
+        let recording = process(&stage).await;
+        assert_eq!(recording.status, Status::Failed, "{name}");
+        let error = recording.error.clone().unwrap();
+        assert_eq!(error.code, code, "{name}: {error}");
+        assert!(error.message.contains(' '), "{name}: {error}");
+        assert_eq!(medium(&recording, "med_1").error, Some(error));
+        assert_eq!(told(&stage).await, ["recording.failed"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_picture_fails_itself_and_not_the_recording() {
+    let stage = Stage::set().await;
+    let audio = fixture("opus-16k-mono.ogg");
+    stage.recording().holding(ContentType::ImagePng, "no png").holding(ContentType::AudioOpus, audio).uploaded().await;
+    let recording = process(&stage).await;
+    assert_eq!((recording.status, &recording.error), (Status::Completed, &None));
+    assert!(medium(&recording, "med_1").error.is_some());
+}
+
+#[tokio::test]
+async fn twice_and_twice_at_once_give_one_result() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioWav, fixture("wav-s16.wav")).uploaded().await;
+    let function = function(&stage);
+    let (first, second, third) = tokio::join!(
+        function.invoke(event("process-recording")),
+        function.invoke(event("process-recording")),
+        function.invoke(event("process-recording")),
+    );
+    assert!(first.is_ok() && second.is_ok() && third.is_ok());
+    let once = stage.stored(RECORDING).await.unwrap();
+    assert_eq!((once.status, told(&stage).await), (Status::Completed, vec!["recording.completed".to_owned()]));
+    function.invoke(event("process-recording")).await.unwrap();
+    assert_eq!(stage.stored(RECORDING).await.unwrap(), once);
+    assert!(told(&stage).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_whose_lease_was_lost_changes_nothing() {
+    let stage = Stage::set().await;
+    let audio = fixture("opus-16k-mono.ogg");
+    let (claimed, first) = stage.recording().holding(ContentType::AudioOpus, audio).processing().await;
+    stage.advance(LEASE_SECONDS);
+    let done = process(&stage).await;
+    assert_eq!(done.status, Status::Completed);
+    let late = stage.store.finish(&claimed, &first, &[], stage.now()).await.unwrap();
+    assert!(matches!(late, capstan_store::Changed::Refused(_)));
+    assert_eq!(stage.stored(RECORDING).await.unwrap(), done);
+}
+
+#[tokio::test]
+async fn a_medium_that_arrives_late_is_processed_and_the_status_stays() {
+    let stage = Stage::set().await;
+    let audio = fixture("opus-16k-mono.ogg");
+    let pending = stage.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
+    let recording = pending.uploaded().await;
+    assert_eq!(process(&stage).await.status, Status::Completed);
+    let media_id = Stage::media_id("med_2");
+    stage.put(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
+    let key = capstan_objects::ObjectKey::original(
+        &recording.tenant.project_id,
+        &recording.id,
+        &media_id,
+        ContentType::ImageJpeg,
+    );
+    let object = stage.objects.inspect(&key, stage.now()).await.unwrap().unwrap();
+    stage.store.record_object(&recording.id, &media_id, &object, stage.now()).await.unwrap();
+    let _ = told(&stage).await;
+    let after = process(&stage).await;
+    assert_eq!(after.status, Status::Completed);
+    assert!(medium(&after, "med_2").facts.is_some());
+    assert!(told(&stage).await.is_empty(), "its completion is not told twice");
+    stage.advance(365 * 24 * 3600);
+    assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_medium_that_arrives_during_processing_is_processed_before_its_end() {
+    let stage = Stage::set().await;
+    let audio = fixture("opus-16k-mono.ogg");
+    let pending = stage.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
+    let recording = pending.uploaded().await;
+    let media_id = Stage::media_id("med_2");
+    stage.put(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
+    let key = capstan_objects::ObjectKey::original(
+        &recording.tenant.project_id,
+        &recording.id,
+        &media_id,
+        ContentType::ImageJpeg,
+    );
+    let object = stage.objects.inspect(&key, stage.now()).await.unwrap().unwrap();
+    stage.emulators.faults().fail_next("GetObject", Fault::Delay(std::time::Duration::from_millis(300)), 1);
+    let processing = tokio::spawn({
+        let function = function(&stage);
+        async move { function.invoke(event("process-recording")).await }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(stage.stored(RECORDING).await.unwrap().status, Status::Processing);
+    stage.store.record_object(&recording.id, &media_id, &object, stage.now()).await.unwrap();
+    processing.await.unwrap().unwrap();
+    let after = stage.stored(RECORDING).await.unwrap();
+    assert_eq!(after.status, Status::Completed);
+    assert!(after.media.values().all(|media| media.facts.is_some() && media.status == MediaStatus::Uploaded));
+}
+
+#[tokio::test]
+async fn dying_between_any_two_calls_loses_nothing() {
+    for crash in [Crash::Before, Crash::After] {
+        for calls in 0.. {
+            let stage = Stage::set().await;
+            stage.recording().holding(ContentType::AudioWav, fixture("wav-s16.wav")).uploaded().await;
+            stage.emulators.faults().crash_after(calls, crash);
+            let _ = function(&stage).invoke(event("process-recording")).await;
+            let crashed = stage.emulators.faults().has_crashed();
+            stage.emulators.faults().clear();
+            stage.advance(LEASE_SECONDS);
+            let recording = process(&stage).await;
+            assert_eq!(recording.status, Status::Completed, "{crash:?} after {calls} calls");
+            assert_eq!(kinds(medium(&recording, "med_1")), ["peaks", "playback"]);
+            if !crashed {
+                assert!(calls > 5, "{calls} calls are fewer than processing makes");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_tried_again_and_not_called_corrupt() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
+    stage.emulators.faults().fail_next("GetObject", Fault::Internal, 20);
+    assert!(function(&stage).invoke(event("process-recording")).await.is_err());
+    assert_eq!(stage.stored(RECORDING).await.unwrap().status, Status::Processing);
+    stage.emulators.faults().clear();
+    stage.advance(LEASE_SECONDS);
+    assert_eq!(process(&stage).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_recording_that_was_deleted_meanwhile_is_left_alone() {
+    let stage = Stage::set().await;
+    let audio = fixture("opus-16k-mono.ogg");
+    let (claimed, lease): (_, LeaseId) = stage.recording().holding(ContentType::AudioOpus, audio).processing().await;
+    let reach = capstan_domain::Reach::Tenant { tenant: Stage::tenant() };
+    stage.store.delete_recording(&reach, &claimed.id, stage.now()).await.unwrap();
+    assert!(matches!(
+        stage.store.finish(&claimed, &lease, &[], stage.now()).await.unwrap(),
+        capstan_store::Changed::Refused(_)
+    ));
+    stage.advance(LEASE_SECONDS);
+    let deleted = process(&stage).await;
+    assert_eq!((deleted.status, deleted.attempts), (Status::Processing, 1));
+}

@@ -1,0 +1,171 @@
+//! One worker at one recording, held by a lease that it renews.
+
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+use capstan_audio::{AudioError, Job, Processed, TranscriptionRendition};
+use capstan_domain::{
+    AudioFacts, Error, Facts, ImageFacts, LeaseId, Media, MediaType, Outcome, ProcessingError, ProcessingErrorCode,
+    Recording, Rendition, StoredObject, Timestamp,
+};
+use capstan_image::ImageError;
+use capstan_lambda::Clock;
+use capstan_objects::{ObjectKey, Objects};
+use capstan_store::{Changed, Store};
+
+/// A quarter of the lease: three renewals may fail before it is lost.
+const RENEWAL: Duration = Duration::from_secs(capstan_domain::LEASE_SECONDS.unsigned_abs() / 4);
+
+pub(crate) struct Worker<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) objects: &'a Objects,
+    pub(crate) transcription: TranscriptionRendition,
+    pub(crate) lease: LeaseId,
+    pub(crate) clock: Clock,
+}
+
+impl Worker<'_> {
+    /// Processes a claimed recording, and what arrives of it meanwhile. `None` when the lease was lost or the
+    /// recording deleted.
+    pub(crate) async fn process(&self, mut claimed: Recording) -> Result<Option<Recording>, Error> {
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        loop {
+            for media in claimed.media.values().filter(|media| media.is_unprocessed()) {
+                if !outcomes.iter().any(|outcome| outcome.media_id == media.id) {
+                    outcomes.push(self.look_into(&claimed, media).await?);
+                }
+            }
+            match self.store.finish(&claimed, &self.lease, &outcomes, self.clock.now()).await? {
+                Changed::Made(finished) => return Ok(Some(*finished)),
+                Changed::Refused(Some(newer)) if self.holds(&newer) => claimed = *newer,
+                Changed::Refused(_) => return Ok(None),
+            }
+        }
+    }
+
+    fn holds(&self, recording: &Recording) -> bool {
+        recording.deleted_at.is_none() && recording.lease.as_ref().is_some_and(|lease| lease.id == self.lease)
+    }
+
+    async fn look_into(&self, recording: &Recording, media: &Media) -> Result<Outcome, Error> {
+        let stored = media.stored.as_ref().ok_or_else(|| Error::internal("an uploaded medium has no object"))?;
+        match media.content_type.media_type() {
+            MediaType::Audio | MediaType::Video => self.look_into_audio(recording, media, stored).await,
+            MediaType::Image => self.look_into_image(recording, media, stored).await,
+        }
+    }
+
+    async fn look_into_audio(
+        &self,
+        recording: &Recording,
+        media: &Media,
+        stored: &StoredObject,
+    ) -> Result<Outcome, Error> {
+        let scratch = tempfile::tempdir().map_err(Error::internal)?;
+        let (reader, transcription) = (self.reader(recording, media, stored), self.transcription);
+        let (length, path) = (reader.length(), scratch.path().to_owned());
+        let decoding = tokio::task::spawn_blocking(move || {
+            capstan_audio::process(reader, length, &Job { scratch: &path, transcription }, &mut |_| {})
+        });
+        let result = match self.holding(recording, decoding).await? {
+            Ok(processed) => {
+                let renditions = self.keep_renditions(recording, media, &processed).await?;
+                Ok((Facts::Audio(facts(&processed)), renditions))
+            }
+            Err(error) => Err(audio_failure(error)?),
+        };
+        Ok(Outcome { media_id: media.id.clone(), result, captured_at: None })
+    }
+
+    async fn look_into_image(
+        &self,
+        recording: &Recording,
+        media: &Media,
+        stored: &StoredObject,
+    ) -> Result<Outcome, Error> {
+        let reader = self.reader(recording, media, stored);
+        let reading = tokio::task::spawn_blocking(move || capstan_image::inspect(reader));
+        let (result, captured_at) = match self.holding(recording, reading).await? {
+            Ok(image) => {
+                let facts = Facts::Image(ImageFacts { width: image.width, height: image.height });
+                (Ok((facts, Vec::new())), image.captured_at.map(Timestamp::from))
+            }
+            Err(error) => (Err(image_failure(error)?), None),
+        };
+        Ok(Outcome { media_id: media.id.clone(), result, captured_at })
+    }
+
+    fn reader(&self, recording: &Recording, media: &Media, stored: &StoredObject) -> capstan_objects::ObjectReader {
+        let project = &recording.tenant.project_id;
+        self.objects.reader(ObjectKey::original(project, &recording.id, &media.id, media.content_type), stored)
+    }
+
+    async fn keep_renditions(
+        &self,
+        recording: &Recording,
+        media: &Media,
+        processed: &Processed,
+    ) -> Result<Vec<Rendition>, Error> {
+        let mut renditions = Vec::new();
+        for made in &processed.renditions {
+            let key = ObjectKey::rendition(&recording.tenant.project_id, &recording.id, &media.id, made.kind);
+            let path: &Path = &made.path;
+            let storing = self.objects.put_file(&key, made.kind.mime_type(), path);
+            self.holding(recording, async { Ok::<_, std::convert::Infallible>(storing.await) }).await??;
+            renditions.push(Rendition::new(&media.id, made.kind, made.size_bytes));
+        }
+        Ok(renditions)
+    }
+
+    /// Waits for work and renews the lease meanwhile.
+    async fn holding<T, E>(&self, recording: &Recording, work: impl Future<Output = Result<T, E>>) -> Result<T, Error>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done.map_err(Error::internal),
+                () = tokio::time::sleep(RENEWAL) => {
+                    if !self.store.renew_lease(&recording.id, &self.lease, self.clock.now()).await? {
+                        return Err(Error::Conflict { reason: "another worker took over".to_owned() });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn facts(processed: &Processed) -> AudioFacts {
+    let analysis = &processed.analysis;
+    AudioFacts {
+        duration_ms: analysis.duration_ms,
+        codec: analysis.codec.as_str().to_owned(),
+        sample_rate_hz: analysis.sample_rate_hz,
+        channels: analysis.channels,
+        loudness_lufs: analysis.loudness_lufs,
+    }
+}
+
+/// What a file cannot help is tried again; what lies in the file is final.
+fn audio_failure(error: AudioError) -> Result<ProcessingError, Error> {
+    let message = error.to_string();
+    let code = match error {
+        AudioError::Corrupt(_) => ProcessingErrorCode::AudioCorrupt,
+        AudioError::Unsupported(_) => ProcessingErrorCode::UnsupportedFormat,
+        AudioError::TooShort { .. } => ProcessingErrorCode::AudioTooShort,
+        AudioError::Source(cause) => return Err(Error::Unavailable { retry_after: 1, cause: cause.into() }),
+        AudioError::Scratch(cause) => return Err(Error::internal(cause)),
+    };
+    Ok(ProcessingError { code, message })
+}
+
+fn image_failure(error: ImageError) -> Result<ProcessingError, Error> {
+    match error {
+        ImageError::Source(cause) => Err(Error::Unavailable { retry_after: 1, cause: cause.into() }),
+        ImageError::NotAnImage | ImageError::Corrupt => {
+            Ok(ProcessingError { code: ProcessingErrorCode::UnsupportedFormat, message: error.to_string() })
+        }
+    }
+}

@@ -1,0 +1,187 @@
+use capstan_domain::{ContentType, LEASE_SECONDS, MAX_ATTEMPTS, MediaStatus, PICK_UP_SECONDS, Reach, Sha256, Status};
+use capstan_emulators::Fault;
+use capstan_lambda::{Function, event_function};
+use capstan_stage::{RECORDING, Stage, event};
+
+fn function(stage: &Stage) -> Function {
+    let dependencies = (stage.store.clone(), stage.objects.clone(), stage.events.clone());
+    event_function(dependencies, stage.clock(), super::handle)
+}
+
+async fn sweep(stage: &Stage) {
+    function(stage).invoke(event("run-due-work")).await.unwrap();
+}
+
+async fn told(stage: &Stage) -> Vec<String> {
+    let text = |told: capstan_emulators::BusEvent| told.event["detail-type"].as_str().unwrap().to_owned();
+    stage.emulators.take_events().await.into_iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn nothing_due_costs_one_query_a_shard() {
+    let stage = Stage::set().await;
+    stage.recording().pending().await;
+    sweep(&stage).await;
+    assert_eq!(stage.emulators.take_calls(), vec!["dynamodb:Query"; 8]);
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_picked_up_is_told_again_until_somebody_does() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
+    sweep(&stage).await;
+    assert!(told(&stage).await.is_empty(), "not before its time");
+    for _ in 0..3 {
+        stage.advance(PICK_UP_SECONDS);
+        sweep(&stage).await;
+        sweep(&stage).await;
+        assert_eq!(told(&stage).await, ["recording.uploaded"], "once a round, however often it is swept");
+    }
+}
+
+#[tokio::test]
+async fn processing_that_died_is_begun_again_and_given_up_in_the_end() {
+    let stage = Stage::set().await;
+    let (recording, _) = stage.recording().holding(ContentType::AudioOpus, "x").processing().await;
+    for attempt in 1..MAX_ATTEMPTS {
+        stage.advance(LEASE_SECONDS);
+        sweep(&stage).await;
+        assert_eq!(told(&stage).await, ["recording.uploaded"], "attempt {attempt}");
+        let lease = capstan_domain::LeaseId::new(stage.now(), attempt.into());
+        assert!(stage.store.claim(&recording.id, &lease, stage.now()).await.unwrap().is_some());
+    }
+    stage.advance(LEASE_SECONDS);
+    sweep(&stage).await;
+    assert_eq!(told(&stage).await, ["recording.failed"]);
+    let failed = stage.stored(RECORDING).await.unwrap();
+    assert_eq!(failed.status, Status::Failed);
+    assert_eq!(failed.error.unwrap().message, "Processing was begun 5 times and never ended.");
+    stage.advance(365 * 24 * 3600);
+    assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_living_worker_is_left_alone() {
+    let stage = Stage::set().await;
+    let (recording, lease) = stage.recording().holding(ContentType::AudioOpus, "x").processing().await;
+    stage.advance(LEASE_SECONDS / 2);
+    assert!(stage.store.renew_lease(&recording.id, &lease, stage.now()).await.unwrap());
+    stage.advance(LEASE_SECONDS / 2);
+    sweep(&stage).await;
+    assert!(told(&stage).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_end_of_processing_is_told_even_if_the_worker_died_before() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "x").completed().await;
+    stage.advance(PICK_UP_SECONDS);
+    sweep(&stage).await;
+    assert_eq!(told(&stage).await, ["recording.completed"]);
+    stage.advance(365 * 24 * 3600);
+    sweep(&stage).await;
+    assert!(told(&stage).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_recording_that_nobody_completed_goes_with_its_objects_and_in_the_end_with_its_item() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).pending().await;
+    stage.advance(capstan_domain::PENDING_SECONDS - 1);
+    sweep(&stage).await;
+    assert_eq!(stage.object_keys().await.len(), 1);
+    stage.advance(1);
+    sweep(&stage).await;
+    assert!(stage.object_keys().await.is_empty());
+    assert!(stage.stored(RECORDING).await.unwrap().deleted_at.is_some());
+    stage.advance(7200);
+    sweep(&stage).await;
+    assert!(stage.stored(RECORDING).await.is_none());
+}
+
+#[tokio::test]
+async fn a_deleted_recording_loses_its_objects_and_what_came_late_too() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().holding(ContentType::AudioOpus, "x").completed().await;
+    let reach = Reach::Tenant { tenant: Stage::tenant() };
+    stage.store.delete_recording(&reach, &recording.id, stage.now()).await.unwrap();
+    sweep(&stage).await;
+    assert!(stage.object_keys().await.is_empty());
+    stage.put(&recording, &Stage::media_id("med_1"), ContentType::AudioOpus, b"late".to_vec()).await;
+    stage.advance(7200);
+    sweep(&stage).await;
+    assert!(stage.object_keys().await.is_empty());
+    assert!(stage.stored(RECORDING).await.is_none());
+}
+
+#[tokio::test]
+async fn a_late_object_whose_notification_was_lost_is_found() {
+    let stage = Stage::set().await;
+    let recording =
+        stage.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
+    let finished = stage.stored(RECORDING).await.unwrap();
+    let completed = capstan_domain::Announcement::Completed;
+    stage.store.announced(&finished, completed, stage.now()).await.unwrap();
+    stage.put(&recording, &Stage::media_id("med_2"), ContentType::ImagePng, b"late".to_vec()).await;
+    stage.advance(3600);
+    sweep(&stage).await;
+    assert_eq!(told(&stage).await, ["media.uploaded"]);
+    let media = &stage.stored(RECORDING).await.unwrap().media[&Stage::media_id("med_2")];
+    assert_eq!(media.status, MediaStatus::Uploaded);
+}
+
+#[tokio::test]
+async fn requested_verification_hashes_the_object_and_keeps_the_expiry() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().awaiting(ContentType::AudioOpus).pending().await;
+    stage.put(&recording, &Stage::media_id("med_1"), ContentType::AudioOpus, b"bytes".to_vec()).await;
+    stage.store.request_verification(&recording.id, stage.now()).await.unwrap();
+    sweep(&stage).await;
+    assert_eq!(stage.stored(RECORDING).await.unwrap().content_sha256(), Some(Sha256::of(b"bytes")));
+    stage.advance(capstan_domain::PENDING_SECONDS);
+    assert_eq!(stage.store.due(stage.now(), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_late_medium_that_kills_its_workers_is_given_up_and_the_recording_stays_completed() {
+    let stage = Stage::set().await;
+    let recording =
+        stage.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
+    let finished = stage.stored(RECORDING).await.unwrap();
+    stage.store.announced(&finished, capstan_domain::Announcement::Completed, stage.now()).await.unwrap();
+    stage.put(&recording, &Stage::media_id("med_2"), ContentType::ImagePng, b"poison".to_vec()).await;
+    stage.advance(3600);
+    sweep(&stage).await;
+    for attempt in 0..MAX_ATTEMPTS {
+        assert_eq!(told(&stage).await, ["media.uploaded"], "attempt {attempt}");
+        let lease = capstan_domain::LeaseId::new(stage.now(), attempt.into());
+        assert!(stage.store.claim(&recording.id, &lease, stage.now()).await.unwrap().is_some());
+        stage.advance(LEASE_SECONDS);
+        sweep(&stage).await;
+    }
+    stage.advance(365 * 24 * 3600);
+    sweep(&stage).await;
+    assert!(told(&stage).await.is_empty(), "and never in a loop");
+    let stored = stage.stored(RECORDING).await.unwrap();
+    assert_eq!(stored.status, Status::Completed);
+    assert!(stored.media[&Stage::media_id("med_2")].error.is_some());
+    assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_fails_for_one_recording_holds_up_no_other_and_is_due_again() {
+    let stage = Stage::set().await;
+    let deleted = stage.recording().id("rec_1").holding(ContentType::AudioOpus, "x").pending().await;
+    let reach = Reach::Tenant { tenant: Stage::tenant() };
+    stage.store.delete_recording(&reach, &deleted.id, stage.now()).await.unwrap();
+    stage.recording().id("rec_2").holding(ContentType::AudioOpus, "x").uploaded().await;
+    stage.advance(PICK_UP_SECONDS);
+    stage.emulators.faults().fail_next("ListObjectsV2", Fault::Unavailable, 10);
+    sweep(&stage).await;
+    assert_eq!(told(&stage).await, ["recording.uploaded"]);
+    stage.emulators.faults().clear();
+    assert_eq!(stage.object_keys().await.len(), 2);
+    stage.advance(PICK_UP_SECONDS);
+    sweep(&stage).await;
+    assert_eq!(stage.object_keys().await.len(), 1, "that of rec_2");
+}

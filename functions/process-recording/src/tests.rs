@@ -112,11 +112,13 @@ async fn a_picture_has_a_size_and_its_own_time_where_the_client_gave_none() {
 
 #[tokio::test]
 async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands() {
-    for (name, code) in [
-        ("random.bin", ProcessingErrorCode::UnsupportedFormat),
-        ("empty.bin", ProcessingErrorCode::AudioCorrupt),
-        ("mp4-no-moov.m4a", ProcessingErrorCode::AudioCorrupt),
-        ("short.wav", ProcessingErrorCode::AudioTooShort),
+    use ProcessingErrorCode::{AudioCorrupt, AudioTooShort, UnsupportedFormat};
+    for (name, bytes, code) in [
+        ("random bytes", fixture("random.bin"), UnsupportedFormat),
+        ("nothing", Vec::new(), AudioCorrupt),
+        ("a picture", picture(), UnsupportedFormat),
+        ("an MP4 without its index", fixture("mp4-no-moov.m4a"), AudioCorrupt),
+        ("half a second", fixture("short.wav"), AudioTooShort),
     ] {
         let stage = Stage::set().await;
         stage.recording().holding(ContentType::AudioWav, bytes).uploaded().await;

@@ -343,6 +343,20 @@ impl Recording {
         self
     }
 
+    /// The recording in which this became of its media.
+    #[must_use]
+    pub fn with_outcomes(mut self, outcomes: &[Outcome]) -> Self {
+        for outcome in outcomes {
+            let Some(media) = self.media.get_mut(&outcome.media_id) else { continue };
+            media.captured_at = media.captured_at.or(outcome.captured_at);
+            match outcome.result.clone() {
+                Ok((facts, renditions)) => (media.facts, media.renditions) = (Some(facts), renditions),
+                Err(error) => media.error = Some(error),
+            }
+        }
+        self
+    }
+
     /// How processing ends for the recording: the primary medium decides.
     pub fn verdict(&self, outcomes: &[Outcome]) -> Result<(), ProcessingError> {
         let Some(primary) = self.primary() else { return Ok(()) };

@@ -1,8 +1,8 @@
 //! Processing: claimed by one worker at a time, renewed while it lives, finished once.
 
 use capstan_domain::{
-    Announcement, Error, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, PICK_UP_SECONDS, ProcessingError,
-    Recording, RecordingId, Status, Timestamp,
+    Announcement, Error, LEASE_SECONDS, Lease, LeaseId, Media, Outcome, PICK_UP_SECONDS, ProcessingError, Recording,
+    RecordingId, Status, Timestamp,
 };
 
 use crate::Store;
@@ -87,13 +87,14 @@ impl Store {
             .remove(LEASE)
             .set("attempts", &0)?
             .set("updated_at", &now)?;
+        let seen = claimed.clone().with_outcomes(outcomes);
         for outcome in outcomes {
-            write_outcome(&mut change, claimed, outcome)?;
+            write_outcome(&mut change, &seen, outcome)?;
         }
         if claimed.status == Status::Processing {
             settle(&mut change, id, claimed.verdict(outcomes), now)?;
         } else {
-            change.due(id, unannounced(claimed).due_at(now))?;
+            change.due(id, seen.due_at(now))?;
         }
         change.apply(self, id).await
     }
@@ -158,20 +159,18 @@ fn hold(change: &mut Change, id: &RecordingId, lease: &LeaseId, now: Timestamp) 
     Ok(())
 }
 
-fn write_outcome(change: &mut Change, claimed: &Recording, outcome: &Outcome) -> Result<(), Error> {
-    let media = |id: &MediaId, field: &str| format!("media.{id}.{field}");
-    let id = &outcome.media_id;
-    match &outcome.result {
-        Ok((facts, renditions)) => {
-            change.set(&media(id, "facts"), facts)?.set(&media(id, "renditions"), renditions)?;
-        }
-        Err(error) => {
-            change.set(&media(id, "error"), error)?;
-        }
+/// Writes of a medium only what processing found: anything else of it may have changed since the claim.
+fn write_outcome(change: &mut Change, seen: &Recording, outcome: &Outcome) -> Result<(), Error> {
+    let Some(media) = seen.media.get(&outcome.media_id) else { return Ok(()) };
+    let path = |field: &str| format!("media.{}.{field}", media.id);
+    if let Some(facts) = &media.facts {
+        change.set(&path("facts"), facts)?.set(&path("renditions"), &media.renditions)?;
     }
-    let said = claimed.media.get(id).is_some_and(|medium| medium.captured_at.is_some());
-    if let Some(captured_at) = outcome.captured_at.filter(|_| !said) {
-        change.set(&media(id, "captured_at"), &captured_at)?;
+    if let Some(error) = &media.error {
+        change.set(&path("error"), error)?;
+    }
+    if let Some(captured_at) = &media.captured_at {
+        change.set(&path("captured_at"), captured_at)?;
     }
     Ok(())
 }

@@ -132,16 +132,16 @@ impl Bus {
     }
 
     fn scheduled(&self) -> impl Iterator<Item = (&str, Duration)> {
-        self.triggers.iter().filter_map(|(name, trigger)| match trigger {
-            Trigger::Schedule { every } if self.lambda.has(name) => Some((name.as_str(), *every)),
-            _ => None,
+        self.triggers.iter().filter_map(|(name, trigger)| {
+            let Trigger::Schedule { every } = trigger else { return None };
+            self.lambda.has(name).then_some((name.as_str(), *every))
         })
     }
 
     fn of_event(&self, put: &BusEvent) -> Vec<Delivery> {
-        self.deliveries(&put.event, |trigger| match trigger {
-            Trigger::Event { bus, pattern } => *bus == put.bus && pattern::matches(pattern, &put.event),
-            _ => false,
+        self.deliveries(&put.event, |trigger| {
+            let Trigger::Event { bus, pattern } = trigger else { return false };
+            *bus == put.bus && pattern::matches(pattern, &put.event)
         })
     }
 
@@ -150,11 +150,9 @@ impl Bus {
         let name = s3["bucket"]["name"].as_str().unwrap_or_default();
         let encoded = s3["object"]["key"].as_str().unwrap_or_default().replace('+', " ");
         let key = percent_decode_str(&encoded).decode_utf8_lossy();
-        self.deliveries(notification, |trigger| match trigger {
-            Trigger::ObjectCreated { bucket, prefix, suffix } => {
-                bucket == name && key.starts_with(prefix) && key.ends_with(suffix)
-            }
-            _ => false,
+        self.deliveries(notification, |trigger| {
+            let Trigger::ObjectCreated { bucket, prefix, suffix } = trigger else { return false };
+            bucket == name && key.starts_with(prefix) && key.ends_with(suffix)
         })
     }
 

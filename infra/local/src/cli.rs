@@ -7,6 +7,7 @@ use std::time::Duration;
 use capstan_domain::{Grant, Mode, ProjectId, Tenant};
 use capstan_emulators::template::Template;
 use capstan_emulators::{Emulators, Storage};
+use capstan_lambda::Clock;
 use capstan_store::Store;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -31,6 +32,9 @@ pub struct Cli {
     /// The port of the API [default: 3000, for `demo` any free one].
     #[arg(long, global = true)]
     port: Option<u16>,
+    /// Seconds that the functions' clock runs ahead: what is due later becomes due now. For tests.
+    #[arg(long, hide = true, global = true, value_name = "SECONDS", default_value_t = 0)]
+    clock_ahead: i64,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -110,9 +114,13 @@ impl Cli {
     /// # Errors
     /// Whatever stands in the way, as one line.
     pub async fn run(self) -> Result<bool, Failure> {
+        let ahead = self.clock_ahead;
+        let clock = Clock::telling(move || keys::now().plus_seconds(ahead));
         match self.command {
-            None => serve(&self.data_dir, self.port.unwrap_or(3000)).await,
-            Some(Command::Demo { file }) => demonstrate(&self.data_dir, self.port.unwrap_or(0), file.as_deref()).await,
+            None => serve(&self.data_dir, self.port.unwrap_or(3000), clock).await,
+            Some(Command::Demo { file }) => {
+                demonstrate(&self.data_dir, self.port.unwrap_or(0), clock, file.as_deref()).await
+            }
             Some(Command::Keys(Keys::Create(key))) => create_key(&self.data_dir, key).await,
             Some(Command::Openapi) => {
                 write!(io::stdout(), "{}", get_openapi::DOCUMENT)?;
@@ -122,8 +130,8 @@ impl Cli {
     }
 }
 
-async fn serve(data_dir: &Path, port: u16) -> Result<bool, Failure> {
-    let kept = Kept::start(data_dir, port).await?;
+async fn serve(data_dir: &Path, port: u16, clock: Clock) -> Result<bool, Failure> {
+    let kept = Kept::start(data_dir, port, clock).await?;
     greet(&kept)?;
     stop_signal().await?;
     writeln!(io::stderr(), "stopping")?;
@@ -159,10 +167,10 @@ fn greet(kept: &Kept) -> io::Result<()> {
     writeln!(out, "\nCtrl-C stops it; the data stays in {}.", kept.data_directory().display())
 }
 
-async fn demonstrate(data_dir: &Path, port: u16, file: Option<&Path>) -> Result<bool, Failure> {
+async fn demonstrate(data_dir: &Path, port: u16, clock: Clock, file: Option<&Path>) -> Result<bool, Failure> {
     let upload = demo::Upload::of(file).await?;
     let copies = data_dir.join("demo");
-    let outcome = match Kept::start(data_dir, port).await {
+    let outcome = match Kept::start(data_dir, port, clock).await {
         Ok(kept) => {
             let parties = Parties {
                 url: kept.stack.url(),
@@ -234,9 +242,8 @@ async fn create_key(data_dir: &Path, key: NewKey) -> Result<bool, Failure> {
 }
 
 fn grant(key: &NewKey) -> Result<Grant, Failure> {
-    let needed = |value: &Option<String>, name: &str| {
-        value.clone().ok_or_else(|| format!("a device token needs --{name}"))
-    };
+    let needed =
+        |value: &Option<String>, name: &str| value.clone().ok_or_else(|| format!("a device token needs --{name}"));
     match (key.kind, &key.scopes) {
         (Kind::Secret | Kind::Restricted, Some(list)) => Ok(Grant::Restricted { scopes: keys::scopes(list)? }),
         (Kind::Restricted, None) => Err("a restricted key needs --scopes".into()),

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::client::{Client, ClientError};
 use crate::progress::Progress;
 
-/// Thirty seconds of speech, shipped with the project.
+/// Speech, shipped with the project.
 const SAMPLE: &[u8] = include_bytes!("../sample/spoken.ogg");
 const SAMPLE_NAME: &str = "spoken.ogg";
 const POLL: Duration = Duration::from_millis(250);

@@ -33,9 +33,7 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             "complete-upload" => {
                 http_function((on.access()?, on.objects()?, on.events()?), clock, complete_upload::handle)
             }
-            "create-download-url" => {
-                http_function((on.access()?, on.objects()?), clock, create_download_url::handle)
-            }
+            "create-download-url" => http_function((on.access()?, on.objects()?), clock, create_download_url::handle),
             "create-recording" => http_function(on.access()?, clock, create_recording::handle),
             "create-upload-url" => http_function((on.access()?, on.objects()?), clock, create_upload_url::handle),
             "delete-recording" => http_function(on.access()?, clock, delete_recording::handle),

@@ -20,7 +20,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::lambda::{InvocationError, Lambda};
+use crate::lambda::Lambda;
 use crate::payload;
 use crate::routes::Routes;
 
@@ -84,7 +84,10 @@ impl Gateway {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let (parts, body) = request.into_parts();
         let cors = self.cors_headers(&parts.headers);
-        if parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) && self.cors.is_some() {
+        if parts.method == Method::OPTIONS
+            && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            && self.cors.is_some()
+        {
             let mut answer = Answer::default();
             *answer.status_mut() = StatusCode::NO_CONTENT;
             answer.headers_mut().extend(cors);
@@ -122,10 +125,7 @@ impl Gateway {
                 message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }),
             Ok(Err(error)) => {
-                match &error {
-                    InvocationError::Unknown(_) => tracing::warn!(route = route.key, %error, "no function"),
-                    _ => tracing::error!(route = route.key, %error, "invocation failed"),
-                }
+                tracing::error!(route = route.key, %error, "invocation failed");
                 message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }
             Err(_) => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
@@ -135,7 +135,8 @@ impl Gateway {
     /// What a browser's request from another origin is told; nothing for any other request.
     fn cors_headers(&self, request: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let (Some(cors), Some(origin)) = (&self.cors, request.get(ORIGIN).and_then(|origin| origin.to_str().ok())) else {
+        let (Some(cors), Some(origin)) = (&self.cors, request.get(ORIGIN).and_then(|origin| origin.to_str().ok()))
+        else {
             return headers;
         };
         let any = cors.allow_origins.iter().any(|allowed| allowed == "*");

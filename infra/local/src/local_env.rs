@@ -98,7 +98,8 @@ mod tests {
         env.write(&path).unwrap();
         assert_eq!(LocalEnv::read(&path).unwrap(), Some(env));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let sourced = std::process::Command::new("sh").arg("-c").arg(". \"$0\"; echo \"$A\"").arg(&path).output().unwrap();
+        let sourced =
+            std::process::Command::new("sh").arg("-c").arg(". \"$0\"; echo \"$A\"").arg(&path).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&sourced.stdout), "it's $HOME\n");
     }
 }

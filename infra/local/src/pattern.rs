@@ -46,7 +46,9 @@ fn fields_match(fields: &Map<String, Value>, event: Option<&Value>) -> bool {
         let value = event.and_then(|event| event.get(name));
         match alternatives {
             Value::Object(nested) => fields_match(nested, value),
-            Value::Array(alternatives) => alternatives.iter().any(|alternative| alternative_matches(alternative, value)),
+            Value::Array(alternatives) => {
+                alternatives.iter().any(|alternative| alternative_matches(alternative, value))
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         }
     })
@@ -71,9 +73,9 @@ fn scalar_matches(alternative: &Value, value: &Value) -> bool {
         "prefix" => both.is_some_and(|(text, start)| text.starts_with(start)),
         "suffix" => both.is_some_and(|(text, end)| text.ends_with(end)),
         "equals-ignore-case" => both.is_some_and(|(text, other)| text.eq_ignore_ascii_case(other)),
-        "anything-but" => match argument {
-            Value::Array(excluded) => !excluded.contains(value),
-            excluded => !scalar_matches(excluded, value),
+        "anything-but" => match argument.as_array() {
+            Some(excluded) => !excluded.contains(value),
+            None => !scalar_matches(argument, value),
         },
         _ => false,
     }

@@ -48,11 +48,11 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Starts a stack on a data directory, with its API on `port`.
+    /// Starts a stack on a data directory, with its API on `port`. Its functions tell the time by `clock`.
     ///
     /// # Errors
     /// [`ServeError`] when the directory or the port is taken.
-    pub async fn start(data_directory: &Path, port: u16) -> Result<Self, ServeError> {
+    pub async fn start(data_directory: &Path, port: u16, clock: Clock) -> Result<Self, ServeError> {
         let directory = DataDirectory::open(data_directory)?;
         let env_path = LocalEnv::path(directory.path());
         let written = LocalEnv::read(&env_path)?.unwrap_or_default();
@@ -60,7 +60,7 @@ impl Kept {
             storage: Storage::Directory(directory.aws()),
             port,
             aws_port: aws_port(&written, port),
-            functions: functions::of_this_project(Clock::system()),
+            functions: functions::of_this_project(clock),
             retry_delay: RETRY_DELAY,
             run_schedules: true,
         })
@@ -84,10 +84,8 @@ impl Kept {
 
 /// The port of an earlier start, so that signed URLs outlive a restart; else the one behind the API's; else any.
 fn aws_port(written: &LocalEnv, api_port: u16) -> u16 {
-    let earlier = written
-        .get("AWS_ENDPOINT_URL_S3")
-        .and_then(|url| url.rsplit_once(':'))
-        .and_then(|(_, port)| port.parse().ok());
+    let earlier =
+        written.get("AWS_ENDPOINT_URL_S3").and_then(|url| url.rsplit_once(':')).and_then(|(_, port)| port.parse().ok());
     let behind = api_port.checked_add(1).filter(|_| api_port != 0);
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     earlier.into_iter().chain(behind).find(is_free).unwrap_or(0)

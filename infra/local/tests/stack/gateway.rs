@@ -40,9 +40,11 @@ async fn a_path_without_a_route_goes_to_the_default_route() {
     }
 }
 
+type Answer = fn(&Value) -> Result<Value, String>;
+
 #[tokio::test]
 async fn what_fails_panics_or_makes_no_sense_is_500_without_its_reason() {
-    let answers: [fn(&Value) -> Result<Value, String>; 3] =
+    let answers: [Answer; 3] =
         [|_| Err("secret reason".to_owned()), |_| panic!("secret reason"), |_| Ok(json!({"statusCode": "soon"}))];
     for answer in answers {
         let stack = stack("get-recording", Seen::default().answering(answer)).await;

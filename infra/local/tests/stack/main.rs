@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod flow;
 mod gateway;
+mod kill;
 mod process;
 mod triggers;
 

@@ -36,8 +36,17 @@ pub(crate) struct Running {
 impl Running {
     /// Starts on any port and waits until the stack answers.
     pub(crate) fn start(data_dir: &Path) -> Self {
-        let mut process =
-            capstan(data_dir).args(["--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        Self::start_ahead(data_dir, 0)
+    }
+
+    /// Starts with the functions' clock so many seconds ahead.
+    pub(crate) fn start_ahead(data_dir: &Path, seconds: u32) -> Self {
+        let mut process = capstan(data_dir)
+            .args(["--port", "0", "--clock-ahead", &seconds.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
         let mut greeting = String::new();
         // The last line of the greeting says how to stop it.
@@ -179,4 +188,20 @@ async fn a_key_can_be_made_for_a_running_stack_and_for_one_at_rest() {
     let made_at_rest = make("recordings:read");
     let running = Running::start(&data);
     assert_eq!(list(&running, &made_at_rest).await.unwrap().len(), 1);
+}
+
+#[test]
+fn a_demo_ends_well_for_the_sample_and_badly_for_what_is_no_audio_beside_a_running_stack_too() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let (success, stdout, stderr) = output(capstan(&data).arg("demo"));
+    assert!(success && stderr.contains("completed"), "{stderr}");
+    assert!(stdout.contains("peaks.json") && stdout.contains("http://127.0.0.1:"), "{stdout}");
+
+    let _running = Running::start(&data);
+    let noise = root.path().join("noise.ogg");
+    std::fs::write(&noise, b"no audio at all").unwrap();
+    let (success, stdout, stderr) = output(capstan(&data).arg("demo").arg(&noise));
+    assert!(!success && stderr.contains("failed"), "{stderr}");
+    assert!(stdout.contains("\"error\": {"), "{stdout}");
 }

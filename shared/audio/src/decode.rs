@@ -25,6 +25,10 @@ use crate::timeline::Timeline;
 
 const MOST_CHANNELS: usize = 8;
 const HIGHEST_RATE: u32 = 192_000;
+/// Nothing records below this; a header that says so would blow up in resampling.
+const LOWEST_RATE: u32 = 4_000;
+/// Far beyond any recorder's battery. A few megabytes can be made to decode to weeks.
+const LONGEST_HOURS: u64 = 48;
 /// Samples beyond 36 dB over full scale are noise of a damaged file.
 const LOUDEST: f32 = 64.0;
 /// Errors in a row after which a demuxer is taken to be stuck.
@@ -55,10 +59,13 @@ pub(crate) struct Input<'s> {
     timeline: Timeline,
     /// The Opus decoding rate of the first link of a chain holds for all of them.
     opus_rate: Option<u32>,
+    /// What is to be heard of the last packet.
     decoded: Vec<f32>,
+    /// Its form, while it waits behind a gap.
+    ready: Option<Form>,
+    seconds: f64,
     good: u64,
     bad: u64,
-    errors: u32,
 }
 
 /// Runs third-party parsing of untrusted bytes. Those libraries do not promise never to panic;
@@ -122,9 +129,10 @@ impl<'s> Input<'s> {
             timeline: selected.timeline,
             opus_rate,
             decoded: Vec::new(),
+            ready: None,
+            seconds: 0.0,
             good: 0,
             bad: 0,
-            errors: 0,
         })
     }
 
@@ -137,42 +145,58 @@ impl<'s> Input<'s> {
         self.state.position()
     }
 
-    /// Decodes the next packet into `out`, which may stay empty; `None` at the end of the sound.
+    /// Puts the next block of sound into `out`, which may stay empty; `None` at the end.
     pub(crate) fn read(&mut self, out: &mut Vec<f32>) -> Result<Option<Form>, AudioError> {
         out.clear();
-        loop {
-            if self.errors > MOST_ERRORS || self.timeline.is_over() {
-                return self.end();
-            }
-            self.state.renew_leash();
-            let Some(next) = guarded(|| self.reader.next_packet()) else { return self.end() };
-            match next {
-                Ok(Some(packet)) if packet.track_id == self.track => {
-                    self.errors = 0;
-                    let form = self.decode(&packet, out)?;
-                    return Ok(Some(form));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => return self.end(),
-                Err(Error::ResetRequired) => {
-                    // The next link of a chained stream.
-                    let selected = select(self.reader.tracks(), self.described.container, None, &mut self.opus_rate);
-                    let Ok(selected) = selected else { return self.end() };
-                    self.track = selected.track;
-                    self.decoder = selected.decoder;
-                    self.timeline = selected.timeline;
-                }
-                Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => return self.end(),
-                Err(_) => self.errors += 1,
-            }
+        let form = match self.ready.clone() {
+            Some(form) => form,
+            None => match self.next_packet()? {
+                Some(packet) => self.decode(&packet)?,
+                None => return Ok(None),
+            },
+        };
+        if self.timeline.fill_gap(&form, out) {
+            // The packet behind the gap waits until all of the silence has been taken.
+            self.ready = Some(form.clone());
+        } else {
+            self.ready = None;
+            self.timeline.emit(&self.decoded, form.channels(), out);
         }
+        self.seconds += out.len() as f64 / form.channels() as f64 / f64::from(form.rate);
+        if self.seconds > (LONGEST_HOURS * 3600) as f64 {
+            return Err(AudioError::unsupported("Recordings longer than 48 hours are not supported"));
+        }
+        Ok(Some(form))
     }
 
-    fn end(&self) -> Result<Option<Form>, AudioError> {
+    /// The next packet of the track, past whatever cannot be read.
+    fn next_packet(&mut self) -> Result<Option<Packet>, AudioError> {
+        let mut errors = 0;
+        while errors <= MOST_ERRORS && !self.timeline.is_over() {
+            self.state.renew_leash();
+            match guarded(|| self.reader.next_packet()) {
+                Some(Ok(Some(packet))) if packet.track_id == self.track => return Ok(Some(packet)),
+                Some(Ok(Some(_))) => {}
+                Some(Err(Error::ResetRequired)) => {
+                    // The next link of a chained stream.
+                    let Ok(selected) = self.select() else { break };
+                    self.track = selected.track;
+                    self.decoder = selected.decoder;
+                    self.timeline = selected.timeline.after(&self.timeline);
+                }
+                Some(Err(Error::IoError(error))) if error.kind() == ErrorKind::UnexpectedEof => break,
+                Some(Err(_)) => errors += 1,
+                Some(Ok(None)) | None => break,
+            }
+        }
         match self.state.take_error() {
             Some(error) => Err(AudioError::Source(error)),
             None => Ok(None),
         }
+    }
+
+    fn select(&mut self) -> Result<Selected, AudioError> {
+        select(self.reader.tracks(), self.described.container, None, &mut self.opus_rate)
     }
 
     /// # Errors
@@ -187,12 +211,11 @@ impl<'s> Input<'s> {
         }
     }
 
-    fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<Form, AudioError> {
+    /// Decodes into `self.decoded` what is to be heard of a packet, or silence of its length.
+    fn decode(&mut self, packet: &Packet) -> Result<Form, AudioError> {
         let Self { decoder, decoded, .. } = self;
-        let form = match decoder {
-            Decoder::Opus(opus) => {
-                guarded(|| opus.decode(&packet.data, decoded)).filter(|good| *good).map(|_| opus.form.clone())
-            }
+        let result = match decoder {
+            Decoder::Opus(opus) => guarded(|| opus.decode(&packet.data, decoded).then(|| opus.form.clone())),
             Decoder::Symphonia(decoder) => guarded(|| {
                 let buffer = decoder.decode(packet).ok()?;
                 buffer.copy_to_vec_interleaved(decoded);
@@ -203,11 +226,14 @@ impl<'s> Input<'s> {
                 }
                 let spec = buffer.spec();
                 Some(Form { rate: spec.rate(), roles: roles_of(spec.channels()) })
-            })
-            .flatten(),
+            }),
         };
-        let good = form.is_some();
-        let form = form.unwrap_or_else(|| self.timeline.form().clone());
+        if result.is_none() {
+            self.decoder = self.select()?.decoder;
+        }
+        let decoded = result.flatten();
+        let good = decoded.is_some();
+        let form = decoded.unwrap_or_else(|| self.timeline.form().clone());
         check(form.rate, form.channels())?;
         if good {
             self.good += 1;
@@ -222,7 +248,10 @@ impl<'s> Input<'s> {
         }
         // Symphonia's decoders trim what the container says; Opus and silence are trimmed here.
         let trimmed = good && matches!(self.decoder, Decoder::Symphonia(_));
-        self.timeline.place(packet, &form, trimmed, &self.decoded, out);
+        if !trimmed {
+            self.timeline.trim(packet, &form, &mut self.decoded);
+        }
+        self.timeline.place(packet, &form, self.decoded.len());
         Ok(form)
     }
 }
@@ -294,13 +323,13 @@ fn check(rate: u32, channels: usize) -> Result<(), AudioError> {
     if channels > MOST_CHANNELS {
         return Err(AudioError::unsupported(format!("Sound with {channels} channels is not supported: at most 8 are")));
     }
-    if rate > HIGHEST_RATE {
-        return Err(AudioError::unsupported(format!(
-            "Sound with {rate} samples per second is not supported: at most 192000 are"
-        )));
-    }
     if rate == 0 || channels == 0 {
         return Err(AudioError::DAMAGED);
+    }
+    if !(LOWEST_RATE..=HIGHEST_RATE).contains(&rate) {
+        return Err(AudioError::unsupported(format!(
+            "Sound with {rate} samples per second is not supported: 4000 to 192000 are"
+        )));
     }
     Ok(())
 }

@@ -5,6 +5,9 @@ use rubato::{Fft, FixedSync, Resampler as _};
 
 /// Input frames per step, at least.
 const STEP: usize = 1024;
+/// Rates that have next to nothing in common with the wanted one need steps of their whole length.
+/// Beyond this one they are taken for a multiple of four, wrong by less than 0.01%.
+const LONGEST_PERIOD: usize = 48_000;
 
 pub(crate) struct Resampler {
     /// `None` where both rates are equal.
@@ -29,6 +32,7 @@ impl Resampler {
             let (from, to) = (from as usize, to as usize);
             // The smallest step that divides both rates, an even number of times: the filter of an
             // odd step would delay by half a frame, which could not be taken back.
+            let from = if from / greatest_common_divisor(from, to) > LONGEST_PERIOD { from / 4 * 4 } else { from };
             let smallest = from / greatest_common_divisor(from, to);
             let step = smallest * STEP.div_ceil(2 * smallest) * 2;
             Some(Fft::new(from, to, step, channels, FixedSync::Both).ok()?)
@@ -57,7 +61,11 @@ impl Resampler {
         while self.frames_out < due {
             let missing = step - self.waiting.len() % step;
             self.waiting.extend(std::iter::repeat_n(0.0, missing));
+            let before = (self.frames_out, self.delay);
             self.drain(out, due);
+            if before == (self.frames_out, self.delay) {
+                return;
+            }
         }
     }
 

@@ -28,7 +28,11 @@ pub(crate) struct Timeline {
     skip: u64,
     /// Frames still to be heard, where an edit list says so.
     left: Option<u64>,
+    /// Frames of sound and of inserted silence in the whole file.
+    sounded: u64,
     silence: u64,
+    /// Frames of silence due before the packet that was placed last.
+    gap: u64,
 }
 
 impl Timeline {
@@ -62,8 +66,15 @@ impl Timeline {
             placed: 0,
             skip,
             left,
+            sounded: 0,
             silence: 0,
+            gap: 0,
         }
+    }
+
+    /// Continues a chained stream, whose links share what may be filled with silence.
+    pub(crate) fn after(self, link: &Self) -> Self {
+        Self { sounded: link.sounded, silence: link.silence, ..self }
     }
 
     /// The form that the track declares, which silence takes before anything was decoded.
@@ -86,69 +97,79 @@ impl Timeline {
         usize::try_from(length.min(LONGEST_PACKET_S * u64::from(self.form.rate))).unwrap_or(0)
     }
 
-    /// Appends what is to be heard of a packet, after silence for whatever is missing before it.
-    pub(crate) fn place(&mut self, packet: &Packet, form: &Form, trimmed: bool, samples: &[f32], out: &mut Vec<f32>) {
-        self.form.clone_from(form);
-        let channels = form.channels();
-        let mut samples = samples;
-        if !trimmed && let Some(base) = self.base {
-            let cut = |ticks: u64| usize::try_from(frames(ticks, base, form.rate)).unwrap_or(usize::MAX);
-            let start = cut(packet.trim_start.get()).saturating_mul(channels).min(samples.len());
-            samples = &samples[start..];
-            let end = cut(packet.trim_end.get()).saturating_mul(channels).min(samples.len());
-            samples = &samples[..samples.len() - end];
-        }
-        if let Some(base) = self.base {
-            let at = packet.pts.saturating_add(packet.trim_start).get();
-            self.fill_gap(at, base, channels, out);
-        }
-        self.emit(samples, channels, out);
+    /// Cuts from the decoded frames of a packet what its container says is not to be heard.
+    pub(crate) fn trim(&self, packet: &Packet, form: &Form, samples: &mut Vec<f32>) {
+        let Some(base) = self.base else { return };
+        let cut = |ticks: u64| {
+            usize::try_from(frames(ticks, base, form.rate)).unwrap_or(usize::MAX).saturating_mul(form.channels())
+        };
+        samples.truncate(samples.len().saturating_sub(cut(packet.trim_end.get())));
+        samples.drain(..cut(packet.trim_start.get()).min(samples.len()));
     }
 
-    fn fill_gap(&mut self, at: i64, base: TimeBase, channels: usize, out: &mut Vec<f32>) {
+    /// Takes note of a packet of `samples` samples and of what is missing before it.
+    pub(crate) fn place(&mut self, packet: &Packet, form: &Form, samples: usize) {
+        if let Some(base) = self.base {
+            let at = packet.pts.saturating_add(packet.trim_start).get();
+            if form.rate != self.form.rate {
+                self.restart(at);
+            }
+            self.gap = self.gap_before(at, base, form.rate);
+            self.silence += self.gap;
+        }
+        self.form.clone_from(form);
+        self.sounded += (samples / form.channels()) as u64;
+    }
+
+    /// The frames missing between the last packet and a timestamp.
+    fn gap_before(&mut self, at: i64, base: TimeBase, rate: u32) -> u64 {
         let Some(anchor) = self.anchor else {
             self.anchor = Some(at);
-            return;
+            return 0;
         };
         let Ok(ticks) = u64::try_from(at.saturating_sub(anchor)) else {
             self.restart(at);
-            return;
+            return 0;
         };
-        let expected = frames(ticks, base, self.form.rate);
+        let expected = frames(ticks, base, rate);
         let Some(gap) = expected.checked_sub(self.placed) else {
             // Overlap: packets are never dropped. Only a jump back begins a new count.
             if self.placed - expected > self.tolerance {
                 self.restart(at);
             }
-            return;
+            return 0;
         };
         if gap <= self.tolerance {
-            return;
+            return 0;
         }
-        let rate = u64::from(self.form.rate);
+        let longest = LONGEST_GAP_S * u64::from(rate);
         // A damaged timestamp must not make hours of silence out of seconds of sound.
-        let sounded = self.placed.saturating_sub(self.silence);
-        if gap > LONGEST_GAP_S * rate || self.silence + gap > sounded + LONGEST_GAP_S * rate {
+        if gap > longest || self.silence + gap > self.sounded + longest {
             self.restart(at);
-            return;
+            return 0;
         }
-        self.silence += gap;
-        let quiet = vec![0.0; self.form.rate as usize * channels];
-        let mut rest = usize::try_from(gap).unwrap_or(0) * channels;
-        while rest > 0 {
-            let piece = rest.min(quiet.len());
-            self.emit(&quiet[..piece], channels, out);
-            rest -= piece;
+        gap
+    }
+
+    /// Appends at most a second of the silence that is due; `false` when none is.
+    pub(crate) fn fill_gap(&mut self, form: &Form, out: &mut Vec<f32>) -> bool {
+        let piece = self.gap.min(u64::from(form.rate));
+        if piece == 0 {
+            return false;
         }
+        self.gap -= piece;
+        let quiet = vec![0.0; usize::try_from(piece).unwrap_or(0) * form.channels()];
+        self.emit(&quiet, form.channels(), out);
+        true
     }
 
     fn restart(&mut self, at: i64) {
         self.anchor = Some(at);
         self.placed = 0;
-        self.silence = 0;
     }
 
-    fn emit(&mut self, samples: &[f32], channels: usize, out: &mut Vec<f32>) {
+    /// Appends those of the next samples that are to be heard.
+    pub(crate) fn emit(&mut self, samples: &[f32], channels: usize, out: &mut Vec<f32>) {
         let count = (samples.len() / channels) as u64;
         self.placed += count;
         let skip = self.skip.min(count);

@@ -1,0 +1,108 @@
+//! The contract as an OpenAPI document, made from the handlers and the types that they read and answer with.
+
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+/// Every operation. A route that is missing here makes a test fail.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Capstan",
+        description = "Receives the recordings of voice recorders, checks that they are whole, and makes them ready \
+            to be played and transcribed.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+        contact(),
+    ),
+    paths(
+        create_recording::handle,
+        list_recordings::handle,
+        get_recording::handle,
+        update_recording::handle,
+        delete_recording::handle,
+        create_upload_url::handle,
+        complete_upload::handle,
+        create_download_url::handle,
+        create_download_url::by_get,
+        get_openapi::handle,
+    ),
+    modifiers(&BearerCredential, &WithoutRustdocSections),
+    security(("credential" = [])),
+    tags(
+        (name = "Recordings", description = "Recordings and their media."),
+        (name = "Uploads", description = "Sending files."),
+        (name = "Downloads", description = "Fetching files."),
+        (name = "Documents", description = "This document."),
+    ),
+)]
+struct Contract;
+
+struct BearerCredential;
+
+impl Modify for BearerCredential {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("credential", scheme);
+    }
+}
+
+/// The first line of a handler's documentation says what it does; its section on errors names Rust types.
+struct WithoutRustdocSections;
+
+impl Modify for WithoutRustdocSections {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                let sections = |text: &mut String| text.starts_with("# ");
+                operation.description.take_if(sections);
+            }
+        }
+    }
+}
+
+/// The document as it is kept in `openapi.json` and served at `GET /openapi.json`.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn document() -> Result<String, serde_json::Error> {
+    let mut text = Contract::openapi().to_pretty_json()?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use capstan_emulators::template::{Template, Trigger};
+    use serde_json::Value;
+
+    use super::document;
+
+    #[test]
+    fn the_kept_document_is_the_one_that_the_code_gives() {
+        let kept = get_openapi::DOCUMENT;
+        assert!(kept == document().unwrap(), "write it anew: cargo run -- openapi > openapi.json");
+    }
+
+    #[test]
+    fn the_document_has_every_route_of_the_template_and_no_other() {
+        let template = Template::of_this_project().unwrap();
+        let triggers = template.functions.iter().flat_map(|function| &function.triggers);
+        let routes: BTreeSet<String> = triggers
+            .filter_map(|trigger| match trigger {
+                Trigger::Http { method, path } if path != "$default" => Some(format!("{method} {path}")),
+                _ => None,
+            })
+            .collect();
+        let document: Value = serde_json::from_str(get_openapi::DOCUMENT).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let operations: BTreeSet<String> = paths
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        assert_eq!(operations, routes);
+    }
+}

@@ -144,7 +144,8 @@ fn facts(processed: &Processed) -> AudioFacts {
         codec: analysis.codec.as_str().to_owned(),
         sample_rate_hz: analysis.sample_rate_hz,
         channels: analysis.channels,
-        loudness_lufs: analysis.loudness_lufs,
+        // EBU Tech 3341 asks meters for a tenth of a unit.
+        loudness_lufs: analysis.loudness_lufs.map(|lufs| (lufs * 10.0).round() / 10.0),
     }
 }
 

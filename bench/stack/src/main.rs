@@ -1,0 +1,74 @@
+//! Sends recordings through a running stack and tells how long each call takes.
+//!
+//! Reads `CAPSTAN_URL`, `CAPSTAN_API_KEY` and `CAPSTAN_END_USER_ID` as `local.env` sets them.
+//! `load-stack [RECORDINGS] [CONCURRENCY]`
+
+#![allow(clippy::print_stdout, reason = "the figures are its output")]
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use capstan::client::Client;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::Method;
+use serde_json::{Value, json};
+
+/// A file of one second of a recorder's Opus at 24 kb/s.
+const FILE: &[u8] = &[0x5a; 3000];
+const CALLS: [&str; 4] = ["create", "upload-url", "PUT", "upload-complete"];
+
+struct Target {
+    client: Client,
+    key: String,
+    end_user: String,
+}
+
+impl Target {
+    async fn send_one(&self) -> Result<[Duration; 4], Box<dyn Error>> {
+        let mut took = [Duration::ZERO; 4];
+        let post = |path: String, body: Value| async move {
+            let began = Instant::now();
+            let answer = self.client.call(Method::POST, &path, &self.key, Some(&body)).await;
+            answer.map(|answer| (answer, began.elapsed()))
+        };
+        let (recording, create) = post("/v1/recordings".into(), json!({"end_user_id": self.end_user})).await?;
+        let path = format!("/v1/recordings/{}", recording["id"].as_str().unwrap_or_default());
+        let (upload, sign) = post(format!("{path}/upload-url"), json!({"file_size_bytes": FILE.len()})).await?;
+        let headers = upload["headers"].as_object().into_iter().flatten();
+        let headers: Vec<_> =
+            headers.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+        let began = Instant::now();
+        let url = upload["upload_url"].as_str().unwrap_or_default();
+        self.client.put(url, &headers, FILE, FILE.len() as u64, |_| {}).await?;
+        let put = began.elapsed();
+        let (_, complete) = post(format!("{path}/upload-complete"), json!({})).await?;
+        took.copy_from_slice(&[create, sign, put, complete]);
+        Ok(took)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let recordings: usize = arguments.next().map_or(Ok(2000), |text| text.parse())?;
+    let concurrency: usize = arguments.next().map_or(Ok(8), |text| text.parse())?;
+    let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set: source local.env"));
+    let target = Target {
+        client: Client::new(&variable("CAPSTAN_URL")?),
+        key: variable("CAPSTAN_API_KEY")?,
+        end_user: variable("CAPSTAN_END_USER_ID")?,
+    };
+    let began = Instant::now();
+    let took: Vec<[Duration; 4]> =
+        stream::iter(0..recordings).map(|_| target.send_one()).buffer_unordered(concurrency).try_collect().await?;
+    let rate = recordings as f64 / began.elapsed().as_secs_f64();
+    println!("{recordings} recordings, {concurrency} at a time: {rate:.0} recordings/s, {:.0} requests/s", rate * 4.0);
+    println!("\n| call | p50 ms | p99 ms |\n|---|---|---|");
+    for (index, call) in CALLS.into_iter().enumerate() {
+        let mut times: Vec<_> = took.iter().map(|times| times[index].as_secs_f64() * 1000.0).collect();
+        times.sort_by(f64::total_cmp);
+        let percentile = |percent: usize| times[(times.len() - 1) * percent / 100];
+        println!("| {call} | {:.1} | {:.1} |", percentile(50), percentile(99));
+    }
+    Ok(())
+}

@@ -123,7 +123,7 @@ impl Cli {
             }
             Some(Command::Keys(Keys::Create(key))) => create_key(&self.data_dir, key).await,
             Some(Command::Openapi) => {
-                write!(io::stdout(), "{}", get_openapi::DOCUMENT)?;
+                write!(io::stdout(), "{}", crate::openapi::document()?)?;
                 Ok(true)
             }
         }
@@ -215,7 +215,7 @@ fn show(outcome: &Outcome, data_dir: &Path) -> io::Result<()> {
     for made in &outcome.files {
         writeln!(out, "{}\n  copy  {}\n  url   {}", made.kind, made.copy.display(), made.download_url)?;
     }
-    writeln!(out, "\nThe URLs answer for an hour while the stack runs: cargo run -- --data-dir {}", data_dir.display())
+    writeln!(out, "\nThe URLs answer for an hour, while the stack runs: cargo run -- --data-dir {}", data_dir.display())
 }
 
 async fn create_key(data_dir: &Path, key: NewKey) -> Result<bool, Failure> {

@@ -14,7 +14,7 @@ use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
 const CHUNK: usize = 64 * 1024;
@@ -44,6 +44,9 @@ pub enum ClientError {
         /// What the answer says, shortened.
         message: String,
     },
+    /// What was fetched cannot be written.
+    #[error("cannot write: {0}")]
+    Write(#[from] io::Error),
 }
 
 /// A client. Clones share connections.
@@ -108,29 +111,46 @@ impl Client {
         self.send(request.body(StreamBody::new(frames).boxed_unsync())).await.map(drop)
     }
 
-    /// Fetches what is at a signed URL.
+    /// Fetches what is at a signed URL, piece by piece into `sink`.
     ///
     /// # Errors
-    /// [`ClientError`] when S3 does not answer or refuses.
-    pub async fn get(&self, url: &str) -> Result<Bytes, ClientError> {
-        self.send(Request::get(url).body(whole(String::new()))).await
+    /// [`ClientError`] when S3 does not answer or refuses, or what `sink` cannot take.
+    pub async fn get(&self, url: &str, sink: &mut (impl AsyncWrite + Unpin)) -> Result<(), ClientError> {
+        let mut body = self.begin(Request::get(url).body(whole(String::new()))).await?;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| unreachable(url, error.to_string()))?;
+            if let Ok(bytes) = frame.into_data() {
+                sink.write_all(&bytes).await?;
+            }
+        }
+        Ok(sink.flush().await?)
     }
 
     async fn send(&self, request: http::Result<Request<Body>>) -> Result<Bytes, ClientError> {
-        let unreachable = |url: &str, reason: String| ClientError::Unreachable { url: url.to_owned(), reason };
+        let body = self.begin(request).await?.collect().await;
+        Ok(body.map_err(|error| unreachable("the server", error.to_string()))?.to_bytes())
+    }
+
+    /// The body of the answer to `request`, if it is no refusal.
+    async fn begin(&self, request: http::Result<Request<Body>>) -> Result<Incoming, ClientError> {
         let request = request.map_err(|error| unreachable("the request", error.to_string()))?;
         let method = request.method().clone();
         let url = request.uri().to_string().split('?').next().unwrap_or_default().to_owned();
         let answered = self.hyper.request(request).await;
         let answer: Response<Incoming> = answered.map_err(|error| unreachable(&url, reason(&error)))?;
         let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(|error| unreachable(&url, error.to_string()))?.to_bytes();
         if status.is_success() {
-            return Ok(body);
+            return Ok(answer.into_body());
         }
+        let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let message: String = String::from_utf8_lossy(&body).chars().take(300).collect();
         Err(ClientError::Refused { method, url, status: status.as_u16(), message })
     }
+}
+
+/// Without the query, which may hold a signature.
+fn unreachable(url: &str, reason: String) -> ClientError {
+    ClientError::Unreachable { url: url.split('?').next().unwrap_or_default().to_owned(), reason }
 }
 
 fn whole(text: String) -> Body {

@@ -32,8 +32,8 @@ const TYPES: [(&str, &str); 14] = [
     ("ogg", "audio/ogg"),
     ("opus", "audio/opus"),
     ("png", "image/png"),
-    ("wav", "audio/wav"),
     ("wave", "audio/wav"),
+    ("wav", "audio/wav"),
     ("webm", "audio/webm"),
 ];
 
@@ -241,8 +241,8 @@ async fn fetch(
         let url = answer["download_url"].as_str().ok_or(DemoError::Incomplete("download-url", "download_url"))?;
         let content_type = answer["content_type"].as_str().unwrap_or_default();
         let copy = folder.join(format!("{kind}.{}", extension(content_type)));
-        let bytes = client.get(url).await?;
-        tokio::fs::write(&copy, &bytes).await.map_err(|source| unwritable(&copy, source))?;
+        let mut file = File::create(&copy).await.map_err(|source| unwritable(&copy, source))?;
+        client.get(url, &mut file).await?;
         files.push(Made { kind: kind.to_owned(), download_url: url.to_owned(), copy });
     }
     Ok(files)

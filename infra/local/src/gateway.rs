@@ -174,3 +174,43 @@ fn message(status: StatusCode, text: &str) -> Answer {
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lambda::{Function, Functions};
+
+    const TEMPLATE: &str = "Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/f/
+      Timeout: 900
+      Events: { R: { Type: HttpApi, Properties: { Method: GET, Path: /slow } } }";
+
+    #[tokio::test]
+    async fn a_function_that_keeps_a_client_waiting_is_503_and_no_route_is_404() {
+        let template = Template::parse(TEMPLATE, &[]).unwrap();
+        let slow = Function::new(|_| std::future::pending::<Result<serde_json::Value, String>>());
+        let functions = Functions::from([("f".to_owned(), slow)]);
+        let lambda = Arc::new(Lambda::new(&template, functions, Duration::ZERO));
+        let mut gateway = Gateway::new(&template, lambda);
+        gateway.integration_timeout = Duration::from_millis(10);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(Arc::new(gateway).serve(listener, stop.clone()));
+
+        let client = crate::client::Client::new(&url);
+        let get = |path| client.call(Method::GET, path, "", None);
+        let slow = get("/slow").await.unwrap_err().to_string();
+        assert!(slow.contains(r#"503: {"message":"Service Unavailable"}"#), "{slow}");
+        let missing = get("/nowhere").await.unwrap_err().to_string();
+        assert!(missing.contains(r#"404: {"message":"Not Found"}"#), "{missing}");
+
+        stop.cancel();
+        serving.await.unwrap();
+        let stopped = get("/slow").await.unwrap_err().to_string();
+        assert!(stopped.contains("does not answer"), "{stopped}");
+    }
+}

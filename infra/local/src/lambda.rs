@@ -152,3 +152,48 @@ impl Lambda {
         self.running.wait().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = "Resources:
+  F: { Type: 'AWS::Serverless::Function', Properties: { CodeUri: functions/f/, Timeout: 1 } }";
+
+    fn lambda(function: Function) -> Lambda {
+        let template = Template::parse(TEMPLATE, &[]).unwrap();
+        Lambda::new(&template, Functions::from([("f".to_owned(), function)]), Duration::ZERO)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_longer_than_its_timeout_is_stopped() {
+        let lambda = lambda(Function::new(|_| std::future::pending::<Result<Value, String>>()));
+        let error = lambda.invoke("f", Value::Null).await.unwrap_err();
+        assert_eq!(error, InvocationError::TimedOut(Duration::from_secs(1)));
+        assert_eq!(lambda.in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_function_that_is_not_there_is_an_error() {
+        let lambda = lambda(Function::new(|event| async { Ok::<_, String>(event) }));
+        assert!(lambda.has("f") && !lambda.has("g"));
+        assert_eq!(lambda.invoke("g", Value::Null).await, Err(InvocationError::Unknown("g".to_owned())));
+        assert_eq!(lambda.invoke("f", Value::from(1)).await, Ok(Value::from(1)));
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_does_not_stop_the_function() {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let sender = std::sync::Mutex::new(Some(sender));
+        let lambda = lambda(Function::new(move |_| {
+            let sender = sender.lock().unwrap().take().unwrap();
+            async move {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                sender.send(()).map(|()| Value::Null).map_err(|()| "nobody waits")
+            }
+        }));
+        let waiting = tokio::time::timeout(Duration::from_millis(5), lambda.invoke("f", Value::Null));
+        assert!(waiting.await.is_err());
+        receiver.await.unwrap();
+    }
+}

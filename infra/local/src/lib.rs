@@ -11,6 +11,7 @@ mod gateway;
 pub mod keys;
 pub mod lambda;
 pub mod local_env;
+pub mod openapi;
 pub mod pattern;
 mod payload;
 mod progress;

@@ -1,6 +1,5 @@
 //! `local.env`: what another process needs to join a running stack, as lines that a shell sources.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -44,12 +43,10 @@ impl LocalEnv {
         self.0.push((name.to_owned(), value.into()));
     }
 
-    /// Adds variables.
-    pub fn set_all(&mut self, variables: &BTreeMap<String, String>) {
-        for (name, value) in variables {
-            if self.get(name).is_none() {
-                self.set(name, value);
-            }
+    /// Adds a variable unless it is there.
+    pub fn set_if_absent(&mut self, name: &str, value: &str) {
+        if self.get(name).is_none() {
+            self.set(name, value);
         }
     }
 

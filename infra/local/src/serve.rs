@@ -104,7 +104,11 @@ fn env_of(stack: &Stack, project: &FirstProject) -> LocalEnv {
     env.set("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);
     env.set("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
     for function in &stack.template().functions {
-        env.set_all(&function.environment);
+        let variables = function.environment.iter();
+        // How much the deployed functions log is no business of a shell that joins.
+        for (name, value) in variables.filter(|(name, _)| *name != "RUST_LOG") {
+            env.set_if_absent(name, value);
+        }
     }
     env
 }

@@ -70,19 +70,30 @@ pub(super) fn results(hasher: ChecksumHasher) -> Checksums {
     checksums_of!(sums)
 }
 
+/// Bytes on their way in. They are removed unless they are kept, also when the client goes away in the middle.
+struct Incoming<'a> {
+    store: &'a ObjectStore,
+    file: Option<String>,
+}
+
+impl Incoming<'_> {
+    fn keep(mut self) -> String {
+        self.file.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Incoming<'_> {
+    fn drop(&mut self) {
+        self.store.discard(self.file.as_deref());
+    }
+}
+
 /// Writes `body` to the store's bytes and checks it. On an error nothing stays behind.
 pub(super) async fn receive(store: &ObjectStore, body: StreamingBlob, claims: Claims) -> S3Result<Stored> {
     let (file, path) = store.new_bytes();
-    let received = write(&path, body, claims).await;
-    match received {
-        Ok((size, md5, checksums)) => {
-            Ok(Stored { file, size, etag: hex::encode(md5), checksums, at: Timestamp::now() })
-        }
-        Err(error) => {
-            store.discard([file.as_str()]);
-            Err(error)
-        }
-    }
+    let incoming = Incoming { store, file: Some(file) };
+    let (size, md5, checksums) = write(&path, body, claims).await?;
+    Ok(Stored { file: incoming.keep(), size, etag: hex::encode(md5), checksums, at: Timestamp::now() })
 }
 
 async fn write(path: &Path, mut body: StreamingBlob, mut claims: Claims) -> S3Result<(u64, [u8; 16], Checksums)> {
@@ -128,6 +139,7 @@ pub(super) async fn concatenate(
     algorithm: &str,
 ) -> S3Result<(String, u64, Checksums)> {
     let (file, path) = store.new_bytes();
+    let incoming = Incoming { store, file: Some(file) };
     let mut sink = BufWriter::with_capacity(BUFFER, File::create(&path).await.map_err(S3Error::internal_error)?);
     let mut hasher = hasher([algorithm])?;
     let mut buffer = vec![0; BUFFER];
@@ -145,5 +157,5 @@ pub(super) async fn concatenate(
         }
     }
     sink.flush().await.map_err(S3Error::internal_error)?;
-    Ok((file, size, results(hasher)))
+    Ok((incoming.keep(), size, results(hasher)))
 }

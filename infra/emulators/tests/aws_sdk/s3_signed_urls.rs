@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use bytes::Bytes;
-use capstan_emulators::Emulators;
+use capstan_emulators::{Emulators, Storage};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::io::AsyncWriteExt;
 
 use super::{bucket, emulators};
 
@@ -157,4 +158,27 @@ async fn a_browser_is_allowed_what_the_bucket_s_rules_allow() {
     let exposed = answer.headers()["access-control-expose-headers"].to_str().unwrap();
     assert!(exposed.contains("ETag"), "{exposed}");
     assert!(!put(&signed, BODY, |_| {}).await.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn what_a_client_that_went_away_had_sent_does_not_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let emulators = Emulators::start(Storage::Directory(directory.path().to_owned())).await.unwrap();
+    emulators.create_bucket(&bucket(), Vec::new()).unwrap();
+    let put = emulators.s3().put_object().bucket(bucket()).key(KEY).presigned(for_an_hour()).await.unwrap();
+    let address = emulators.endpoint_url().replace("http://", "");
+    let path = put.uri().split_once(&address).unwrap().1.to_owned();
+    let bytes = || std::fs::read_dir(directory.path().join("s3/bytes")).unwrap().count();
+    {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = format!("PUT {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 1000\r\n\r\nhalf");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while bytes() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    while bytes() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(emulators.take_object_created().await.is_empty());
 }

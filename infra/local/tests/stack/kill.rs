@@ -94,7 +94,8 @@ async fn assert_whole(stack: &Running, path: &str) {
         .call(Method::GET, &format!("{path}/download-url"), stack.get("CAPSTAN_API_KEY"), None)
         .await
         .unwrap();
-    let bytes = stack.client().get(answer["download_url"].as_str().unwrap()).await.unwrap();
+    let mut bytes = Vec::new();
+    stack.client().get(answer["download_url"].as_str().unwrap(), &mut bytes).await.unwrap();
     assert_eq!(bytes, SAMPLE);
 }
 

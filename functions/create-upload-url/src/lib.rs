@@ -84,7 +84,7 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
 /// What to sign for.
 enum Upload {
     /// A new medium.
-    New(Media),
+    New(Box<Media>),
     /// A pending medium, with what is now declared of it.
     Again(Renewal),
 }
@@ -104,7 +104,7 @@ impl Upload {
                 captured_at: body.captured_at,
                 url_expires_at,
             }),
-            None => Self::New(Media {
+            None => Self::New(Box::new(Media {
                 id: MediaId::new(request.now(), request.entropy()),
                 content_type,
                 declared_size: size,
@@ -117,7 +117,7 @@ impl Upload {
                 facts: None,
                 renditions: Vec::new(),
                 error: None,
-            }),
+            })),
         })
     }
 

@@ -70,7 +70,7 @@ impl Request {
     pub fn idempotency_key(&self) -> Result<Option<&str>, Error> {
         let Some(key) = self.event.headers().get("idempotency-key") else { return Ok(None) };
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
-        let valid = (1..=255).contains(&key.len()) && key.as_bytes().iter().all(|byte| allowed(byte));
+        let valid = (1..=255).contains(&key.len()) && key.as_bytes().iter().all(allowed);
         match key.to_str() {
             Ok(key) if valid => Ok(Some(key)),
             _ => Err(Error::invalid("Idempotency-Key", "must be 1 to 255 letters, digits, `-` and `_`")),

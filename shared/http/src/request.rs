@@ -127,31 +127,41 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, PartialEq)]
     struct Sample {
-        #[serde(default)]
-        _name: Option<String>,
         name: Option<String>,
         inner: Option<Vec<Inner>>,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, PartialEq)]
     struct Inner {
-        _number: u8,
+        number: u8,
+    }
+
+    fn read(body: &str) -> Result<Sample, Error> {
+        let event = lambda_http::Request::new(Body::Text(body.to_owned()));
+        let now = Timestamp::from_milliseconds(0).unwrap();
+        Request::new(event, now, 0).json()
     }
 
     fn refusal(body: &str) -> String {
-        let event = lambda_http::Request::new(Body::Text(body.to_owned()));
-        let now = Timestamp::from_milliseconds(0).unwrap();
-        Request::new(event, now, 0).json::<Sample>().unwrap_err().to_string()
+        read(body).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn ignores_unknown_fields_and_takes_an_empty_body_for_an_empty_object() {
+        let inner = Some(vec![Inner { number: 1 }]);
+        let body = r#"{"inner": [{"number": 1, "x": {}}], "y": [[]]}"#;
+        assert_eq!(read(body).unwrap(), Sample { name: None, inner });
+        assert_eq!(read(" \n").unwrap(), Sample { name: None, inner: None });
     }
 
     #[test]
     fn names_the_path_of_the_bad_field_and_the_rule() {
         assert_eq!(refusal(r#"{"name": 5}"#), "name: invalid type: integer `5`, expected a string");
         assert_eq!(
-            refusal(r#"{"inner": [{"_number": 1}, {"_number": 256}]}"#),
-            "inner[1]._number: invalid value: integer `256`, expected u8"
+            refusal(r#"{"inner": [{"number": 1}, {"number": 256}]}"#),
+            "inner[1].number: invalid value: integer `256`, expected u8"
         );
     }
 

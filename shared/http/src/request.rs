@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(refusal("null"), "body: must be a JSON object");
         assert!(refusal(r#"{"name": "a""#).starts_with("body: must be valid JSON: EOF"));
         assert!(refusal(r#"{} {}"#).starts_with("body: must be valid JSON: trailing characters"));
-        assert!(refusal(&format!("{{\"x\": {}", "[".repeat(100_000))).contains("recursion limit"));
+        assert!(refusal(&format!("{{\"x\": {}", "[".repeat(100_000))).starts_with("body: must be valid JSON: EOF"));
     }
 
     #[test]

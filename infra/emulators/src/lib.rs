@@ -93,6 +93,7 @@ pub struct Emulators {
     database: table::Database,
     object_created: Mutex<UnboundedReceiver<Value>>,
     events: Mutex<UnboundedReceiver<BusEvent>>,
+    put_events: Outbox<BusEvent>,
     /// How many notifications and events there were.
     sent: Arc<AtomicU64>,
     tasks: [AbortHandle; 2],
@@ -152,7 +153,7 @@ impl Emulators {
             cors: cors.clone(),
             dynamodb: database_address.to_string(),
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
-            events: event_sender,
+            events: event_sender.clone(),
         };
         let server_task = tokio::spawn(server::serve(listener, Arc::new(services))).abort_handle();
         Ok(Self {
@@ -164,6 +165,7 @@ impl Emulators {
             database,
             object_created: Mutex::new(object_created),
             events: Mutex::new(events),
+            put_events: event_sender,
             sent,
             tasks: [server_task, database_task],
             _scratch: scratch,
@@ -266,6 +268,12 @@ impl Emulators {
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::SeqCst)
+    }
+
+    /// Every event that was put on a bus since the start, taken or not, in order.
+    #[must_use]
+    pub fn events(&self) -> Vec<BusEvent> {
+        self.put_events.all()
     }
 
     /// The S3 notifications that nobody took yet.

@@ -64,10 +64,12 @@ struct NewKey {
     /// The project it opens.
     #[arg(long)]
     project: ProjectId,
+    /// What it is good for.
     #[arg(long, value_enum, default_value_t = Kind::Secret)]
     kind: Kind,
-    #[arg(long, value_enum, default_value_t = KeyMode::Live)]
-    mode: KeyMode,
+    /// The data it opens [default: live with --table, else test, like the first project's].
+    #[arg(long, value_enum)]
+    mode: Option<KeyMode>,
     /// What a restricted key may do, such as `recordings:read,devices:write`. Makes the key a restricted one.
     #[arg(long, value_name = "LIST")]
     scopes: Option<String>,
@@ -220,8 +222,10 @@ fn show(outcome: &Outcome, data_dir: &Path) -> io::Result<()> {
 
 async fn create_key(data_dir: &Path, key: NewKey) -> Result<bool, Failure> {
     let mode = match key.mode {
-        KeyMode::Live => Mode::Live,
-        KeyMode::Test => Mode::Test,
+        Some(KeyMode::Live) => Mode::Live,
+        Some(KeyMode::Test) => Mode::Test,
+        None if key.table.is_some() => Mode::Live,
+        None => Mode::Test,
     };
     let tenant = Tenant { project_id: key.project.clone(), mode };
     let grant = grant(&key)?;

@@ -5,6 +5,7 @@
 //! in Base64, which is too long a name for keys made of three ids.
 
 mod cors;
+mod listing;
 mod multipart;
 mod notification;
 mod receive;
@@ -331,36 +332,7 @@ impl S3 for Objects {
     }
 
     async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let input = req.input;
-        if input.delimiter.is_some() {
-            return Err(s3_error!(NotImplemented, "a delimiter is not emulated"));
-        }
-        let after = input.continuation_token.as_deref().or(input.start_after.as_deref()).unwrap_or_default();
-        let prefix = input.prefix.as_deref().unwrap_or_default();
-        let mut found = self.store.list(&input.bucket, prefix, after).ok_or_else(|| s3_error!(NoSuchBucket))?;
-        let limit = usize::try_from(input.max_keys.unwrap_or(1000)).map_or(PAGE, |max| max.min(PAGE));
-        let is_truncated = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| is_truncated).map(|last| last.key.clone());
-        let listed = |object: StoredObject| Object {
-            key: Some(object.key),
-            size: Some(signed(object.stored.size)),
-            e_tag: Some(ETag::Strong(object.stored.etag)),
-            last_modified: Some(timestamp(object.stored.at)),
-            ..Object::default()
-        };
-        Ok(S3Response::new(ListObjectsV2Output {
-            key_count: i32::try_from(found.len()).ok(),
-            max_keys: i32::try_from(limit).ok(),
-            contents: Some(found.into_iter().map(listed).collect()),
-            is_truncated: Some(is_truncated),
-            next_continuation_token: next,
-            continuation_token: input.continuation_token,
-            start_after: input.start_after,
-            prefix: input.prefix,
-            name: Some(input.bucket),
-            ..ListObjectsV2Output::default()
-        }))
+        self.page(req.input)
     }
 
     async fn create_multipart_upload(

@@ -76,6 +76,25 @@ async fn listing_goes_by_prefix_in_pages() {
 }
 
 #[tokio::test]
+async fn a_delimiter_makes_folders_each_once_over_all_pages() {
+    let emulators = emulators().await;
+    for key in ["p/a", "p/b/1", "p/b/2", "p/c", "p/d/1", "q"] {
+        put(&emulators, key, b"x").await;
+    }
+    let s3 = emulators.s3();
+    let list = s3.list_objects_v2().bucket(bucket()).prefix("p/").delimiter("/").max_keys(1);
+    let mut pages = list.into_paginator().send();
+    let (mut keys, mut folders) = (Vec::new(), Vec::new());
+    while let Some(page) = pages.next().await {
+        let page = page.unwrap();
+        keys.extend(page.contents().iter().map(|object| object.key().unwrap().to_owned()));
+        folders.extend(page.common_prefixes().iter().map(|folder| folder.prefix().unwrap().to_owned()));
+    }
+    assert_eq!(keys, ["p/a", "p/c"]);
+    assert_eq!(folders, ["p/b/", "p/d/"]);
+}
+
+#[tokio::test]
 async fn a_wrong_checksum_is_refused_and_leaves_the_old_object_in_place() {
     let emulators = emulators().await;
     put(&emulators, "k", b"old").await;

@@ -6,7 +6,9 @@ mod flow;
 mod gateway;
 mod kill;
 mod process;
+mod states;
 mod triggers;
+mod world;
 
 use std::sync::{Arc, Mutex};
 

@@ -173,7 +173,7 @@ async fn a_key_can_be_made_for_a_running_stack_and_for_one_at_rest() {
     create(&running, "x").await;
     let project = running.get("CAPSTAN_PROJECT_ID").to_owned();
     let make = |scopes: &str| {
-        let arguments = ["keys", "create", "--mode", "test", "--project", &project, "--scopes", scopes];
+        let arguments = ["keys", "create", "--project", &project, "--scopes", scopes];
         let (success, stdout, stderr) = output(capstan(&data).args(arguments));
         assert!(success, "{stderr}");
         stdout.trim().to_owned()

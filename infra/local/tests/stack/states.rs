@@ -1,0 +1,187 @@
+//! Every state of a recording and everything that can be asked of it.
+
+use capstan_domain::{Grant, LeaseId, Mode, Recording, RecordingId, Tenant};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::world::{Answer, OPUS, World, put};
+
+/// What can be asked, in an order in which no question spoils the next.
+const OPERATIONS: [&str; 9] =
+    ["get", "list", "patch", "sign", "sign again", "fetch POST", "fetch GET", "complete", "delete"];
+
+/// `-`: not in the list. The code stands for its status, 400 unless it is `not_found`.
+const TABLE: &str = "
+state      | get | list | patch | sign                  | sign again            | fetch POST         | fetch GET          | complete              | delete
+pending    | 200 | 200  | 200   | 200                   | 200                   | media_not_uploaded | media_not_uploaded | media_not_uploaded    | 204
+sent       | 200 | 200  | 200   | 200                   | invalid_request       | 200                | 200                | 200                   | 204
+lapsed     | 200 | 200  | 200   | upload_expired        | upload_expired        | media_not_uploaded | media_not_uploaded | media_not_uploaded    | 204
+uploaded   | 200 | 200  | 200   | recording_not_pending | recording_not_pending | 200                | 200                | recording_not_pending | 204
+processing | 200 | 200  | 200   | recording_not_pending | recording_not_pending | 200                | 200                | recording_not_pending | 204
+completed  | 200 | 200  | 200   | recording_not_pending | recording_not_pending | 200                | 200                | recording_not_pending | 204
+failed     | 200 | 200  | 200   | recording_not_pending | recording_not_pending | 200                | 200                | recording_not_pending | 204
+deleted    | not_found | - | not_found | not_found | not_found | not_found | not_found | not_found | not_found
+expired    | not_found | - | not_found | not_found | not_found | not_found | not_found | not_found | not_found
+";
+
+async fn ask(world: &World, credential: &str, path: &str, media_id: &Value, operation: &str) -> Answer {
+    let call = |method: Method, suffix: &str, body: Option<Value>| {
+        let path = format!("{path}{suffix}");
+        async move { world.call_as(credential, method, &path, body.as_ref()).await }
+    };
+    match operation {
+        "get" => call(Method::GET, "", None).await,
+        "list" => world.call_as(credential, Method::GET, "/v1/recordings?limit=100", None).await,
+        "patch" => call(Method::PATCH, "", Some(json!({"name": "x"}))).await,
+        "sign" => call(Method::POST, "/upload-url", Some(json!({"content_type": "image/png"}))).await,
+        "sign again" => call(Method::POST, "/upload-url", Some(json!({"media_id": media_id}))).await,
+        "fetch POST" => call(Method::POST, "/download-url", Some(json!({"media_id": media_id}))).await,
+        "fetch GET" => call(Method::GET, "/download-url", None).await,
+        "complete" => call(Method::POST, "/upload-complete", Some(json!({}))).await,
+        "delete" => call(Method::DELETE, "", None).await,
+        other => panic!("{other}"),
+    }
+}
+
+/// A recording in a state, reached as a client and the cloud reach it: its path and its one medium.
+async fn reached(world: &World, state: &str) -> (String, Value) {
+    let path = world.create().await;
+    let signed = world.sign(&path, json!({"content_type": "audio/ogg"})).await;
+    let media = signed["media_id"].clone();
+    if matches!(state, "pending") {
+        return (path, media);
+    }
+    let bytes = if state == "failed" { b"no audio at all".as_slice() } else { OPUS };
+    assert_eq!(put(&signed, bytes).await, 200);
+    world.stack.bus().settle().await;
+    match state {
+        "sent" => return (path, media),
+        "uploaded" | "processing" => world.stack.bus().hold(),
+        _ => {}
+    }
+    world.complete(&path).await.expect("200");
+    world.stack.bus().settle().await;
+    if state == "processing" {
+        let id = path.rsplit('/').next().unwrap().parse().unwrap();
+        assert!(world.store.claim(&id, &LeaseId::new(world.now(), 1), world.now()).await.unwrap().is_some());
+    }
+    world.stack.bus().stop_holding();
+    if state == "deleted" {
+        assert_eq!(world.call(Method::DELETE, &path, None).await.status, 204);
+    } else {
+        assert_eq!(world.get(&path).await["status"], state);
+    }
+    (path, media)
+}
+
+/// A recording that was made eight days ago and never completed; `swept` when the clock has been there since.
+async fn forgotten(world: &World, swept: bool) -> (String, Value) {
+    let long_ago = world.now().plus_seconds(-8 * 24 * 3600);
+    let id = RecordingId::new(long_ago, u128::from(swept));
+    let recording = Recording::new(id.clone(), world.tenant(), world.project.end_user_id.clone(), long_ago);
+    world.store.create_recording(&recording).await.unwrap();
+    if swept {
+        world.sweep().await;
+    }
+    (format!("/v1/recordings/{id}"), json!("med_1"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_state_answers_every_question_as_the_table_says() {
+    let world = World::start().await;
+    let mut rows = TABLE.trim().lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    assert_eq!(rows.next().unwrap()[1..], OPERATIONS);
+    let mut seen = 0;
+    for row in rows {
+        let state = row[0];
+        let (path, media) = match state {
+            "lapsed" => forgotten(&world, false).await,
+            "expired" => forgotten(&world, true).await,
+            _ => reached(&world, state).await,
+        };
+        let id = path.rsplit('/').next().unwrap();
+        for (operation, expected) in OPERATIONS.iter().zip(&row[1..]) {
+            // What sets the next question's state must not run on.
+            world.stack.bus().hold();
+            let got = ask(&world, &world.project.api_key, &path, &media, operation).await;
+            let what = format!("{state}, {operation}");
+            match (*operation, *expected) {
+                ("list", expected) => {
+                    let body = got.expect("200");
+                    let listed = body["data"].as_array().unwrap().iter().any(|recording| recording["id"] == id);
+                    assert_eq!(listed, expected == "200", "{what}");
+                }
+                (_, "not_found") => assert_eq!(got.outcome(), "404 not_found", "{what}"),
+                (_, status @ ("200" | "204")) => assert_eq!(got.outcome(), status, "{what}"),
+                (_, code) => assert_eq!(got.outcome(), format!("400 {code}"), "{what}"),
+            }
+            seen += 1;
+        }
+        world.stack.bus().settle().await;
+        world.stack.bus().stop_holding();
+    }
+    assert_eq!(seen, 81);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unknown_or_anothers_is_not_there_whatever_is_asked() {
+    let world = World::start().await;
+    let (path, media) = reached(&world, "sent").await;
+    let id = path.rsplit('/').next().unwrap();
+    let live = world.credential(Tenant { mode: Mode::Live, ..world.tenant() }, Grant::Secret).await;
+    let stranger = Tenant { project_id: "proj_stranger".parse().unwrap(), mode: Mode::Test };
+    let stranger = world.credential(stranger, Grant::Secret).await;
+    let own = world.project.api_key.as_str();
+    let unknown = RecordingId::new(world.now(), 7).to_string();
+    let too_long = format!("rec_{}", "a".repeat(65));
+    for (credential, id) in [
+        (live.as_str(), id),
+        (stranger.as_str(), id),
+        (own, unknown.as_str()),
+        (own, "rec_"),
+        (own, too_long.as_str()),
+        (own, "rec_é"),
+        (own, "proj_1"),
+        (own, "null"),
+        (own, &id[4..]),
+        (own, &id.to_uppercase()),
+    ] {
+        let path = format!("/v1/recordings/{}", id.replace('é', "%C3%A9"));
+        for operation in OPERATIONS.iter().filter(|operation| **operation != "list") {
+            let got = ask(&world, credential, &path, &media, operation).await;
+            assert_eq!(got.outcome(), "404 not_found", "{id}, {operation}");
+            got.refusal(operation);
+        }
+        if id != unknown {
+            let body = ask(&world, credential, &path, &media, "list").await.expect("200");
+            let listed = body["data"].as_array().unwrap().len();
+            assert_eq!(listed, usize::from(credential == own), "{id}");
+        }
+    }
+    let unchanged = world.get(&path).await;
+    assert_eq!((&unchanged["status"], &unchanged["name"]), (&json!("pending"), &json!(null)));
+    assert_eq!(unchanged["media"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_token_sees_no_other_devices_recording_and_does_nothing_but_upload() {
+    let world = World::start().await;
+    let token = world.project.device_token.as_str();
+    let user = world.project.end_user_id.as_str();
+    for device in [json!("dev_other"), json!(null)] {
+        let body = json!({"end_user_id": user, "device_id": device});
+        let made = world.post("/v1/recordings", body).await.expect("201");
+        let path = format!("/v1/recordings/{}", made["id"].as_str().unwrap());
+        let signed = world.sign(&path, json!({"content_type": "audio/ogg"})).await;
+        for operation in OPERATIONS {
+            let got = ask(&world, token, &path, &signed["media_id"], operation).await;
+            let may = matches!(operation, "sign" | "sign again" | "complete");
+            assert_eq!(got.outcome(), if may { "404 not_found" } else { "403 forbidden" }, "{device}, {operation}");
+        }
+    }
+    let mine = world.call_as(token, Method::POST, "/v1/recordings", Some(&json!({"device_id": "dev_other"}))).await;
+    let mine = mine.expect("201");
+    assert_eq!(mine["device_id"], world.project.device_id.as_str());
+    let path = format!("/v1/recordings/{}", mine["id"].as_str().unwrap());
+    assert_eq!(ask(&world, token, &path, &json!(null), "sign").await.status, 200);
+}

@@ -1,0 +1,260 @@
+//! The project's own functions on a stack in this process, with a clock that a test puts forward, and a client that
+//! sends whatever it likes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::Bytes;
+use capstan_domain::{Credential, CredentialHash, Grant, Mode, Tenant, Timestamp};
+use capstan_lambda::Clock;
+use capstan_local::first_run::FirstProject;
+use capstan_local::{Options, Stack, functions, keys};
+use capstan_store::Store;
+use http::{Method, Request};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// 2.5 s of speech, 7 kB.
+pub(crate) const OPUS: &[u8] = include_bytes!("../../../../shared/audio/fixtures/opus-16k-mono.ogg");
+/// Longer than every lease and every wait for a lost event.
+pub(crate) const LATER: i64 = 130;
+/// Longer than anything is kept or waited for.
+pub(crate) const YEAR: i64 = 365 * 24 * 3600;
+
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    pub(crate) store: Store,
+    pub(crate) project: FirstProject,
+    ahead: Arc<AtomicI64>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    /// The status, and the code of an error: `200`, `400 invalid_request`.
+    pub(crate) fn outcome(&self) -> String {
+        match self.json()["error"]["code"].as_str() {
+            Some(code) => format!("{} {code}", self.status),
+            None => self.status.to_string(),
+        }
+    }
+
+    pub(crate) fn expect(self, outcome: &str) -> Value {
+        assert_eq!(self.outcome(), outcome, "{}", String::from_utf8_lossy(&self.bytes));
+        self.json()
+    }
+
+    /// Asserts that this is a refusal in the one shape of all errors, and gives its code.
+    pub(crate) fn refusal(&self, what: &str) -> String {
+        let body = self.json();
+        let told = format!("{what}: {} {}", self.status, String::from_utf8_lossy(&self.bytes));
+        assert!((400..500).contains(&self.status), "{told}");
+        assert_eq!(self.headers["content-type"], "application/json", "{told}");
+        let error = body["error"].as_object().unwrap_or_else(|| panic!("{told}"));
+        assert!(error["code"].is_string() && !error["message"].as_str().unwrap().is_empty(), "{told}");
+        assert_eq!(error["request_id"].as_str().unwrap(), self.headers["x-request-id"], "{told}");
+        assert!(!error["request_id"].as_str().unwrap().is_empty(), "{told}");
+        assert!(self.bytes.len() < 2000, "{what}: {} bytes of error", self.bytes.len());
+        error["code"].as_str().unwrap().to_owned()
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let ahead = Arc::new(AtomicI64::new(0));
+        let told = Arc::clone(&ahead);
+        let clock = Clock::telling(move || keys::now().plus_seconds(told.load(Ordering::SeqCst)));
+        let stack = Stack::start(Options::for_tests(functions::of_this_project(clock))).await.unwrap();
+        let store = Store::new(stack.emulators().dynamodb(), stack.template().tables[0].name());
+        let project = FirstProject::new().unwrap();
+        project.register(&store).await.unwrap();
+        let _ = stack.emulators().take_calls();
+        Self { stack, store, project, ahead }
+    }
+
+    /// What the functions' clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        keys::now().plus_seconds(self.ahead.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.ahead.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn tenant(&self) -> Tenant {
+        Tenant { project_id: self.project.project_id.clone(), mode: Mode::Test }
+    }
+
+    /// Another credential.
+    pub(crate) async fn credential(&self, tenant: Tenant, grant: Grant) -> String {
+        let text = keys::draw(&grant, tenant.mode).unwrap();
+        let credential =
+            Credential { tenant, grant, name: None, created_at: keys::now(), expires_at: None, revoked_at: None };
+        self.store.put_credential(&CredentialHash::of(&text), &credential).await.unwrap();
+        text
+    }
+
+    pub(crate) fn faults(&self) -> &capstan_emulators::Faults {
+        self.stack.emulators().faults()
+    }
+
+    /// Calls with any credential.
+    pub(crate) async fn call_as(&self, credential: &str, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.stack.url()))
+            .header("authorization", format!("Bearer {credential}"))
+            .header("content-type", "application/json");
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        answer(request.body(Full::from(body)).unwrap()).await
+    }
+
+    /// Calls with the secret key.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        self.call_as(&self.project.api_key, method, path, body).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(&body)).await
+    }
+
+    /// A new recording's path, `/v1/recordings/rec_...`.
+    pub(crate) async fn create(&self) -> String {
+        let body = json!({"end_user_id": self.project.end_user_id.as_str()});
+        let made = self.post("/v1/recordings", body).await.expect("201");
+        format!("/v1/recordings/{}", made["id"].as_str().unwrap())
+    }
+
+    pub(crate) async fn sign(&self, path: &str, body: Value) -> Value {
+        self.post(&format!("{path}/upload-url"), body).await.expect("200")
+    }
+
+    pub(crate) async fn complete(&self, path: &str) -> Answer {
+        self.post(&format!("{path}/upload-complete"), json!({})).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.call(Method::GET, path, None).await.expect("200")
+    }
+
+    /// A recording whose one file was sent, still pending; gives its path and what was signed.
+    pub(crate) async fn sent(&self, content_type: &str, bytes: &[u8]) -> (String, Value) {
+        let path = self.create().await;
+        let signed = self.sign(&path, json!({"content_type": content_type, "file_size_bytes": bytes.len()})).await;
+        assert_eq!(put(&signed, bytes).await, 200);
+        (path, signed)
+    }
+
+    /// A recording whose one file was sent and whose upload was completed.
+    pub(crate) async fn uploaded(&self, content_type: &str, bytes: &[u8]) -> String {
+        let (path, _) = self.sent(content_type, bytes).await;
+        self.complete(&path).await.expect("200");
+        path
+    }
+
+    /// Waits for what is under way, then does what has become due, until nothing more happens.
+    pub(crate) async fn sweep(&self) {
+        self.stack.bus().settle().await;
+        self.stack.bus().tick().await.unwrap();
+        self.stack.bus().settle().await;
+    }
+
+    /// What is due by then, however far away that is.
+    pub(crate) async fn due_within(&self, seconds: i64) -> usize {
+        self.store.due(self.now().plus_seconds(seconds), 100).await.unwrap().len()
+    }
+
+    /// How often the bus was told this of the recording.
+    pub(crate) fn told(&self, path: &str, what: &str) -> usize {
+        let id = path.rsplit('/').next().unwrap();
+        let events = self.stack.emulators().events();
+        events
+            .iter()
+            .filter(|put| put.event["detail"]["recording_id"] == id && put.event["detail-type"] == what)
+            .count()
+    }
+
+    /// The keys of all objects.
+    pub(crate) async fn objects(&self) -> Vec<String> {
+        let bucket = &self.stack.template().buckets[0].name;
+        let listed = self.stack.emulators().s3().list_objects_v2().bucket(bucket).send().await.unwrap();
+        listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
+    }
+
+    /// How often renditions of the recording were stored.
+    pub(crate) fn renditions_stored(&self, path: &str) -> usize {
+        let id = path.rsplit('/').next().unwrap();
+        let calls = self.stack.emulators().calls();
+        let stored = |call: &&capstan_emulators::Call| {
+            call.operation == "PutObject" && call.target.contains(id) && call.target.contains("/renditions/")
+        };
+        calls.iter().filter(stored).count()
+    }
+
+    /// Sends bytes as they are to the API and reads the answer.
+    pub(crate) async fn raw(&self, head: &[u8], body: &[u8]) -> Answer {
+        raw(self.stack.url().trim_start_matches("http://"), head, body).await
+    }
+}
+
+/// A PUT as the signed answer asks for it; gives the status.
+pub(crate) async fn put(signed: &Value, bytes: &[u8]) -> u16 {
+    put_with(signed, signed["upload_url"].as_str().unwrap(), &[], bytes).await
+}
+
+/// A PUT with another URL or with other headers than were signed.
+pub(crate) async fn put_with(signed: &Value, url: &str, headers: &[(&str, &str)], bytes: &[u8]) -> u16 {
+    let mut request = Request::put(url);
+    for (name, value) in signed["headers"].as_object().unwrap() {
+        if !headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            request = request.header(name, value.as_str().unwrap());
+        }
+    }
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+        request = request.header(*name, *value);
+    }
+    answer(request.body(Full::from(bytes.to_vec())).unwrap()).await.status
+}
+
+pub(crate) async fn answer(request: Request<Full<Bytes>>) -> Answer {
+    let (parts, bytes) = super::send(request).await.into_parts();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, bytes }
+}
+
+/// Sends bytes as they are and reads until the server closes. `head` must ask it to.
+pub(crate) async fn raw(address: &str, head: &[u8], body: &[u8]) -> Answer {
+    let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
+    let sending = [head, body].concat();
+    // A server that answers early closes while this is still writing.
+    let writer = tokio::spawn(async move { drop(writing.write_all(&sending).await.map(|()| writing)) });
+    let mut got = Vec::new();
+    let _ = reading.read_to_end(&mut got).await;
+    writer.abort();
+    parse(&got)
+}
+
+fn parse(got: &[u8]) -> Answer {
+    let end = got.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer: {got:?}"));
+    let head = String::from_utf8(got[..end].to_vec()).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines
+        .map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.parse::<http::HeaderName>().unwrap(), value.trim().parse().unwrap())
+        })
+        .collect();
+    Answer { status, headers, bytes: Bytes::copy_from_slice(&got[end + 4..]) }
+}

@@ -1,8 +1,6 @@
 //! `POST` and `GET /v1/recordings/{id}/download-url`
 
-use capstan_domain::{
-    Action, Error, Media, MediaId, MediaStatus, Recording, RecordingId, RenditionId, Timestamp, URL_SECONDS,
-};
+use capstan_domain::{Action, Error, Media, MediaId, MediaStatus, Recording, RenditionId, Timestamp, URL_SECONDS};
 use capstan_http::{Access, Refusals, Reply, Request};
 use capstan_objects::{ObjectKey, Objects};
 use serde::{Deserialize, Serialize};
@@ -58,8 +56,7 @@ pub struct Answer {
     responses((status = 200, description = "Leave to download.", body = Answer), Refusals),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
-    let id: RecordingId = request.path_id("recording")?;
-    let read = access.store().recording(&id);
+    let read = async { access.store().recording(&request.path_id("recording")?).await };
     let (caller, found) = access.caller_beside(&request, Action::ReadRecordings, read).await?;
     let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
     let wanted = Wanted::by(&request)?;

@@ -1,6 +1,6 @@
 //! `GET /v1/recordings/{id}`
 
-use capstan_domain::{Action, Error, RecordingId};
+use capstan_domain::{Action, Error};
 use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 
 /// Gives a recording. The credential is looked up beside the one read.
@@ -13,8 +13,7 @@ use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
     responses((status = 200, description = "The recording.", body = RecordingBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let id: RecordingId = request.path_id("recording")?;
-    let read = access.store().recording(&id);
+    let read = async { access.store().recording(&request.path_id("recording")?).await };
     let (caller, found) = access.caller_beside(&request, Action::ReadRecordings, read).await?;
     let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
     Reply::ok(&RecordingBody::from(&recording))
@@ -95,8 +94,10 @@ mod tests {
         let writer = stage.restricted_key(Scope::RecordingsWrite).await;
         let function = function(&stage);
         for (credential, status) in [("sk_live_unknown", 401), (writer.as_str(), 403), (DEVICE_TOKEN, 403)] {
-            let answer = call(&function, with_credential(event("get-recording"), credential)).await;
-            assert_eq!(answer.status, status, "{credential}");
+            for id in [capstan_stage::RECORDING, "rec_unknown", "nonsense"] {
+                let event = with_id(with_credential(event("get-recording"), credential), id);
+                assert_eq!(call(&function, event).await.status, status, "{credential} {id}");
+            }
         }
     }
 }

@@ -123,22 +123,30 @@ impl Store {
         change.apply(self, id).await
     }
 
-    /// Notes that the end of processing was announced.
+    /// Notes that the end of processing was announced. Two calls where a medium arrived meanwhile: when that is due
+    /// stays as it is.
     pub async fn announced(
         &self,
         recording: &Recording,
         announcement: Announcement,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut change = Change::default();
-        let owed = change.is("announcement", &announcement)?;
+        let id = &recording.id;
+        let noted = || -> Result<Change, Error> {
+            let mut change = Change::default();
+            let owed = change.is("announcement", &announcement)?;
+            change.require(owed).remove("announcement");
+            Ok(change)
+        };
+        let mut change = noted()?;
         let no_more = change.is("late_arrivals", &recording.late_arrivals)?;
-        change
-            .require(owed)
-            .require(no_more)
-            .remove("announcement")
-            .due(&recording.id, unannounced(recording).due_at(now))?;
-        change.apply(self, &recording.id).await.map(drop)
+        change.require(no_more).due(id, unannounced(recording).due_at(now))?;
+        match change.apply(self, id).await? {
+            Changed::Refused(Some(newer)) if newer.announcement == Some(announcement) => {
+                noted()?.apply(self, id).await.map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

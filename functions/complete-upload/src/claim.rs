@@ -30,7 +30,8 @@ impl Claim {
         let body: Body = request.json()?;
         let size = body.file_size_bytes.as_ref().map(|number| FileSize::new(number.as_u64().unwrap_or(0)));
         let idempotency_key = request.idempotency_key()?.map(str::to_owned);
-        let completion = Completion { idempotency_key, content_sha256: body.content_sha256 };
+        let call = Some(format!("{:032x}", request.entropy()));
+        let completion = Completion { idempotency_key, content_sha256: body.content_sha256, call };
         Ok(Self { completion, size: size.transpose()? })
     }
 

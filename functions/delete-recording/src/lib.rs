@@ -38,6 +38,7 @@ mod tests {
         let answer = call(&function, event("delete-recording")).await;
         assert_eq!((answer.status, answer.body), (204, Value::Null));
         assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+        stage.advance(1);
         assert_eq!(call(&function, event("delete-recording")).await.status, 404);
     }
 

@@ -130,6 +130,8 @@ pub struct Completion {
     pub idempotency_key: Option<String>,
     /// The hash that it claimed.
     pub content_sha256: Option<Sha256>,
+    /// Which call it was: one whose answer was lost knows its own work by it.
+    pub call: Option<String>,
 }
 
 impl Completion {
@@ -138,6 +140,11 @@ impl Completion {
         let same_key = self.idempotency_key.is_some() && self.idempotency_key == later.idempotency_key;
         let same_hash = self.content_sha256.is_some() && self.content_sha256 == later.content_sha256;
         same_key || same_hash
+    }
+
+    /// Whether that call and this one are the same single call.
+    pub fn is_same_call(&self, other: &Self) -> bool {
+        self.call.is_some() && self.call == other.call
     }
 }
 
@@ -467,11 +474,13 @@ mod tests {
         assert_eq!(primary(&[("med_1", AudioOpus, Pending), ("med_2", AudioWav, Uploaded)]), Some("med_2".into()));
         assert_eq!(primary(&[("med_1", AudioOpus, Pending), ("med_2", ImagePng, Uploaded)]), Some("med_2".into()));
         assert_eq!(primary(&[("med_1", AudioOpus, Uploaded), ("med_2", AudioWav, Uploaded)]), Some("med_1".into()));
+            call: None,
     }
 
     #[test]
     fn the_primary_medium_decides_whether_the_recording_failed() {
         let recording = recording(&[
+        assert!(!marked(None, None).is_same_call(&marked(None, None)));
             ("med_1", ContentType::ImagePng, MediaStatus::Uploaded),
             ("med_2", ContentType::AudioWav, MediaStatus::Uploaded),
         ]);

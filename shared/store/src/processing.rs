@@ -29,6 +29,8 @@ impl Store {
         hold(&mut change, id, lease, now)?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(Some(recording)),
+            // The SDK repeats a call whose answer was lost: then the claim is made already.
+            Changed::Refused(Some(old)) if old.lease.as_ref().is_some_and(|held| held.id == *lease) => Ok(Some(old)),
             Changed::Refused(Some(old)) if old.media.values().any(Media::is_unprocessed) => {
                 self.claim_late_media(id, lease, now).await
             }
@@ -111,7 +113,10 @@ impl Store {
         let mut change = Change::default();
         let free = change.is_missing(LEASE);
         let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
-        change.require(format!("{free} OR {abandoned}")).remove(LEASE).set("attempts", &0)?.set("updated_at", &now)?;
+        let kept = change.is_missing("deleted_at");
+        let as_taken = change.is("status", &recording.status)?;
+        change.require(format!("{free} OR {abandoned}")).require(kept).require(as_taken);
+        change.remove(LEASE).set("attempts", &0)?.set("updated_at", &now)?;
         for media in recording.media.values().filter(|media| media.is_unprocessed()) {
             change.set(&format!("media.{}.error", media.id), error)?;
         }
@@ -123,8 +128,8 @@ impl Store {
         change.apply(self, id).await
     }
 
-    /// Notes that the end of processing was announced. Two calls where a medium arrived meanwhile: when that is due
-    /// stays as it is.
+    /// Notes that the end of processing was announced. Two calls where a medium arrived meanwhile or the recording was
+    /// deleted: when that is due stays as it is.
     pub async fn announced(
         &self,
         recording: &Recording,
@@ -140,7 +145,8 @@ impl Store {
         };
         let mut change = noted()?;
         let no_more = change.is("late_arrivals", &recording.late_arrivals)?;
-        change.require(no_more).due(id, unannounced(recording).due_at(now))?;
+        let kept = change.is_missing("deleted_at");
+        change.require(no_more).require(kept).due(id, unannounced(recording).due_at(now))?;
         match change.apply(self, id).await? {
             Changed::Refused(Some(newer)) if newer.announcement == Some(announcement) => {
                 noted()?.apply(self, id).await.map(drop)

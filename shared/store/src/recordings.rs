@@ -1,5 +1,7 @@
 //! Recordings: made, read, changed, deleted.
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use capstan_aws::failure;
 use capstan_domain::{Error, Metadata, Name, Reach, Recording, RecordingId, Timestamp};
 
@@ -7,7 +9,7 @@ use crate::change::{Change, Changed};
 use crate::{Store, item, keys};
 
 impl Store {
-    /// Keeps a new recording.
+    /// Keeps a new recording. Finding this very one kept is no conflict: the SDK repeats a call whose answer was lost.
     ///
     /// # Errors
     /// [`Error::Conflict`] when there is one of that id.
@@ -19,16 +21,20 @@ impl Store {
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(PK)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match answer {
             Ok(_) => Ok(()),
-            Err(error)
-                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Err(Error::Conflict { reason: "a recording of this id exists".to_owned() })
-            }
-            Err(error) => Err(failure(error)),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
+                    let kept: Option<Recording> = refusal.item.clone().map(item::from_item).transpose()?;
+                    let is_this = kept.is_some_and(|kept| kept == *recording);
+                    let conflict = || Error::Conflict { reason: "a recording of this id exists".to_owned() };
+                    is_this.then_some(()).ok_or_else(conflict)
+                }
+                _ => Err(failure(error)),
+            },
         }
     }
 
@@ -85,6 +91,10 @@ impl Store {
         mark_deleted(&mut change, id, now)?;
         match change.apply(self, id).await? {
             Changed::Made(_) => Ok(()),
+            // The SDK repeats a call whose answer was lost: then this very call deleted it.
+            Changed::Refused(Some(old)) if old.deleted_at == Some(now) => {
+                reach.admit(Recording { deleted_at: None, ..*old }).map(drop)
+            }
             Changed::Refused(_) => Err(Error::no_recording()),
         }
     }

@@ -69,7 +69,12 @@ impl Store {
             .add_to_set(AWAITED, [&medium.id].into_iter());
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
-            Changed::Refused(old) => Err(reach.admit(*old.ok_or_else(Error::no_recording)?)?.refuse_media(now)),
+            Changed::Refused(old) => {
+                let old = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
+                // The SDK repeats a call whose answer was lost: then the medium is announced already.
+                let is_announced = old.media.contains_key(&medium.id);
+                if is_announced { Ok(old) } else { Err(old.refuse_media(now)) }
+            }
         }
     }
 

@@ -28,10 +28,13 @@ pub async fn configuration() -> SdkConfig {
 /// Seconds that a client waits before it asks again when AWS was busy.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// Codes by which DynamoDB, S3 and EventBridge say: later.
-const BUSY: [&str; 10] = [
+/// Codes by which DynamoDB, S3 and EventBridge say: later. Each words a fault of its own in another way.
+const BUSY: [&str; 13] = [
+    "InternalError",
+    "InternalException",
     "InternalFailure",
     "InternalServerError",
+    "OperationAborted",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "RequestTimeout",

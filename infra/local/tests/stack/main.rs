@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod crashes;
 mod flow;
 mod gateway;
 mod kill;
+mod notifications;
 mod process;
 mod states;
 mod triggers;
+mod uploads;
 mod world;
 
 use std::sync::{Arc, Mutex};

@@ -46,8 +46,8 @@ impl Answer {
     /// The status, and the code of an error: `200`, `400 invalid_request`.
     pub(crate) fn outcome(&self) -> String {
         match self.json()["error"]["code"].as_str() {
-            Some(code) => format!("{} {code}", self.status),
-            None => self.status.to_string(),
+            Some(code) if self.status >= 400 => format!("{} {code}", self.status),
+            _ => self.status.to_string(),
         }
     }
 

@@ -262,3 +262,16 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
     }
     assert_eq!(stage.stored(RECORDING).await.unwrap().status, Status::Pending);
 }
+
+#[tokio::test]
+async fn a_hundred_media_that_nobody_told_of_are_completed_in_one_write() {
+    let stage = Stage::set().await;
+    let awaiting = (0..100).fold(stage.recording(), |recording, _| recording.awaiting(ContentType::ImagePng));
+    let recording = awaiting.pending().await;
+    for media_id in recording.media.keys() {
+        stage.put(&recording, media_id, ContentType::ImagePng, b"x".to_vec()).await;
+    }
+    let answer = complete(&function(&stage), json!({})).await;
+    assert_eq!((answer.status, &answer.body["status"]), (200, &json!("uploaded")), "{}", answer.body["error"]);
+    assert!(answer.body["media"].as_array().unwrap().iter().all(|media| media["status"] == "uploaded"));
+}

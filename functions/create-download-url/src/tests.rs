@@ -1,4 +1,4 @@
-use capstan_domain::{AudioFacts, Facts, Outcome, Rendition, RenditionKind};
+use capstan_domain::{AudioFacts, Facts, Findings, Outcome, Rendition, RenditionKind};
 use capstan_domain::{ContentType, LeaseId};
 use capstan_lambda::{Function, http_function};
 use capstan_stage::{DEVICE_TOKEN, Stage, call, event, with_body, with_credential, with_query};
@@ -72,8 +72,8 @@ async fn a_rendition_is_fetched_by_its_id() {
         loudness_lufs: None,
     };
     let peaks = Rendition::new(&media_id, RenditionKind::Peaks, 9);
-    let result = Ok((Facts::Audio(facts), vec![peaks]));
-    let outcome = Outcome { media_id, result, captured_at: None };
+    let findings = Findings { facts: Facts::Audio(facts), renditions: vec![peaks], captured_at: None };
+    let outcome = Outcome { media_id, result: Ok(findings) };
     stage.store.finish(&claimed, &lease, &[outcome], stage.now()).await.unwrap();
     let answer = post(&function(&stage), json!({"rendition_id": "ren_1peaks"})).await;
     assert_eq!((answer.status, &answer.body["content_type"]), (200, &json!("application/json")));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use capstan_domain::{
-    Action, Caller, ContentType, Error, FileSize, Media, MediaId, MediaStatus, MediaType, RecordingId, Sha256,
-    Timestamp, URL_SECONDS,
+    Action, Caller, ContentType, Error, FileSize, Media, MediaId, MediaType, RecordingId, Sha256, Timestamp,
+    URL_SECONDS,
 };
 use capstan_http::{Access, Refusals, Reply, Request};
 use capstan_objects::{ObjectKey, Objects, SignedUpload};
@@ -104,20 +104,13 @@ impl Upload {
                 captured_at: body.captured_at,
                 url_expires_at,
             }),
-            None => Self::New(Box::new(Media {
-                id: MediaId::new(request.now(), request.entropy()),
-                content_type,
-                declared_size: size,
-                declared_sha256: body.content_sha256,
-                captured_at: body.captured_at,
-                created_at: request.now(),
-                url_expires_at,
-                status: MediaStatus::Pending,
-                stored: None,
-                facts: None,
-                renditions: Vec::new(),
-                error: None,
-            })),
+            None => {
+                let id = MediaId::new(request.now(), request.entropy());
+                let mut media = Media::new(id, content_type, url_expires_at, request.now());
+                (media.declared_size, media.declared_sha256) = (size, body.content_sha256);
+                media.declared_captured_at = body.captured_at;
+                Self::New(Box::new(media))
+            }
         })
     }
 

@@ -37,7 +37,7 @@ fn medium<'a>(recording: &'a Recording, id: &str) -> &'a Media {
 }
 
 fn kinds(media: &Media) -> Vec<&'static str> {
-    media.renditions.iter().map(|rendition| rendition.kind.as_str()).collect()
+    media.renditions().iter().map(|rendition| rendition.kind.as_str()).collect()
 }
 
 async fn told(stage: &Stage) -> Vec<String> {
@@ -52,7 +52,7 @@ async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
     let recording = process(&stage).await;
     assert_eq!((recording.status, &recording.error), (Status::Completed, &None));
     let media = medium(&recording, "med_1");
-    let Some(Facts::Audio(audio)) = &media.facts else { panic!("{media:?}") };
+    let Some(Facts::Audio(audio)) = media.findings().map(|findings| &findings.facts) else { panic!("{media:?}") };
     assert_eq!((audio.codec.as_str(), audio.channels), ("opus", 1));
     assert_eq!(recording.duration_ms(), Some(audio.duration_ms));
     assert!((1000..60_000).contains(&audio.duration_ms), "{audio:?}");
@@ -61,7 +61,7 @@ async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
     let object = stage.emulators.s3().get_object().bucket(stage.bucket()).key(&key).send().await.unwrap();
     assert_eq!(object.content_type(), Some("application/json"));
     let bytes = object.body.collect().await.unwrap().into_bytes();
-    assert_eq!(bytes.len() as u64, media.renditions[0].size_bytes);
+    assert_eq!(bytes.len() as u64, media.renditions()[0].size_bytes);
     let peaks: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(peaks["version"], 2);
     assert_eq!(told(&stage).await, ["recording.completed"]);
@@ -104,9 +104,9 @@ async fn a_picture_has_a_size_and_its_own_time_where_the_client_gave_none() {
     stage.recording().holding(ContentType::AudioOpus, audio).holding(ContentType::ImageJpeg, picture).uploaded().await;
     let recording = process(&stage).await;
     let media = medium(&recording, "med_2");
-    let Some(Facts::Image(image)) = &media.facts else { panic!("{media:?}") };
+    let Some(Facts::Image(image)) = media.findings().map(|findings| &findings.facts) else { panic!("{media:?}") };
     assert!(image.width > 0 && image.height > 0);
-    assert!(media.captured_at.is_some());
+    assert!(media.captured_at().is_some());
     assert!(recording.duration_ms().is_some(), "the audio stands for the recording");
 }
 
@@ -127,7 +127,7 @@ async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands(
         let error = recording.error.clone().unwrap();
         assert_eq!(error.code, code, "{name}: {error}");
         assert!(error.message.contains(' '), "{name}: {error}");
-        assert_eq!(medium(&recording, "med_1").error, Some(error));
+        assert_eq!(medium(&recording, "med_1").error(), Some(&error));
         assert_eq!(told(&stage).await, ["recording.failed"], "{name}");
     }
 }
@@ -139,7 +139,7 @@ async fn a_bad_picture_fails_itself_and_not_the_recording() {
     stage.recording().holding(ContentType::ImagePng, "no png").holding(ContentType::AudioOpus, audio).uploaded().await;
     let recording = process(&stage).await;
     assert_eq!((recording.status, &recording.error), (Status::Completed, &None));
-    assert!(medium(&recording, "med_1").error.is_some());
+    assert!(medium(&recording, "med_1").error().is_some());
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_medium_that_arrives_late_is_processed_and_the_status_stays() {
     let _ = told(&stage).await;
     let after = process(&stage).await;
     assert_eq!(after.status, Status::Completed);
-    assert!(medium(&after, "med_2").facts.is_some());
+    assert!(medium(&after, "med_2").findings().is_some());
     assert!(told(&stage).await.is_empty(), "its completion is not told twice");
     stage.advance(365 * 24 * 3600);
     assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
@@ -225,7 +225,7 @@ async fn a_medium_that_arrives_during_processing_is_processed_before_its_end() {
     processing.await.unwrap().unwrap();
     let after = stage.stored(RECORDING).await.unwrap();
     assert_eq!(after.status, Status::Completed);
-    assert!(after.media.values().all(|media| media.facts.is_some() && media.status == MediaStatus::Uploaded));
+    assert!(after.media.values().all(|media| media.findings().is_some() && media.status == MediaStatus::Uploaded));
 }
 
 #[tokio::test]
@@ -276,4 +276,16 @@ async fn a_recording_that_was_deleted_meanwhile_is_left_alone() {
     stage.advance(LEASE_SECONDS);
     let deleted = process(&stage).await;
     assert_eq!((deleted.status, deleted.attempts), (Status::Processing, 1));
+}
+
+#[tokio::test]
+async fn a_hundred_media_are_finished_in_one_write() {
+    let stage = Stage::set().await;
+    let picture = picture();
+    let recording = stage.recording();
+    let holding = (0..100).fold(recording, |recording, _| recording.holding(ContentType::ImageJpeg, picture.clone()));
+    holding.uploaded().await;
+    let recording = process(&stage).await;
+    assert_eq!((recording.status, &recording.error), (Status::Completed, &None));
+    assert!(recording.media.values().all(|media| media.findings().is_some()));
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use capstan_audio::{AudioError, Job, Processed, TranscriptionRendition};
 use capstan_domain::{
-    AudioFacts, Error, Facts, ImageFacts, LeaseId, Media, MediaType, Outcome, ProcessingError, ProcessingErrorCode,
-    Recording, Rendition, StoredObject, Timestamp,
+    AudioFacts, Error, Facts, Findings, ImageFacts, LeaseId, Media, MediaType, Outcome, ProcessingError,
+    ProcessingErrorCode, Recording, Rendition, StoredObject, Timestamp,
 };
 use capstan_image::ImageError;
 use capstan_lambda::Clock;
@@ -71,11 +71,11 @@ impl Worker<'_> {
         let result = match self.holding(recording, decoding).await? {
             Ok(processed) => {
                 let renditions = self.keep_renditions(recording, media, &processed).await?;
-                Ok((Facts::Audio(facts(&processed)), renditions))
+                Ok(Findings { facts: Facts::Audio(facts(&processed)), renditions, captured_at: None })
             }
             Err(error) => Err(audio_failure(error)?),
         };
-        Ok(Outcome { media_id: media.id.clone(), result, captured_at: None })
+        Ok(Outcome { media_id: media.id.clone(), result })
     }
 
     async fn look_into_image(
@@ -86,14 +86,15 @@ impl Worker<'_> {
     ) -> Result<Outcome, Error> {
         let reader = self.reader(recording, media, stored);
         let reading = tokio::task::spawn_blocking(move || capstan_image::inspect(reader));
-        let (result, captured_at) = match self.holding(recording, reading).await? {
-            Ok(image) => {
-                let facts = Facts::Image(ImageFacts { width: image.width, height: image.height });
-                (Ok((facts, Vec::new())), image.captured_at.map(Timestamp::from))
-            }
-            Err(error) => (Err(image_failure(error)?), None),
+        let result = match self.holding(recording, reading).await? {
+            Ok(image) => Ok(Findings {
+                facts: Facts::Image(ImageFacts { width: image.width, height: image.height }),
+                renditions: Vec::new(),
+                captured_at: image.captured_at.map(Timestamp::from),
+            }),
+            Err(error) => Err(image_failure(error)?),
         };
-        Ok(Outcome { media_id: media.id.clone(), result, captured_at })
+        Ok(Outcome { media_id: media.id.clone(), result })
     }
 
     fn reader(&self, recording: &Recording, media: &Media, stored: &StoredObject) -> capstan_objects::ObjectReader {

@@ -164,7 +164,7 @@ async fn a_late_medium_that_kills_its_workers_is_given_up_and_the_recording_stay
     assert!(told(&stage).await.is_empty(), "and never in a loop");
     let stored = stage.stored(RECORDING).await.unwrap();
     assert_eq!(stored.status, Status::Completed);
-    assert!(stored.media[&Stage::media_id("med_2")].error.is_some());
+    assert!(stored.media[&Stage::media_id("med_2")].error().is_some());
     assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
 }
 

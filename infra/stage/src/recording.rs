@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    Completion, ContentType, Facts, ImageFacts, LeaseId, Media, MediaId, MediaStatus, Outcome, Reach, Recording,
-    RecordingId, Sequencer, Tenant,
+    Completion, ContentType, Facts, Findings, ImageFacts, LeaseId, Media, MediaId, MediaStatus, Outcome, Reach,
+    Recording, RecordingId, Sequencer, Tenant,
 };
 use capstan_objects::ObjectKey;
 use capstan_store::Changed;
@@ -68,20 +68,7 @@ impl<'a> RecordingBuilder<'a> {
         stage.store.create_recording(&recording).await.expect("the recording is kept");
         for (number, (content_type, bytes)) in (1..).zip(media) {
             let media_id: MediaId = format!("med_{number}").parse().expect("a media id");
-            let medium = Media {
-                id: media_id.clone(),
-                content_type,
-                declared_size: None,
-                declared_sha256: None,
-                captured_at: None,
-                created_at: stage.now(),
-                url_expires_at: stage.now().plus_seconds(3600),
-                status: MediaStatus::Pending,
-                stored: None,
-                facts: None,
-                renditions: Vec::new(),
-                error: None,
-            };
+            let medium = Media::new(media_id.clone(), content_type, stage.now().plus_seconds(3600), stage.now());
             stage.store.add_media(&reach, &id, &medium, stage.now()).await.expect("the medium is kept");
             if let Some(bytes) = bytes {
                 stage.put(&recording, &media_id, content_type, bytes).await;
@@ -128,11 +115,8 @@ impl<'a> RecordingBuilder<'a> {
         let stage = self.stage;
         let (claimed, lease) = self.processing().await;
         let seen = Facts::Image(ImageFacts { width: 1, height: 1 });
-        let outcome = |media: &Media| Outcome {
-            media_id: media.id.clone(),
-            result: Ok((seen.clone(), Vec::new())),
-            captured_at: None,
-        };
+        let findings = Findings { facts: seen, renditions: Vec::new(), captured_at: None };
+        let outcome = |media: &Media| Outcome { media_id: media.id.clone(), result: Ok(findings.clone()) };
         let outcomes: Vec<_> = claimed.media_in(MediaStatus::Uploaded).map(outcome).collect();
         let finished = stage.store.finish(&claimed, &lease, &outcomes, stage.now()).await.expect("the table answers");
         let _ = stage.emulators.take_calls();

@@ -17,8 +17,8 @@ pub use content::{ContentType, FileSize, MediaType, Sha256};
 pub use error::{Cause, Error};
 pub use id::{DeviceId, EndUserId, InvalidId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId};
 pub use media::{
-    AudioFacts, Facts, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition, RenditionKind,
-    Sequencer, StoredObject,
+    AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,
+    RenditionKind, Sequencer, StoredObject,
 };
 pub use recording::{Completion, Lease, Metadata, Name, Outcome, Recording, Source, Status};
 pub use time::Timestamp;

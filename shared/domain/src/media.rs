@@ -192,6 +192,17 @@ impl fmt::Display for ProcessingError {
     }
 }
 
+/// What a look into a medium brought.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Findings {
+    /// What was learned of it.
+    pub facts: Facts,
+    /// What was made of it.
+    pub renditions: Vec<Rendition>,
+    /// When the file says that it was taken.
+    pub captured_at: Option<Timestamp>,
+}
+
 /// One file of a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Media {
@@ -203,8 +214,8 @@ pub struct Media {
     pub declared_size: Option<FileSize>,
     /// The hash that the client declared.
     pub declared_sha256: Option<Sha256>,
-    /// When it was taken: what the client said, else what the file says.
-    pub captured_at: Option<Timestamp>,
+    /// When it was taken, as the client said.
+    pub declared_captured_at: Option<Timestamp>,
     /// When it was announced.
     pub created_at: Timestamp,
     /// When its newest upload URL ends.
@@ -213,19 +224,50 @@ pub struct Media {
     pub status: MediaStatus,
     /// What S3 was last seen to hold.
     pub stored: Option<StoredObject>,
-    /// What was learned of it.
-    pub facts: Option<Facts>,
-    /// What was made of it.
-    #[serde(default)]
-    pub renditions: Vec<Rendition>,
-    /// Why it could not be processed.
-    pub error: Option<ProcessingError>,
+    /// What a look into it brought, or why there was none. One attribute, written once and by nobody else.
+    pub result: Option<Result<Findings, ProcessingError>>,
 }
 
 impl Media {
+    /// A medium that is announced now.
+    pub fn new(id: MediaId, content_type: ContentType, url_expires_at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            id,
+            content_type,
+            declared_size: None,
+            declared_sha256: None,
+            declared_captured_at: None,
+            created_at: now,
+            url_expires_at,
+            status: MediaStatus::Pending,
+            stored: None,
+            result: None,
+        }
+    }
+
+    /// What a look into it brought.
+    pub fn findings(&self) -> Option<&Findings> {
+        self.result.as_ref()?.as_ref().ok()
+    }
+
+    /// Why it could not be processed.
+    pub fn error(&self) -> Option<&ProcessingError> {
+        self.result.as_ref()?.as_ref().err()
+    }
+
+    /// What was made of it.
+    pub fn renditions(&self) -> &[Rendition] {
+        self.findings().map_or(&[], |findings| &findings.renditions)
+    }
+
+    /// When it was taken: what the client said, else what the file says.
+    pub fn captured_at(&self) -> Option<Timestamp> {
+        self.declared_captured_at.or_else(|| self.findings()?.captured_at)
+    }
+
     /// Whether its bytes are there and nobody has looked into them.
     pub fn is_unprocessed(&self) -> bool {
-        self.status == MediaStatus::Uploaded && self.facts.is_none() && self.error.is_none()
+        self.status == MediaStatus::Uploaded && self.result.is_none()
     }
 
     /// Its size in bytes: what S3 holds, else what was declared.

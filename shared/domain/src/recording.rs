@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Announcement, DeviceId, EndUserId, Error, Facts, LEASE_SECONDS, LeaseId, MAX_MEDIA, Media, MediaId, MediaStatus,
-    MediaType, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition, RenditionId, Sha256,
-    StoredObject, Tenant, Timestamp,
+    Announcement, DeviceId, EndUserId, Error, Facts, Findings, LEASE_SECONDS, LeaseId, MAX_MEDIA, Media, MediaId,
+    MediaStatus, MediaType, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition, RenditionId,
+    Sha256, StoredObject, Tenant, Timestamp,
 };
 
 /// Where a recording stands.
@@ -170,9 +170,7 @@ pub struct Outcome {
     /// Which.
     pub media_id: MediaId,
     /// What was learned and made, or why not.
-    pub result: Result<(Facts, Vec<Rendition>), ProcessingError>,
-    /// When the file says that it was taken.
-    pub captured_at: Option<Timestamp>,
+    pub result: Result<Findings, ProcessingError>,
 }
 
 /// A recording with its media.
@@ -278,7 +276,7 @@ impl Recording {
 
     /// Its length in milliseconds: that of the primary medium.
     pub fn duration_ms(&self) -> Option<u64> {
-        match self.primary()?.facts.as_ref()? {
+        match &self.primary()?.findings()?.facts {
             Facts::Audio(audio) => Some(audio.duration_ms),
             Facts::Image(_) => None,
         }
@@ -302,7 +300,7 @@ impl Recording {
     /// The rendition of that id and the medium it was made of.
     pub fn rendition(&self, id: &RenditionId) -> Option<(&Media, &Rendition)> {
         self.media.values().find_map(|media| {
-            media.renditions.iter().find(|rendition| rendition.id == *id).map(|rendition| (media, rendition))
+            media.renditions().iter().find(|rendition| rendition.id == *id).map(|rendition| (media, rendition))
         })
     }
 
@@ -327,9 +325,7 @@ impl Recording {
         self.updated_at = uploaded_at;
         self.error = None;
         for media in self.media.values_mut() {
-            media.facts = None;
-            media.error = None;
-            media.renditions.clear();
+            media.result = None;
             if media.stored.as_ref().is_some_and(|stored| stored.recorded_at > uploaded_at) {
                 media.status = MediaStatus::Pending;
                 media.stored = None;
@@ -355,11 +351,7 @@ impl Recording {
     pub fn with_outcomes(mut self, outcomes: &[Outcome]) -> Self {
         for outcome in outcomes {
             let Some(media) = self.media.get_mut(&outcome.media_id) else { continue };
-            media.captured_at = media.captured_at.or(outcome.captured_at);
-            match outcome.result.clone() {
-                Ok((facts, renditions)) => (media.facts, media.renditions) = (Some(facts), renditions),
-                Err(error) => media.error = Some(error),
-            }
+            media.result = Some(outcome.result.clone());
         }
         self
     }
@@ -370,7 +362,7 @@ impl Recording {
         let error = outcomes
             .iter()
             .find(|outcome| outcome.media_id == primary.id)
-            .map_or(primary.error.as_ref(), |outcome| outcome.result.as_ref().err());
+            .map_or(primary.error(), |outcome| outcome.result.as_ref().err());
         error.map_or(Ok(()), |error| Err(error.clone()))
     }
 
@@ -425,20 +417,8 @@ mod tests {
         let mut recording = Recording::new("rec_1".parse().unwrap(), tenant, "eu_1".parse().unwrap(), now());
         for (id, content_type, status) in media {
             let id: MediaId = id.parse().unwrap();
-            let medium = Media {
-                id: id.clone(),
-                content_type: *content_type,
-                declared_size: None,
-                declared_sha256: None,
-                captured_at: None,
-                created_at: now(),
-                url_expires_at: now().plus_seconds(3600),
-                status: *status,
-                stored: None,
-                facts: None,
-                renditions: Vec::new(),
-                error: None,
-            };
+            let mut medium = Media::new(id.clone(), *content_type, now().plus_seconds(3600), now());
+            medium.status = *status;
             recording.media.insert(id, medium);
         }
         recording
@@ -474,19 +454,17 @@ mod tests {
         assert_eq!(primary(&[("med_1", AudioOpus, Pending), ("med_2", AudioWav, Uploaded)]), Some("med_2".into()));
         assert_eq!(primary(&[("med_1", AudioOpus, Pending), ("med_2", ImagePng, Uploaded)]), Some("med_2".into()));
         assert_eq!(primary(&[("med_1", AudioOpus, Uploaded), ("med_2", AudioWav, Uploaded)]), Some("med_1".into()));
-            call: None,
     }
 
     #[test]
     fn the_primary_medium_decides_whether_the_recording_failed() {
         let recording = recording(&[
-        assert!(!marked(None, None).is_same_call(&marked(None, None)));
             ("med_1", ContentType::ImagePng, MediaStatus::Uploaded),
             ("med_2", ContentType::AudioWav, MediaStatus::Uploaded),
         ]);
         let corrupt = ProcessingError { code: crate::ProcessingErrorCode::AudioCorrupt, message: "broken".into() };
         let failed =
-            |id: &str| Outcome { media_id: id.parse().unwrap(), result: Err(corrupt.clone()), captured_at: None };
+            |id: &str| Outcome { media_id: id.parse().unwrap(), result: Err(corrupt.clone()) };
         assert_eq!(recording.verdict(&[failed("med_1")]), Ok(()));
         assert_eq!(recording.verdict(&[failed("med_2")]), Err(corrupt.clone()));
     }
@@ -496,11 +474,13 @@ mod tests {
         let marked = |key: Option<&str>, hash: Option<&[u8]>| Completion {
             idempotency_key: key.map(str::to_owned),
             content_sha256: hash.map(Sha256::of),
+            call: None,
         };
         assert!(marked(Some("a"), None).is_repeated_by(&marked(Some("a"), None)));
         assert!(marked(None, Some(b"x")).is_repeated_by(&marked(None, Some(b"x"))));
         assert!(!marked(Some("a"), None).is_repeated_by(&marked(Some("b"), None)));
         assert!(!marked(None, None).is_repeated_by(&marked(None, None)));
+        assert!(!marked(None, None).is_same_call(&marked(None, None)));
     }
 
     #[test]

@@ -187,11 +187,11 @@ impl From<&Rendition> for RenditionBody {
 
 impl From<&Media> for MediaBody {
     fn from(media: &Media) -> Self {
-        let audio = match &media.facts {
+        let audio = match media.findings().map(|findings| &findings.facts) {
             Some(Facts::Audio(audio)) => Some(audio),
             _ => None,
         };
-        let image = match &media.facts {
+        let image = match media.findings().map(|findings| &findings.facts) {
             Some(Facts::Image(image)) => Some(image),
             _ => None,
         };
@@ -204,7 +204,7 @@ impl From<&Media> for MediaBody {
                 MediaStatus::Pending => "pending",
                 MediaStatus::Uploaded => "uploaded",
             },
-            captured_at: media.captured_at.map(|moment| moment.to_string()),
+            captured_at: media.captured_at().map(|moment| moment.to_string()),
             created_at: media.created_at.to_string(),
             duration_ms: audio.map(|audio: &AudioFacts| audio.duration_ms),
             codec: audio.map(|audio| audio.codec.clone()),
@@ -213,8 +213,8 @@ impl From<&Media> for MediaBody {
             loudness_lufs: audio.and_then(|audio| audio.loudness_lufs),
             width: image.map(|image: &ImageFacts| image.width),
             height: image.map(|image| image.height),
-            renditions: media.renditions.iter().map(RenditionBody::from).collect(),
-            error: media.error.as_ref().map(ProcessingErrorBody::from),
+            renditions: media.renditions().iter().map(RenditionBody::from).collect(),
+            error: media.error().map(ProcessingErrorBody::from),
         }
     }
 }

@@ -33,26 +33,36 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    /// Placeholders are numbers, and the same name or value has one: an expression may hold 4 KB, which a change of
+    /// a hundred media comes near to.
     fn path(&mut self, path: &str) -> String {
         let mut placeholders = Vec::new();
         for segment in path.split('.') {
-            let placeholder = format!("#{segment}");
-            self.names.insert(placeholder.clone(), segment.to_owned());
+            let known =
+                self.names.iter().find(|(_, name)| *name == segment).map(|(placeholder, _)| placeholder.clone());
+            let placeholder = known.unwrap_or_else(|| {
+                let placeholder = format!("#{}", self.names.len());
+                self.names.insert(placeholder.clone(), segment.to_owned());
+                placeholder
+            });
             placeholders.push(placeholder);
         }
         placeholders.join(".")
     }
 
     fn value(&mut self, value: AttributeValue) -> String {
-        let placeholder = format!(":v{}", self.values.len());
-        self.values.insert(placeholder.clone(), value);
-        placeholder
+        let known = self.values.iter().find(|(_, known)| **known == value).map(|(placeholder, _)| placeholder.clone());
+        known.unwrap_or_else(|| {
+            let placeholder = format!(":{}", self.values.len());
+            self.values.insert(placeholder.clone(), value);
+            placeholder
+        })
     }
 
     pub(crate) fn set(&mut self, path: &str, value: &impl Serialize) -> Result<&mut Self, Error> {
         let value = self.value(attribute(value)?);
         let path = self.path(path);
-        self.sets.push(format!("{path} = {value}"));
+        self.sets.push(format!("{path}={value}"));
         Ok(self)
     }
 
@@ -159,7 +169,7 @@ impl Change {
         let expression: Vec<String> = clauses
             .iter()
             .filter(|(_, actions)| !actions.is_empty())
-            .map(|(verb, actions)| format!("{verb} {}", actions.join(", ")))
+            .map(|(verb, actions)| format!("{verb} {}", actions.join(",")))
             .collect();
         let answer = store
             .client

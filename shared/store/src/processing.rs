@@ -1,8 +1,8 @@
 //! Processing: claimed by one worker at a time, renewed while it lives, finished once.
 
 use capstan_domain::{
-    Announcement, Error, LEASE_SECONDS, Lease, LeaseId, Media, Outcome, PICK_UP_SECONDS, ProcessingError, Recording,
-    RecordingId, Status, Timestamp,
+    Announcement, Error, Findings, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, PICK_UP_SECONDS,
+    ProcessingError, Recording, RecordingId, Status, Timestamp,
 };
 
 use crate::Store;
@@ -91,7 +91,7 @@ impl Store {
             .set("updated_at", &now)?;
         let seen = claimed.clone().with_outcomes(outcomes);
         for outcome in outcomes {
-            write_outcome(&mut change, &seen, outcome)?;
+            change.set(&result(&outcome.media_id), &outcome.result)?;
         }
         if claimed.status == Status::Processing {
             settle(&mut change, id, claimed.verdict(outcomes), now)?;
@@ -118,7 +118,7 @@ impl Store {
         change.require(format!("{free} OR {abandoned}")).require(kept).require(as_taken);
         change.remove(LEASE).set("attempts", &0)?.set("updated_at", &now)?;
         for media in recording.media.values().filter(|media| media.is_unprocessed()) {
-            change.set(&format!("media.{}.error", media.id), error)?;
+            change.set(&result(&media.id), &Err::<Findings, _>(error))?;
         }
         if recording.status == Status::Processing {
             settle(&mut change, id, Err(error.clone()), now)?;
@@ -156,6 +156,10 @@ impl Store {
     }
 }
 
+fn result(id: &MediaId) -> String {
+    format!("media.{id}.result")
+}
+
 fn unannounced(recording: &Recording) -> Recording {
     let mut recording = recording.clone();
     recording.announcement = None;
@@ -170,22 +174,6 @@ fn hold(change: &mut Change, id: &RecordingId, lease: &LeaseId, now: Timestamp) 
         .set("updated_at", &now)?
         .add("attempts", 1)
         .due(id, Some(now.plus_seconds(LEASE_SECONDS)))?;
-    Ok(())
-}
-
-/// Writes of a medium only what processing found: anything else of it may have changed since the claim.
-fn write_outcome(change: &mut Change, seen: &Recording, outcome: &Outcome) -> Result<(), Error> {
-    let Some(media) = seen.media.get(&outcome.media_id) else { return Ok(()) };
-    let path = |field: &str| format!("media.{}.{field}", media.id);
-    if let Some(facts) = &media.facts {
-        change.set(&path("facts"), facts)?.set(&path("renditions"), &media.renditions)?;
-    }
-    if let Some(error) = &media.error {
-        change.set(&path("error"), error)?;
-    }
-    if let Some(captured_at) = &media.captured_at {
-        change.set(&path("captured_at"), captured_at)?;
-    }
     Ok(())
 }
 

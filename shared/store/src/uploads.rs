@@ -102,7 +102,7 @@ impl Store {
             change.require(same);
         }
         if let Some(captured_at) = renewal.captured_at {
-            change.set(&media(medium, "captured_at"), &captured_at)?;
+            change.set(&media(medium, "declared_captured_at"), &captured_at)?;
         }
         if let Some(size) = renewal.size {
             change.set(&media(medium, "declared_size"), &size)?;

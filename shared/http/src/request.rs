@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use capstan_domain::{Error, Timestamp};
 use lambda_http::{Body, RequestExt};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// The largest body that is read. The largest that makes sense, a completion of 10,000 parts, is below 1 MiB.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -98,27 +98,31 @@ impl Request {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
-            invalid_json(&path, error.inner())
+            invalid_json(bytes, &path, error.inner())
         })?;
-        deserializer.end().map_err(|error| invalid_json(".", &error))?;
+        deserializer.end().map_err(|error| invalid_json(bytes, ".", &error))?;
         Ok(value)
     }
 }
 
-fn invalid_json(path: &str, error: &serde_json::Error) -> Error {
+fn invalid_json(body: &[u8], path: &str, error: &serde_json::Error) -> Error {
     let text = error.to_string();
     let (rule, position) = match text.rfind(" at line ") {
         Some(at) => text.split_at(at),
         None => (text.as_str(), ""),
     };
-    // Where the JSON itself is broken, the path is only how far the reader came.
-    if error.is_data() && path != "." {
-        Error::invalid(path, rule)
-    } else if error.is_data() {
-        Error::invalid("body", rule)
-    } else {
-        Error::invalid("body", format!("must be valid JSON: {rule}{position}"))
+    // Where the JSON itself is broken, the path is only how far the reader came. But a name of another kind than text, a
+    // number beyond every float and half a surrogate pair are called broken too.
+    if !error.is_data() && serde_json::from_slice::<IgnoredAny>(body).is_err() {
+        return Error::invalid("body", format!("must be valid JSON: {rule}{position}"));
     }
+    let rule = if rule == "expected value" { "must be text" } else { rule };
+    Error::invalid(if path == "." { "body" } else { shortened(path) }, shortened(rule))
+}
+
+/// Quotes no more of what the client sent than a person reads.
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(200).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -127,10 +131,16 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Default, Deserialize, PartialEq)]
     struct Sample {
         name: Option<String>,
         inner: Option<Vec<Inner>>,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    enum Kind {
+        Any,
     }
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -152,8 +162,8 @@ mod tests {
     fn ignores_unknown_fields_and_takes_an_empty_body_for_an_empty_object() {
         let inner = Some(vec![Inner { number: 1 }]);
         let body = r#"{"inner": [{"number": 1, "x": {}}], "y": [[]]}"#;
-        assert_eq!(read(body).unwrap(), Sample { name: None, inner });
-        assert_eq!(read(" \n").unwrap(), Sample { name: None, inner: None });
+        assert_eq!(read(body).unwrap(), Sample { inner, ..Sample::default() });
+        assert_eq!(read(" \n").unwrap(), Sample::default());
     }
 
     #[test]
@@ -163,6 +173,19 @@ mod tests {
             refusal(r#"{"inner": [{"number": 1}, {"number": 256}]}"#),
             "inner[1].number: invalid value: integer `256`, expected u8"
         );
+    }
+
+    #[test]
+    fn quotes_little_of_what_is_refused() {
+        let refusal = refusal(&format!(r#"{{"inner": "{}"}}"#, "x".repeat(100_000)));
+        assert!(refusal.starts_with("inner: invalid type: string") && refusal.len() < 300, "{refusal}");
+    }
+
+    #[test]
+    fn what_json_allows_and_a_field_does_not_is_that_fields_fault() {
+        assert_eq!(refusal(r#"{"kind": 5}"#), "kind: must be text");
+        assert_eq!(refusal(r#"{"name": "\ud800"}"#), "name: unexpected end of hex escape");
+        assert!(refusal(r#"{"kind": x}"#).starts_with("body: must be valid JSON"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use capstan_domain::Error;
+use capstan_domain::{Error, RecordingId};
 use capstan_http::{Reply, Request};
 use futures_util::FutureExt;
 use lambda_http::request::{LambdaRequest, RequestContext};
@@ -88,7 +88,7 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
 /// What is logged of a request: one line, neither credential nor URL nor body.
 struct AccessLine {
     route: String,
-    recording_id: Option<String>,
+    recording_id: Option<RecordingId>,
     request_id: String,
     began: Instant,
 }
@@ -99,7 +99,9 @@ impl AccessLine {
             Some(RequestContext::ApiGatewayV2(context)) => (context.route_key.clone(), context.request_id.clone()),
             _ => (None, None),
         };
-        let recording_id = event.path_parameters_ref().and_then(|parameters| parameters.first("id")).map(str::to_owned);
+        // Only what is an identifier: a confused client may put anything there, its credential too.
+        let recording_id =
+            event.path_parameters_ref().and_then(|parameters| parameters.first("id")).and_then(|id| id.parse().ok());
         Self {
             route: route.unwrap_or_default(),
             recording_id,
@@ -111,7 +113,8 @@ impl AccessLine {
     fn write(&self, reply: &Reply) {
         let duration_ms = self.began.elapsed().as_secs_f64() * 1000.0;
         let (status, code) = (reply.status().as_u16(), reply.code());
-        let (route, request_id, recording_id) = (&self.route, &self.request_id, self.recording_id.as_deref());
+        let (route, request_id, recording_id) =
+            (&self.route, &self.request_id, self.recording_id.as_ref().map(RecordingId::as_str));
         match reply.failure().filter(|_| reply.status().is_server_error()) {
             Some(error) => {
                 tracing::error!(route, status, code, duration_ms, request_id, recording_id, %error, "request");

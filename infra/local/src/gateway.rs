@@ -1,6 +1,6 @@
 //! The HTTP API on one machine: API Gateway's routes, payload, limits, CORS and error answers.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use capstan_emulators::template::{ApiCors, Template};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN,
+    CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -25,6 +25,8 @@ use crate::payload;
 use crate::routes::Routes;
 
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// Of the request line and all headers together.
+const MAX_HEAD_BYTES: usize = 10_240;
 /// API Gateway gives up on a function after this.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -105,6 +107,13 @@ impl Gateway {
     }
 
     async fn invoke(&self, parts: &http::request::Parts, body: Incoming, peer: SocketAddr, request_id: &str) -> Answer {
+        if head_bytes(parts) > MAX_HEAD_BYTES {
+            return message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
+        }
+        // Behind API Gateway the host is always one of its own names; functions fail at what is none.
+        if !parts.headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_host) {
+            return message(StatusCode::BAD_REQUEST, "Bad Request");
+        }
         let path = parts.uri.path();
         let Some((route, parameters)) = self.routes.find(parts.method.as_str(), path) else {
             return message(StatusCode::NOT_FOUND, "Not Found");
@@ -159,6 +168,30 @@ impl Gateway {
         }
         headers
     }
+}
+
+fn head_bytes(parts: &http::request::Parts) -> usize {
+    let headers: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) + headers
+}
+
+/// Whether this is an address or a name, with or without a port.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_v6 = |host: &str| {
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
+    };
+    let is_label = |label: &str| {
+        !label.is_empty() && !label.starts_with("xn--") && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    // A last label that begins with a digit would be taken for a part of an address.
+    let is_name = host.split('.').all(is_label)
+        && host.rsplit('.').next().is_some_and(|l| l.starts_with(|c: char| c.is_ascii_alphabetic()));
+    (is_name || is_v6(host) || host.parse::<Ipv4Addr>().is_ok()) && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {

@@ -48,7 +48,7 @@ impl Routes {
 
     /// The route of a request and the values of its path's parameters.
     pub(crate) fn find(&self, method: &str, path: &str) -> Option<(&Route, BTreeMap<String, String>)> {
-        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         self.0.iter().find_map(|route| {
             let method_fits = route.method == "ANY" || route.method == method;
             let parameters = if method_fits { route.parameters(&segments)? } else { return None };
@@ -145,6 +145,7 @@ mod tests {
             ("PATCH", "/v1/devices/dev_1", "$default"),
             ("GET", "/v1/recordings/rec_1/", "$default"),
             ("GET", "/v1/recordings/", "$default"),
+            ("GET", "//v1/recordings/rec_1", "$default"),
             ("GET", "/", "$default"),
             ("GET", "/files/a/b", "GET /files/{path+}"),
         ] {

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod crashes;
+mod files;
 mod flow;
 mod gateway;
+mod json;
 mod kill;
+mod leaks;
 mod notifications;
 mod process;
 mod states;

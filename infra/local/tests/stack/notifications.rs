@@ -126,7 +126,9 @@ async fn the_same_event_many_times_at_once_is_processed_once() {
         world.stack.bus().deliver(&notification),
         world.complete(&path),
     );
-    (a.unwrap(), b.unwrap(), c.expect("200"));
+    a.unwrap();
+    b.unwrap();
+    c.expect("200");
     let event = world.held().await.remove(0);
     let deliver = || world.stack.bus().deliver(&event);
     let all = tokio::join!(deliver(), deliver(), deliver(), world.stack.bus().deliver(&notification));

@@ -238,7 +238,11 @@ pub(crate) async fn raw(address: &str, head: &[u8], body: &[u8]) -> Answer {
     let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
     let sending = [head, body].concat();
     // A server that answers early closes while this is still writing.
-    let writer = tokio::spawn(async move { drop(writing.write_all(&sending).await.map(|()| writing)) });
+    let writer = tokio::spawn(async move {
+        let _ = writing.write_all(&sending).await;
+        // Kept open: a client that closes its side is taken for gone.
+        writing
+    });
     let mut got = Vec::new();
     let _ = reading.read_to_end(&mut got).await;
     writer.abort();

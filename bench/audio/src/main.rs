@@ -18,7 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let scratch = tempfile::tempdir()?;
         let file = File::open(&argument)?;
         let length = file.metadata()?.len();
-        match process(file, length, &Job { scratch: scratch.path(), transcription }, &mut |_| {}) {
+        match process(file, length, &Job { scratch: scratch.path(), transcription }, &mut |_| {
+            std::ops::ControlFlow::Continue(())
+        }) {
             Ok(done) => {
                 let analysis = &done.analysis;
                 print!(

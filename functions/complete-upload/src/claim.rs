@@ -28,11 +28,12 @@ pub(crate) struct Claim {
 impl Claim {
     pub(crate) fn of(request: &Request) -> Result<Self, Error> {
         let body: Body = request.json()?;
-        let size = body.file_size_bytes.as_ref().map(|number| FileSize::new(number.as_u64().unwrap_or(0)));
+        let size = body.file_size_bytes.as_ref().map(FileSize::from_json).transpose()?;
         let idempotency_key = request.idempotency_key()?.map(str::to_owned);
         let call = Some(format!("{:032x}", request.entropy()));
-        let completion = Completion { idempotency_key, content_sha256: body.content_sha256, call };
-        Ok(Self { completion, size: size.transpose()? })
+        let size_bytes = size.map(FileSize::bytes);
+        let completion = Completion { idempotency_key, content_sha256: body.content_sha256, size_bytes, call };
+        Ok(Self { completion, size })
     }
 
     /// Whether anything must be compared before the upload counts as complete.

@@ -1,7 +1,7 @@
 //! Completing an upload: at once where nothing is missing or claimed, else after a look at what S3 holds.
 
 use capstan_domain::{
-    Error, Media, MediaId, MediaStatus, Reach, Recording, RecordingId, Status, StoredObject, Timestamp,
+    Error, Media, MediaId, MediaStatus, Reach, Recording, RecordingId, Repeat, Status, StoredObject, Timestamp,
 };
 use capstan_objects::{ObjectKey, Objects};
 use capstan_store::{Changed, Store};
@@ -123,7 +123,7 @@ impl Inspection<'_> {
             return Ok(object.clone());
         }
         if object.size_bytes > HASHED_AT_ONCE {
-            self.store.request_verification(&seen.id, self.now).await?;
+            self.store.request_verification(seen, self.now).await?;
             return Err(Error::VerificationPending { retry_after: RETRY_AFTER });
         }
         let missing = || Error::MediaNotUploaded { missing: vec![media.id.clone()] };
@@ -135,11 +135,12 @@ fn completed_before(seen: Recording, claim: &Claim) -> Result<Completed, Error> 
     let first = seen.completion.clone().unwrap_or_default();
     if first.is_same_call(&claim.completion) {
         // The SDK repeats a call to the table whose answer was lost.
-        Ok(Completed::Now(seen.as_completed()))
-    } else if first.is_repeated_by(&claim.completion) {
-        Ok(Completed::Before(seen.as_completed()))
-    } else {
-        Err(Error::RecordingNotPending { status: seen.status })
+        return Ok(Completed::Now(seen.as_completed()));
+    }
+    match first.repeat(&claim.completion) {
+        Repeat::Exact => Ok(Completed::Before(seen.as_completed())),
+        Repeat::KeyReused => Err(Error::IdempotencyKeyReused),
+        Repeat::Other => Err(Error::RecordingNotPending { status: seen.status }),
     }
 }
 

@@ -73,8 +73,9 @@ async fn a_rendition_is_fetched_by_its_id() {
     };
     let peaks = Rendition::new(&media_id, RenditionKind::Peaks, 9);
     let findings = Findings { facts: Facts::Audio(facts), renditions: vec![peaks], captured_at: None };
-    let outcome = Outcome { media_id, result: Ok(findings) };
-    stage.store.finish(&claimed, &lease, &[outcome], stage.now()).await.unwrap();
+    let etag = claimed.media[&media_id].stored.as_ref().unwrap().etag.clone();
+    let outcome = Outcome { media_id, etag, result: Ok(findings) };
+    stage.store.finish(&claimed, &lease, Some(&outcome), stage.now()).await.unwrap();
     let answer = post(&function(&stage), json!({"rendition_id": "ren_1peaks"})).await;
     assert_eq!((answer.status, &answer.body["content_type"]), (200, &json!("application/json")));
     assert_eq!(answer.body["rendition_id"], "ren_1peaks");

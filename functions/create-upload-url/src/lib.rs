@@ -91,7 +91,7 @@ enum Upload {
 
 impl Upload {
     fn new(body: Body, request: &Request) -> Result<Self, Error> {
-        let size = body.file_size_bytes.as_ref().map(size).transpose()?;
+        let size = body.file_size_bytes.as_ref().map(FileSize::from_json).transpose()?;
         let content_type = ContentType::declared(body.media_type, body.content_type.as_deref())?;
         let declares_type = body.media_type.is_some() || body.content_type.is_some();
         let url_expires_at = request.now().plus_seconds(URL_SECONDS.into());
@@ -129,11 +129,6 @@ impl Upload {
         };
         recording.media.get(media_id).cloned().ok_or_else(|| Error::internal("the medium was not kept"))
     }
-}
-
-fn size(number: &Number) -> Result<FileSize, Error> {
-    // Zero stands for every number that is no size: the rule is the same.
-    FileSize::new(number.as_u64().unwrap_or(0))
 }
 
 impl Answer {

@@ -168,7 +168,7 @@ async fn a_worker_whose_lease_was_lost_changes_nothing() {
     stage.advance(LEASE_SECONDS);
     let done = process(&stage).await;
     assert_eq!(done.status, Status::Completed);
-    let late = stage.store.finish(&claimed, &first, &[], stage.now()).await.unwrap();
+    let late = stage.store.finish(&claimed, &first, None, stage.now()).await.unwrap();
     assert!(matches!(late, capstan_store::Changed::Refused(_)));
     assert_eq!(stage.stored(RECORDING).await.unwrap(), done);
 }
@@ -270,7 +270,7 @@ async fn a_recording_that_was_deleted_meanwhile_is_left_alone() {
     let reach = capstan_domain::Reach::Tenant { tenant: Stage::tenant() };
     stage.store.delete_recording(&reach, &claimed.id, stage.now()).await.unwrap();
     assert!(matches!(
-        stage.store.finish(&claimed, &lease, &[], stage.now()).await.unwrap(),
+        stage.store.finish(&claimed, &lease, None, stage.now()).await.unwrap(),
         capstan_store::Changed::Refused(_)
     ));
     stage.advance(LEASE_SECONDS);

@@ -1,12 +1,15 @@
 //! One worker at one recording, held by a lease that it renews.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use capstan_audio::{AudioError, Job, Processed, TranscriptionRendition};
 use capstan_domain::{
-    AudioFacts, Error, Facts, Findings, ImageFacts, LeaseId, Media, MediaType, Outcome, ProcessingError,
+    AudioFacts, Error, Facts, Findings, ImageFacts, LeaseId, Media, MediaId, MediaType, Outcome, ProcessingError,
     ProcessingErrorCode, Recording, Rendition, StoredObject, Timestamp,
 };
 use capstan_image::ImageError;
@@ -26,22 +29,53 @@ pub(crate) struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Processes a claimed recording, and what arrives of it meanwhile. `None` when the lease was lost or the
-    /// recording deleted.
+    /// Processes a claimed recording, and what arrives of it meanwhile. What became of each medium is noted before the
+    /// next is begun, so that another attempt begins there. `None` when the lease was lost or the recording deleted.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when a medium could not be read or a rendition not be written now: the others are
+    /// processed, and the recording is let go until another attempt.
     pub(crate) async fn process(&self, mut claimed: Recording) -> Result<Option<Recording>, Error> {
-        let mut outcomes: Vec<Outcome> = Vec::new();
+        let mut last: Option<Outcome> = None;
+        let mut unreadable: BTreeMap<MediaId, Error> = BTreeMap::new();
         loop {
-            for media in claimed.media.values().filter(|media| media.is_unprocessed()) {
-                if !outcomes.iter().any(|outcome| outcome.media_id == media.id) {
-                    outcomes.push(self.look_into(&claimed, media).await?);
+            let done = last.as_ref().map(|outcome| &outcome.media_id);
+            let mut waiting = claimed.media.values().filter(|media| media.is_unprocessed());
+            let next = waiting.find(|media| Some(&media.id) != done && !unreadable.contains_key(&media.id));
+            let now = self.clock.now();
+            let changed = match (next, last.take()) {
+                (Some(media), None) => {
+                    match self.look_into(&claimed, media).await {
+                        Ok(outcome) => last = Some(outcome),
+                        Err(error @ Error::Unavailable { .. }) => drop(unreadable.insert(media.id.clone(), error)),
+                        Err(error) => return Err(error),
+                    }
+                    continue;
                 }
-            }
-            match self.store.finish(&claimed, &self.lease, &outcomes, self.clock.now()).await? {
-                Changed::Made(finished) => return Ok(Some(*finished)),
-                Changed::Refused(Some(newer)) if self.holds(&newer) => claimed = *newer,
+                (None, outcome) if unreadable.is_empty() => {
+                    match self.store.finish(&claimed, &self.lease, outcome.as_ref(), now).await? {
+                        Changed::Made(finished) => return Ok(Some(*finished)),
+                        refused => refused,
+                    }
+                }
+                (None, None) => return self.put_off(&claimed, unreadable).await,
+                (_, Some(outcome)) => self.store.note(&claimed, &self.lease, &outcome, now).await?,
+            };
+            claimed = match changed {
+                Changed::Made(newer) => *newer,
+                Changed::Refused(Some(newer)) if self.holds(&newer) => *newer,
                 Changed::Refused(_) => return Ok(None),
-            }
+            };
         }
+    }
+
+    async fn put_off(
+        &self,
+        claimed: &Recording,
+        unreadable: BTreeMap<MediaId, Error>,
+    ) -> Result<Option<Recording>, Error> {
+        self.store.release(claimed, &self.lease, self.clock.now()).await?;
+        unreadable.into_values().next().map_or(Ok(None), Err)
     }
 
     fn holds(&self, recording: &Recording) -> bool {
@@ -65,8 +99,9 @@ impl Worker<'_> {
         let scratch = tempfile::tempdir().map_err(Error::internal)?;
         let (reader, transcription) = (self.reader(recording, media, stored), self.transcription);
         let (length, path) = (reader.length(), scratch.path().to_owned());
+        let (_working, mut abandoned) = abandonable();
         let decoding = tokio::task::spawn_blocking(move || {
-            capstan_audio::process(reader, length, &Job { scratch: &path, transcription }, &mut |_| {})
+            capstan_audio::process(reader, length, &Job { scratch: &path, transcription }, &mut |_| abandoned())
         });
         let result = match self.holding(recording, decoding).await? {
             Ok(processed) => {
@@ -75,7 +110,7 @@ impl Worker<'_> {
             }
             Err(error) => Err(audio_failure(error)?),
         };
-        Ok(Outcome { media_id: media.id.clone(), result })
+        Ok(Outcome { media_id: media.id.clone(), etag: stored.etag.clone(), result })
     }
 
     async fn look_into_image(
@@ -94,7 +129,7 @@ impl Worker<'_> {
             }),
             Err(error) => Err(image_failure(error)?),
         };
-        Ok(Outcome { media_id: media.id.clone(), result })
+        Ok(Outcome { media_id: media.id.clone(), etag: stored.etag.clone(), result })
     }
 
     fn reader(&self, recording: &Recording, media: &Media, stored: &StoredObject) -> capstan_objects::ObjectReader {
@@ -129,13 +164,25 @@ impl Worker<'_> {
             tokio::select! {
                 done = &mut work => return done.map_err(Error::internal),
                 () = tokio::time::sleep(RENEWAL) => {
-                    if !self.store.renew_lease(&recording.id, &self.lease, self.clock.now()).await? {
-                        return Err(Error::Conflict { reason: "another worker took over".to_owned() });
+                    match self.store.renew_lease(&recording.id, &self.lease, self.clock.now()).await {
+                        Ok(true) => {}
+                        Ok(false) => return Err(Error::Conflict { reason: "another worker took over".to_owned() }),
+                        Err(error) => tracing::warn!(recording_id = %recording.id, %error, "lease not renewed"),
                     }
                 }
             }
         }
     }
+}
+
+/// A guard, and what tells a decoder to stop once the guard is dropped: a blocking thread cannot be cancelled.
+fn abandonable() -> (mpsc::Sender<()>, impl FnMut() -> ControlFlow<()>) {
+    let (working, abandoned) = mpsc::channel();
+    let ask = move || match abandoned.try_recv() {
+        Err(mpsc::TryRecvError::Disconnected) => ControlFlow::Break(()),
+        Ok(()) | Err(mpsc::TryRecvError::Empty) => ControlFlow::Continue(()),
+    };
+    (working, ask)
 }
 
 fn facts(processed: &Processed) -> AudioFacts {

@@ -113,12 +113,15 @@ impl<'a> RecordingBuilder<'a> {
     /// Puts it there and ends its processing: every medium that it holds turns out to be a picture of one pixel.
     pub async fn completed(self) -> Recording {
         let stage = self.stage;
-        let (claimed, lease) = self.processing().await;
+        let (mut claimed, lease) = self.processing().await;
         let seen = Facts::Image(ImageFacts { width: 1, height: 1 });
         let findings = Findings { facts: seen, renditions: Vec::new(), captured_at: None };
-        let outcome = |media: &Media| Outcome { media_id: media.id.clone(), result: Ok(findings.clone()) };
-        let outcomes: Vec<_> = claimed.media_in(MediaStatus::Uploaded).map(outcome).collect();
-        let finished = stage.store.finish(&claimed, &lease, &outcomes, stage.now()).await.expect("the table answers");
+        for media in claimed.clone().media_in(MediaStatus::Uploaded) {
+            let etag = media.stored.as_ref().map(|stored| stored.etag.clone()).unwrap_or_default();
+            let outcome = Outcome { media_id: media.id.clone(), etag, result: Ok(findings.clone()) };
+            claimed = made(stage.store.note(&claimed, &lease, &outcome, stage.now()).await.expect("the table answers"));
+        }
+        let finished = stage.store.finish(&claimed, &lease, None, stage.now()).await.expect("the table answers");
         let _ = stage.emulators.take_calls();
         made(finished)
     }

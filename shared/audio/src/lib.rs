@@ -31,7 +31,8 @@ mod source;
 mod timeline;
 mod transcription;
 
-use std::io::{Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use capstan_domain::RenditionKind;
@@ -107,7 +108,12 @@ pub struct Processed {
 /// [`AudioError::Corrupt`], [`AudioError::Unsupported`] and [`AudioError::TooShort`] are properties
 /// of the bytes and final. [`AudioError::Source`] and [`AudioError::Scratch`] say nothing about
 /// the file: try again.
-pub fn process<S>(source: S, length: u64, job: &Job<'_>, progress: &mut dyn FnMut(f64)) -> Result<Processed, AudioError>
+pub fn process<S>(
+    source: S,
+    length: u64,
+    job: &Job<'_>,
+    progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
+) -> Result<Processed, AudioError>
 where
     S: Read + Seek + Send + Sync,
 {
@@ -123,7 +129,9 @@ where
             };
             outputs.add(&form, &samples).map_err(AudioError::Scratch)?;
         }
-        progress(input.position() as f64 / length.max(1) as f64);
+        if progress(input.position() as f64 / length.max(1) as f64).is_break() {
+            return Err(AudioError::Source(ErrorKind::Interrupted.into()));
+        }
     }
     input.verdict()?;
     let outputs = outputs.ok_or(AudioError::NO_AUDIO_BYTES)?;
@@ -131,6 +139,5 @@ where
     if processed.analysis.duration_ms < 1000 {
         return Err(AudioError::TooShort { analysis: Box::new(processed.analysis) });
     }
-    progress(1.0);
     Ok(processed)
 }

@@ -48,7 +48,9 @@ impl Seek for Watched {
 
 fn in_scratch<S: Read + Seek + Send + Sync>(source: S, length: u64) -> Result<capstan_audio::Processed, AudioError> {
     let scratch = tempfile::tempdir().unwrap();
-    process(source, length, &Job { scratch: scratch.path(), transcription: WhenNeeded }, &mut |_| {})
+    process(source, length, &Job { scratch: scratch.path(), transcription: WhenNeeded }, &mut |_| {
+        std::ops::ControlFlow::Continue(())
+    })
 }
 
 #[test]
@@ -80,7 +82,10 @@ fn a_missing_scratch_directory_is_not_the_files_fault() {
     let data = fixture("wav-s16.wav");
     let length = data.len() as u64;
     let job = Job { scratch: std::path::Path::new("/nonexistent/scratch"), transcription: WhenNeeded };
-    assert!(matches!(process(Cursor::new(data), length, &job, &mut |_| {}), Err(AudioError::Scratch(_))));
+    assert!(matches!(
+        process(Cursor::new(data), length, &job, &mut |_| std::ops::ControlFlow::Continue(())),
+        Err(AudioError::Scratch(_))
+    ));
 }
 
 #[test]
@@ -113,7 +118,11 @@ fn progress_grows_to_one() {
     let scratch = tempfile::tempdir().unwrap();
     let mut seen = Vec::new();
     let job = Job { scratch: scratch.path(), transcription: WhenNeeded };
-    process(Cursor::new(data), length, &job, &mut |fraction| seen.push(fraction)).unwrap();
+    process(Cursor::new(data), length, &job, &mut |fraction| {
+        seen.push(fraction);
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
     assert!(seen.is_sorted() && seen.len() > 5 && seen.first().unwrap() < &0.6, "{seen:?}");
     assert_eq!(seen.last(), Some(&1.0));
 }

@@ -128,6 +128,15 @@ impl FileSize {
         }
     }
 
+    /// A size as JSON has it.
+    ///
+    /// # Errors
+    /// [`Error::FileSizeInvalid`] for what is no whole number, and as [`Self::new`].
+    pub fn from_json(number: &serde_json::Number) -> Result<Self, Error> {
+        // Zero stands for every number that is no size: the rule is the same.
+        Self::new(number.as_u64().unwrap_or(0))
+    }
+
     /// In bytes.
     pub fn bytes(self) -> u64 {
         self.0

@@ -64,6 +64,9 @@ pub enum Error {
         /// What stands in the way.
         reason: String,
     },
+    /// The same `Idempotency-Key` came with another body.
+    #[error("the idempotency key was used with another body")]
+    IdempotencyKeyReused,
     /// S3 holds other bytes than the client says it sent.
     #[error("the stored bytes of {media_id} have another SHA-256")]
     IntegrityMismatch {

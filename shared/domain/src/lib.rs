@@ -20,7 +20,7 @@ pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,
     RenditionKind, Sequencer, StoredObject,
 };
-pub use recording::{Completion, Lease, Metadata, Name, Outcome, Recording, Source, Status};
+pub use recording::{Completion, Lease, Metadata, Name, Outcome, Recording, Repeat, Source, Status};
 pub use time::Timestamp;
 pub use work::{Announcement, MAX_ATTEMPTS, Work};
 

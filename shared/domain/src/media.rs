@@ -224,6 +224,9 @@ pub struct Media {
     pub status: MediaStatus,
     /// What S3 was last seen to hold.
     pub stored: Option<StoredObject>,
+    /// Whether it arrived after its recording was completed.
+    #[serde(default)]
+    pub late: bool,
     /// What a look into it brought, or why there was none. One attribute, written once and by nobody else.
     pub result: Option<Result<Findings, ProcessingError>>,
 }
@@ -241,6 +244,7 @@ impl Media {
             url_expires_at,
             status: MediaStatus::Pending,
             stored: None,
+            late: false,
             result: None,
         }
     }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Announcement, DeviceId, EndUserId, Error, Facts, Findings, LEASE_SECONDS, LeaseId, MAX_MEDIA, Media, MediaId,
-    MediaStatus, MediaType, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition, RenditionId,
-    Sha256, StoredObject, Tenant, Timestamp,
+    Announcement, DeviceId, EndUserId, Error, Facts, Findings, LEASE_SECONDS, LeaseId, MAX_ATTEMPTS, MAX_MEDIA, Media,
+    MediaId, MediaStatus, MediaType, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition,
+    RenditionId, Sha256, StoredObject, Tenant, Timestamp,
 };
 
 /// Where a recording stands.
@@ -130,22 +130,41 @@ pub struct Completion {
     pub idempotency_key: Option<String>,
     /// The hash that it claimed.
     pub content_sha256: Option<Sha256>,
+    /// The size in bytes that it claimed.
+    pub size_bytes: Option<u64>,
     /// Which call it was: one whose answer was lost knows its own work by it.
     pub call: Option<String>,
 }
 
 impl Completion {
-    /// Whether that call is this one again.
-    pub fn is_repeated_by(&self, later: &Self) -> bool {
+    /// What a later call is to this one.
+    pub fn repeat(&self, later: &Self) -> Repeat {
         let same_key = self.idempotency_key.is_some() && self.idempotency_key == later.idempotency_key;
-        let same_hash = self.content_sha256.is_some() && self.content_sha256 == later.content_sha256;
-        same_key || same_hash
+        let same_hash = self.content_sha256 == later.content_sha256;
+        if same_key && !(same_hash && self.size_bytes == later.size_bytes) {
+            Repeat::KeyReused
+        } else if same_key || (same_hash && self.content_sha256.is_some()) {
+            Repeat::Exact
+        } else {
+            Repeat::Other
+        }
     }
 
     /// Whether that call and this one are the same single call.
     pub fn is_same_call(&self, other: &Self) -> bool {
         self.call.is_some() && self.call == other.call
     }
+}
+
+/// What a call is to an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// The same again.
+    Exact,
+    /// Another one under the same `Idempotency-Key`.
+    KeyReused,
+    /// Another one.
+    Other,
 }
 
 /// A worker's hold on a recording.
@@ -169,6 +188,8 @@ impl Lease {
 pub struct Outcome {
     /// Which.
     pub media_id: MediaId,
+    /// The write that was looked into.
+    pub etag: String,
     /// What was learned and made, or why not.
     pub result: Result<Findings, ProcessingError>,
 }
@@ -294,7 +315,9 @@ impl Recording {
             let stored = primary.stored.as_ref()?;
             (stored.sha256.is_some() && stored.sha256 == primary.declared_sha256).then_some(stored.recorded_at)
         };
-        self.verified_at.or_else(declared_and_stored)
+        let claimed = self.completion.as_ref().and_then(|completion| completion.content_sha256);
+        let claimed_and_stored = claimed.is_some() && claimed == self.content_sha256();
+        self.verified_at.filter(|_| claimed_and_stored).or_else(declared_and_stored)
     }
 
     /// The rendition of that id and the medium it was made of.
@@ -317,7 +340,8 @@ impl Recording {
         }
     }
 
-    /// The recording as it was answered to the call that completed it, without what was learned since.
+    /// The recording as it was answered to the call that completed it, without what was learned since. Its name, its
+    /// metadata and the hash of its bytes are those of now.
     #[must_use]
     pub fn as_completed(mut self) -> Self {
         let Some(uploaded_at) = self.uploaded_at else { return self };
@@ -326,7 +350,7 @@ impl Recording {
         self.error = None;
         for media in self.media.values_mut() {
             media.result = None;
-            if media.stored.as_ref().is_some_and(|stored| stored.recorded_at > uploaded_at) {
+            if media.late {
                 media.status = MediaStatus::Pending;
                 media.stored = None;
             }
@@ -348,7 +372,7 @@ impl Recording {
 
     /// The recording in which this became of its media.
     #[must_use]
-    pub fn with_outcomes(mut self, outcomes: &[Outcome]) -> Self {
+    pub fn with_outcomes<'a>(mut self, outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
         for outcome in outcomes {
             let Some(media) = self.media.get_mut(&outcome.media_id) else { continue };
             media.result = Some(outcome.result.clone());
@@ -357,13 +381,14 @@ impl Recording {
     }
 
     /// How processing ends for the recording: the primary medium decides.
-    pub fn verdict(&self, outcomes: &[Outcome]) -> Result<(), ProcessingError> {
-        let Some(primary) = self.primary() else { return Ok(()) };
-        let error = outcomes
-            .iter()
-            .find(|outcome| outcome.media_id == primary.id)
-            .map_or(primary.error(), |outcome| outcome.result.as_ref().err());
-        error.map_or(Ok(()), |error| Err(error.clone()))
+    pub fn verdict(&self) -> Result<(), ProcessingError> {
+        self.primary().and_then(Media::error).map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// When processing that could not read or write is begun again: after 2, 4, 8 minutes and so on, so that its
+    /// attempts outlast an outage of hours.
+    pub fn retry_at(&self, now: Timestamp) -> Timestamp {
+        now.plus_seconds(60 << self.attempts.min(MAX_ATTEMPTS))
     }
 
     /// When the recording next owes an action after the change that made it what it is now.
@@ -464,9 +489,9 @@ mod tests {
         ]);
         let corrupt = ProcessingError { code: crate::ProcessingErrorCode::AudioCorrupt, message: "broken".into() };
         let failed =
-            |id: &str| Outcome { media_id: id.parse().unwrap(), result: Err(corrupt.clone()) };
-        assert_eq!(recording.verdict(&[failed("med_1")]), Ok(()));
-        assert_eq!(recording.verdict(&[failed("med_2")]), Err(corrupt.clone()));
+            |id: &str| Outcome { media_id: id.parse().unwrap(), etag: String::new(), result: Err(corrupt.clone()) };
+        assert_eq!(recording.clone().with_outcomes(&[failed("med_1")]).verdict(), Ok(()));
+        assert_eq!(recording.with_outcomes(&[failed("med_2")]).verdict(), Err(corrupt.clone()));
     }
 
     #[test]
@@ -474,13 +499,34 @@ mod tests {
         let marked = |key: Option<&str>, hash: Option<&[u8]>| Completion {
             idempotency_key: key.map(str::to_owned),
             content_sha256: hash.map(Sha256::of),
-            call: None,
+            ..Completion::default()
         };
-        assert!(marked(Some("a"), None).is_repeated_by(&marked(Some("a"), None)));
-        assert!(marked(None, Some(b"x")).is_repeated_by(&marked(None, Some(b"x"))));
-        assert!(!marked(Some("a"), None).is_repeated_by(&marked(Some("b"), None)));
-        assert!(!marked(None, None).is_repeated_by(&marked(None, None)));
+        assert_eq!(marked(Some("a"), None).repeat(&marked(Some("a"), None)), Repeat::Exact);
+        assert_eq!(marked(None, Some(b"x")).repeat(&marked(None, Some(b"x"))), Repeat::Exact);
+        assert_eq!(marked(Some("a"), Some(b"x")).repeat(&marked(None, Some(b"x"))), Repeat::Exact);
+        assert_eq!(marked(Some("a"), Some(b"x")).repeat(&marked(Some("a"), Some(b"y"))), Repeat::KeyReused);
+        assert_eq!(marked(Some("a"), None).repeat(&marked(Some("b"), None)), Repeat::Other);
+        assert_eq!(marked(None, None).repeat(&marked(None, None)), Repeat::Other);
         assert!(!marked(None, None).is_same_call(&marked(None, None)));
+    }
+
+    #[test]
+    fn a_hash_that_was_claimed_of_other_bytes_verifies_nothing() {
+        let mut recording = recording(&[("med_1", ContentType::AudioWav, MediaStatus::Uploaded)]);
+        let stored = |bytes: &[u8]| StoredObject {
+            size_bytes: 1,
+            etag: String::new(),
+            sha256: Some(Sha256::of(bytes)),
+            sequencer: None,
+            recorded_at: now(),
+        };
+        let completion = Completion { content_sha256: Some(Sha256::of(b"x")), ..Completion::default() };
+        (recording.completion, recording.verified_at) = (Some(completion), Some(now()));
+        for (bytes, verified_at) in [(b"x", Some(now())), (b"y", None)] {
+            let media = recording.media.values_mut().next().unwrap();
+            media.stored = Some(stored(bytes));
+            assert_eq!(recording.content_sha256_verified_at(), verified_at);
+        }
     }
 
     #[test]

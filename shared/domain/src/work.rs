@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Media, MediaStatus, Recording, Status, Timestamp, URL_SECONDS};
 
 /// How often processing is begun before it is given up.
-pub const MAX_ATTEMPTS: u32 = 5;
+pub const MAX_ATTEMPTS: u32 = 8;
 
 /// Something that happened to a recording, told on the event bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

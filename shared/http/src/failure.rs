@@ -131,6 +131,10 @@ fn answer(error: &Error) -> Answer {
         Error::Forbidden => Answer::new(S::FORBIDDEN, "forbidden", "This credential may not do this."),
         Error::NotFound { what } => Answer::new(S::NOT_FOUND, "not_found", format!("There is no such {what}.")),
         Error::Conflict { reason } => Answer::new(S::CONFLICT, "conflict", reason),
+        Error::IdempotencyKeyReused => {
+            let message = "This Idempotency-Key came with another body before. Use a new key for a new request.";
+            Answer::new(S::CONFLICT, "idempotency_key_reused", message).param("Idempotency-Key")
+        }
         Error::IntegrityMismatch { media_id, expected, stored } => Answer::new(
             S::CONFLICT,
             "integrity_mismatch",

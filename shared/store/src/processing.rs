@@ -1,8 +1,8 @@
 //! Processing: claimed by one worker at a time, renewed while it lives, finished once.
 
 use capstan_domain::{
-    Announcement, Error, Findings, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, PICK_UP_SECONDS,
-    ProcessingError, Recording, RecordingId, Status, Timestamp,
+    Announcement, Error, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, PICK_UP_SECONDS, ProcessingError,
+    Recording, RecordingId, Status, Timestamp,
 };
 
 use crate::Store;
@@ -68,41 +68,61 @@ impl Store {
         Ok(matches!(change.apply(self, id).await?, Changed::Made(_)))
     }
 
-    /// Ends processing with what became of each medium. Refused when the lease was lost, and when media arrived
-    /// since the claim, which are then to be processed too.
+    /// Notes what became of one medium, and holds on to the recording. Refused when the lease was lost, and when the
+    /// medium was written again since it was looked into.
+    pub async fn note(
+        &self,
+        claimed: &Recording,
+        lease: &LeaseId,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        let mut change = Change::default();
+        conclude(&mut change, lease, std::iter::once(outcome), now)?;
+        change
+            .set(LEASE_UNTIL, &now.plus_seconds(LEASE_SECONDS).sortable())?
+            .due(&claimed.id, Some(now.plus_seconds(LEASE_SECONDS)))?;
+        change.apply(self, &claimed.id).await
+    }
+
+    /// Ends processing, with what became of the last medium. Refused as [`Self::note`], and when media arrived since
+    /// the claim, which are then to be processed too.
     pub async fn finish(
         &self,
         claimed: &Recording,
         lease: &LeaseId,
-        outcomes: &[Outcome],
+        last: Option<&Outcome>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let id = &claimed.id;
         let mut change = Change::default();
-        let mine = change.is(LEASE_ID, lease)?;
         let no_more = change.is("late_arrivals", &claimed.late_arrivals)?;
-        let kept = change.is_missing("deleted_at");
-        change
-            .require(mine)
-            .require(no_more)
-            .require(kept)
-            .remove(LEASE)
-            .set("attempts", &0)?
-            .set("updated_at", &now)?;
-        let seen = claimed.clone().with_outcomes(outcomes);
-        for outcome in outcomes {
-            change.set(&result(&outcome.media_id), &outcome.result)?;
-        }
+        conclude(&mut change, lease, last.into_iter(), now)?;
+        change.require(no_more).remove(LEASE).set("attempts", &0)?;
+        let seen = claimed.clone().with_outcomes(last);
         if claimed.status == Status::Processing {
-            settle(&mut change, id, claimed.verdict(outcomes), now)?;
+            settle(&mut change, id, seen.verdict(), now)?;
         } else {
             change.due(id, seen.due_at(now))?;
         }
         change.apply(self, id).await
     }
 
-    /// Gives up what was begun as often as it may: the media that are still unprocessed get the error, and a
-    /// recording that is being processed fails. Does nothing while a worker is at it.
+    /// Lets go of a recording that could not be read or written now, until another attempt.
+    pub async fn release(&self, claimed: &Recording, lease: &LeaseId, now: Timestamp) -> Result<(), Error> {
+        let mut change = Change::default();
+        let mine = change.is(LEASE_ID, lease)?;
+        let kept = change.is_missing("deleted_at");
+        change
+            .require(mine)
+            .require(kept)
+            .set(LEASE_UNTIL, &now.sortable())?
+            .due(&claimed.id, Some(claimed.retry_at(now)))?;
+        change.apply(self, &claimed.id).await.map(drop)
+    }
+
+    /// Gives up what was begun as often as it may: the media that are still unprocessed get the error, and the
+    /// primary one decides how a recording that is being processed ends. Does nothing while a worker is at it.
     pub async fn give_up(
         &self,
         recording: &Recording,
@@ -117,11 +137,13 @@ impl Store {
         let as_taken = change.is("status", &recording.status)?;
         change.require(format!("{free} OR {abandoned}")).require(kept).require(as_taken);
         change.remove(LEASE).set("attempts", &0)?.set("updated_at", &now)?;
-        for media in recording.media.values().filter(|media| media.is_unprocessed()) {
-            change.set(&result(&media.id), &Err::<Findings, _>(error))?;
+        let mut given_up = recording.clone();
+        for media in given_up.media.values_mut().filter(|media| media.is_unprocessed()) {
+            media.result = Some(Err(error.clone()));
+            change.set(&result(&media.id), &media.result)?;
         }
         if recording.status == Status::Processing {
-            settle(&mut change, id, Err(error.clone()), now)?;
+            settle(&mut change, id, given_up.verdict(), now)?;
         } else {
             change.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
         }
@@ -154,6 +176,23 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+/// What every write of a worker requires and says.
+fn conclude<'a>(
+    change: &mut Change,
+    lease: &LeaseId,
+    outcomes: impl Iterator<Item = &'a Outcome>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mine = change.is(LEASE_ID, lease)?;
+    let kept = change.is_missing("deleted_at");
+    change.require(mine).require(kept).set("updated_at", &now)?;
+    for outcome in outcomes {
+        let same = change.is(&format!("media.{}.stored.etag", outcome.media_id), &outcome.etag)?;
+        change.require(same).set(&result(&outcome.media_id), &outcome.result)?;
+    }
+    Ok(())
 }
 
 fn result(id: &MediaId) -> String {

@@ -5,8 +5,8 @@ use capstan_domain::{
     Recording, RecordingId, Sha256, Status, StoredObject, Timestamp,
 };
 
-use crate::Store;
 use crate::change::{Change, Changed};
+use crate::{Store, keys};
 
 /// The set of media whose bytes are awaited. Absent when there is none, which is what completion asks for.
 const AWAITED: &str = "awaited";
@@ -145,12 +145,11 @@ impl Store {
             if stored.etag == object.etag {
                 return self.complement_object(id, medium, stored, object).await;
             }
-            let newer = object.sequencer > stored.sequencer;
-            return Ok(if newer && old.status != Status::Pending {
-                Arrival::Ignored("its recording was completed with other bytes")
-            } else {
-                Arrival::Repeated
-            });
+            return match (object.sequencer > stored.sequencer, old.status) {
+                (false, _) | (true, Status::Pending) => Ok(Arrival::Repeated),
+                (true, _) if known.result.is_some() => Ok(Arrival::Ignored("other bytes were processed")),
+                (true, _) => self.replace_object(id, medium, stored, object, now).await,
+            };
         }
         if !known.expects_size(object.size_bytes) {
             return Ok(Arrival::Ignored("it has another size than was declared"));
@@ -182,6 +181,26 @@ impl Store {
         Ok(Arrival::Repeated)
     }
 
+    /// Other bytes for a medium of a completed recording that nobody has looked into: they are what is there now.
+    async fn replace_object(
+        &self,
+        id: &RecordingId,
+        medium: &MediaId,
+        stored: &StoredObject,
+        object: &StoredObject,
+        now: Timestamp,
+    ) -> Result<Arrival, Error> {
+        let mut change = Change::default();
+        let unread = change.is_missing(&media(medium, "result"));
+        let same = change.is(&media(medium, "stored.etag"), &stored.etag)?;
+        arrive(&mut change, medium, object, now)?;
+        change.require(unread).require(same).due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+        match change.apply(self, id).await? {
+            Changed::Made(recording) => Ok(Arrival::Late(recording)),
+            Changed::Refused(_) => Ok(Arrival::Ignored("other bytes were processed")),
+        }
+    }
+
     async fn record_late_object(
         &self,
         id: &RecordingId,
@@ -198,6 +217,7 @@ impl Store {
             .require(awaited)
             .require(completed)
             .require(declared)
+            .set(&media(medium, "late"), &true)?
             .add("late_arrivals", 1)
             .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
         match change.apply(self, id).await? {
@@ -250,12 +270,13 @@ impl Store {
         change.apply(self, &seen.id).await
     }
 
-    /// Asks for the bytes of a pending recording to be verified in the background.
-    pub async fn request_verification(&self, id: &RecordingId, now: Timestamp) -> Result<(), Error> {
+    /// Asks for the bytes of a pending recording to be verified in the background, unless that was asked already.
+    pub async fn request_verification(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
         let mut change = Change::default();
         let open = change.is("status", &Status::Pending)?;
-        change.require(open).due(id, Some(now))?;
-        change.apply(self, id).await.map(drop)
+        let unasked = change.is(keys::DUE.sort, &recording.expires_at.sortable())?;
+        change.require(open).require(unasked).due(&recording.id, Some(now))?;
+        change.apply(self, &recording.id).await.map(drop)
     }
 
     /// Awaits other bytes for a medium whose stored bytes are not those that the client meant.
@@ -269,9 +290,13 @@ impl Store {
         let mut change = Change::default();
         let open = change.is("status", &Status::Pending)?;
         let exists = change.exists(&format!("media.{medium}"));
+        // Right bytes may have arrived while the wrong ones were hashed.
+        let unknown = change.is_missing(&media(medium, "stored"));
+        let same = change.is(&media(medium, "stored.etag"), &object.etag)?;
         change
             .require(open)
             .require(exists)
+            .require(format!("{unknown} OR {same}"))
             .set(&media(medium, "status"), &MediaStatus::Pending)?
             .set(&media(medium, "stored"), object)?
             .set("updated_at", &now)?
@@ -308,7 +333,9 @@ fn newer_than_recorded(change: &mut Change, medium: &MediaId, object: &StoredObj
     let path = media(medium, "stored.sequencer");
     let Some(sequencer) = &object.sequencer else { return Ok(awaited) };
     let older = change.compares(&path, "<", sequencer)?;
-    Ok(format!("{awaited} OR {older}"))
+    // What a look without a notification recorded has no place in S3's order: what is there now is newer or the same.
+    let unordered = change.is_missing(&path);
+    Ok(format!("{awaited} OR {unordered} OR {older}"))
 }
 
 fn declared_size(change: &mut Change, medium: &MediaId, object: &StoredObject) -> Result<String, Error> {

@@ -44,7 +44,7 @@ pub(crate) fn run_bytes(data: Vec<u8>, transcription: TranscriptionRendition) ->
     let scratch = tempfile::tempdir().unwrap();
     let length = data.len() as u64;
     let job = Job { scratch: scratch.path(), transcription };
-    (process(Cursor::new(data), length, &job, &mut |_| {}), scratch)
+    (process(Cursor::new(data), length, &job, &mut |_| std::ops::ControlFlow::Continue(())), scratch)
 }
 
 pub(crate) fn run_as(name: &str, transcription: TranscriptionRendition) -> Run {

@@ -5,6 +5,8 @@ use capstan_domain::{
 };
 use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// A recording to be made.
@@ -13,10 +15,10 @@ use utoipa::ToSchema;
 pub struct Body {
     /// The person who makes it. Required with an API key; a device token brings its own.
     #[schema(value_type = Option<String>, nullable = false)]
-    end_user_id: Option<EndUserId>,
+    end_user_id: Option<Value>,
     /// The device that makes it. A device token brings its own.
     #[schema(value_type = Option<String>)]
-    device_id: Option<DeviceId>,
+    device_id: Option<Value>,
     /// What it is called.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Name>,
@@ -49,17 +51,26 @@ pub struct Body {
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::CreateRecording).await?;
     let mut body: Body = request.json()?;
-    if let Grant::Device { device_id, end_user_id } = &caller.grant {
-        (body.device_id, body.end_user_id) = (Some(device_id.clone()), Some(end_user_id.clone()));
-    }
+    let (device_id, end_user_id) = body.take_owner(&caller.grant)?;
     let id = RecordingId::new(request.now(), request.entropy());
-    let end_user_id = body.end_user_id.take().ok_or_else(|| Error::invalid("end_user_id", "is required"))?;
-    let recording = body.describe(Recording::new(id, caller.tenant, end_user_id, request.now()))?;
+    let mut recording = Recording::new(id, caller.tenant, end_user_id, request.now());
+    recording.device_id = device_id;
+    let recording = body.describe(recording)?;
     access.store().create_recording(&recording).await?;
     Reply::created(&RecordingBody::from(&recording))
 }
 
 impl Body {
+    /// Who makes the recording, and with which device. A token says both; what the body says then is not even read.
+    fn take_owner(&mut self, grant: &Grant) -> Result<(Option<DeviceId>, EndUserId), Error> {
+        if let Grant::Device { device_id, end_user_id } = grant {
+            return Ok((Some(device_id.clone()), end_user_id.clone()));
+        }
+        let device_id = id("device_id", self.device_id.take())?;
+        let end_user_id = id("end_user_id", self.end_user_id.take())?;
+        Ok((device_id, end_user_id.ok_or_else(|| Error::invalid("end_user_id", "is required"))?))
+    }
+
     fn describe(self, mut recording: Recording) -> Result<Recording, Error> {
         if self.started_at.zip(self.ended_at).is_some_and(|(start, end)| end < start) {
             return Err(Error::invalid("ended_at", "must not be before started_at"));
@@ -67,7 +78,6 @@ impl Body {
         if self.upload_method.as_ref().is_some_and(|method| method.chars().count() > 64) {
             return Err(Error::invalid("upload_method", "must be at most 64 characters"));
         }
-        recording.device_id = self.device_id;
         recording.name = self.name;
         recording.started_at = self.started_at;
         recording.ended_at = self.ended_at;
@@ -76,6 +86,12 @@ impl Body {
         recording.upload_method = self.upload_method;
         Ok(recording)
     }
+}
+
+fn id<T: DeserializeOwned>(field: &str, value: Option<Value>) -> Result<Option<T>, Error> {
+    value
+        .map(|value| serde_json::from_value(value).map_err(|error| Error::invalid(field, error.to_string())))
+        .transpose()
 }
 
 #[cfg(test)]

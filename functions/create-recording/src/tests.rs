@@ -67,12 +67,13 @@ async fn reads_the_credential_and_then_writes_once() {
 #[tokio::test]
 async fn a_device_token_brings_its_own_device_and_end_user() {
     let stage = Stage::set().await;
-    let body = json!({"end_user_id": "eu_other", "device_id": "dev_other"});
-    let event = with_credential(with_body(event("create-recording"), body), DEVICE_TOKEN);
-    let answer = call(&function(&stage), event).await;
-    assert_eq!(answer.status, 201);
-    assert_eq!(answer.body["device_id"], DEVICE);
-    assert_eq!(answer.body["end_user_id"], END_USER);
+    for (end_user_id, device_id) in [(json!("eu_other"), json!("dev_other")), (json!(7), json!("SN-1234"))] {
+        let body = json!({"end_user_id": end_user_id, "device_id": device_id});
+        let event = with_credential(with_body(event("create-recording"), body), DEVICE_TOKEN);
+        let answer = call(&function(&stage), event).await;
+        assert_eq!(answer.status, 201);
+        assert_eq!((&answer.body["device_id"], &answer.body["end_user_id"]), (&json!(DEVICE), &json!(END_USER)));
+    }
 }
 
 #[tokio::test]

@@ -53,8 +53,8 @@ fn query(caller: &Caller, request: &Request) -> Result<ListQuery, Error> {
         status: request.query::<Status>("status", "must be pending, uploaded, processing, completed or failed")?,
         created_after: request.query("created_after", time)?,
         updated_after: request.query("updated_after", time)?,
-        after: cursor.map(|cursor| cursor.0),
-        offset,
+        offset: cursor.as_ref().map_or(offset, |cursor| cursor.0.left_out),
+        after: cursor.map(|cursor| cursor.0.after),
         limit,
     })
 }

@@ -93,6 +93,24 @@ async fn a_filter_that_no_index_serves_leaves_nothing_out() {
 }
 
 #[tokio::test]
+async fn an_offset_goes_on_over_pages_that_a_filter_leaves_empty() {
+    let stage = Stage::set().await;
+    let oldest = stage.now();
+    let completed = |number: u128| RecordingId::new(oldest, number).to_string();
+    for number in 0..3 {
+        let recording = stage.recording().id(&completed(number));
+        recording.holding(capstan_domain::ContentType::AudioOpus, "x").completed().await;
+    }
+    recordings(&stage, 1005).await;
+    let function = function(&stage);
+    let filter = |more| [[("status", "completed"), ("limit", "10")].as_slice(), more].concat();
+    let (first, next) = page(&function, &filter(&[("offset", "2")])).await;
+    assert_eq!(first, Vec::<String>::new(), "a page looks at no more than a thousand");
+    let (second, next) = page(&function, &filter(&[("cursor", &next.unwrap())])).await;
+    assert_eq!((second, next), (vec![completed(0)], None));
+}
+
+#[tokio::test]
 async fn others_recordings_and_deleted_ones_are_not_listed() {
     let stage = Stage::set().await;
     stage.recording().id("rec_mine").pending().await;

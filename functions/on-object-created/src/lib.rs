@@ -20,7 +20,7 @@ pub async fn handle(
 ) -> Result<(), Error> {
     for record in &event.records {
         let Some(original) = original(record) else { continue };
-        take_note((&store, &objects, &events), &original, notification(record).as_ref(), invocation.now).await?;
+        take_note((&store, &objects, &events), &original, notification(record).as_ref(), &invocation.clock).await?;
     }
     Ok(())
 }

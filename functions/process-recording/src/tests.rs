@@ -279,13 +279,59 @@ async fn a_recording_that_was_deleted_meanwhile_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_hundred_media_are_finished_in_one_write() {
+async fn what_became_of_a_medium_is_noted_before_the_next_is_begun() {
     let stage = Stage::set().await;
-    let picture = picture();
-    let recording = stage.recording();
-    let holding = (0..100).fold(recording, |recording, _| recording.holding(ContentType::ImageJpeg, picture.clone()));
-    holding.uploaded().await;
-    let recording = process(&stage).await;
-    assert_eq!((recording.status, &recording.error), (Status::Completed, &None));
-    assert!(recording.media.values().all(|media| media.findings().is_some()));
+    let audio = fixture("opus-16k-mono.ogg");
+    let recording = stage.recording().holding(ContentType::AudioOpus, audio).holding(ContentType::ImageJpeg, picture());
+    recording.uploaded().await;
+    process(&stage).await;
+    let calls = stage.emulators.take_calls();
+    let writes = calls.iter().filter(|call| call.ends_with("UpdateItem")).count();
+    assert_eq!(writes, 4, "claim, note, finish, announced: {calls:?}");
+}
+
+#[tokio::test]
+async fn a_medium_that_is_gone_holds_up_no_other_and_is_given_up_in_the_end() {
+    let stage = Stage::set().await;
+    let audio = fixture("opus-16k-mono.ogg");
+    let recording = stage.recording().holding(ContentType::ImageJpeg, picture()).holding(ContentType::AudioOpus, audio);
+    let recording = recording.uploaded().await;
+    let media_id = Stage::media_id("med_1");
+    let project = &recording.tenant.project_id;
+    let key = capstan_objects::ObjectKey::original(project, &recording.id, &media_id, ContentType::ImageJpeg);
+    stage.objects.delete(&key).await.unwrap();
+    let function = function(&stage);
+    for attempt in 1..=capstan_domain::MAX_ATTEMPTS {
+        assert!(function.invoke(event("process-recording")).await.is_err(), "attempt {attempt}");
+        let stored = stage.stored(RECORDING).await.unwrap();
+        assert_eq!((stored.status, stored.attempts), (Status::Processing, attempt));
+        assert!(medium(&stored, "med_2").findings().is_some());
+        assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty(), "it waits before it is tried again");
+        stage.advance(60 << attempt);
+        assert_eq!(stage.store.due(stage.now(), 10).await.unwrap().len(), 1);
+    }
+    let stored = stage.stored(RECORDING).await.unwrap();
+    assert_eq!(stored.work(stage.now()), capstan_domain::Work::GiveUp);
+    let error =
+        capstan_domain::ProcessingError { code: ProcessingErrorCode::ProcessingError, message: "given up".to_owned() };
+    stage.store.give_up(&stored, &error, stage.now()).await.unwrap();
+    let stored = stage.stored(RECORDING).await.unwrap();
+    assert_eq!((stored.status, &stored.error), (Status::Completed, &None), "the audio decides");
+    assert_eq!(medium(&stored, "med_1").error(), Some(&error));
+}
+
+#[tokio::test]
+async fn bytes_that_replaced_others_before_anyone_looked_are_processed() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().holding(ContentType::AudioOpus, "not yet whole").uploaded().await;
+    let media_id = Stage::media_id("med_1");
+    stage.put(&recording, &media_id, ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).await;
+    let project = &recording.tenant.project_id;
+    let key = capstan_objects::ObjectKey::original(project, &recording.id, &media_id, ContentType::AudioOpus);
+    let mut object = stage.objects.inspect(&key, stage.now()).await.unwrap().unwrap();
+    object.sequencer = Some(capstan_domain::Sequencer::new("02"));
+    stage.store.record_object(&recording.id, &media_id, &object, stage.now()).await.unwrap();
+    let processed = process(&stage).await;
+    assert_eq!((processed.status, &processed.error), (Status::Completed, &None));
+    assert_eq!(processed.content_sha256(), object.sha256);
 }

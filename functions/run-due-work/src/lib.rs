@@ -6,7 +6,7 @@ use capstan_domain::{
 };
 use capstan_events::Events;
 use capstan_intake::take_note;
-use capstan_lambda::Invocation;
+use capstan_lambda::{Clock, Invocation};
 use capstan_objects::{ObjectKey, Objects, Original};
 use capstan_store::{Changed, Due, Store};
 use futures_util::{StreamExt, stream};
@@ -29,7 +29,7 @@ pub async fn handle(
     _: Value,
     invocation: Invocation,
 ) -> Result<(), Error> {
-    let sweep = Sweep { store, objects, events };
+    let sweep = Sweep { store, objects, events, clock: invocation.clock.clone() };
     let end = invocation.now.plus_seconds(SWEEP_SECONDS);
     while invocation.clock.now() < end {
         let now = invocation.clock.now();
@@ -42,10 +42,14 @@ pub async fn handle(
     Ok(())
 }
 
+/// Seconds that an invocation lasts at most, by template.yaml, and a few more.
+const INVOCATION_SECONDS: i64 = 330;
+
 struct Sweep {
     store: Store,
     objects: Objects,
     events: Events,
+    clock: Clock,
 }
 
 impl Sweep {
@@ -74,11 +78,14 @@ impl Sweep {
         }
     }
 
-    async fn check_objects(&self, recording: &Recording, until: Timestamp, now: Timestamp) -> Result<(), Error> {
+    async fn check_objects(&self, recording: &Recording, taken: Timestamp, now: Timestamp) -> Result<(), Error> {
+        // Reading large objects takes longer than other work: no other sweep takes it until this one has ended.
+        let until = now.plus_seconds(INVOCATION_SECONDS);
+        self.store.postpone(&recording.id, taken, Some(until)).await?;
         for media in recording.media_in(MediaStatus::Pending) {
             let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, &media.id, media.content_type);
             let original = Original { key, recording_id: recording.id.clone(), media_id: media.id.clone() };
-            take_note((&self.store, &self.objects, &self.events), &original, None, now).await?;
+            take_note((&self.store, &self.objects, &self.events), &original, None, &self.clock).await?;
         }
         self.store.postpone(&recording.id, until, recording.due_at(now)).await
     }

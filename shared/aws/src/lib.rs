@@ -1,8 +1,11 @@
 //! What every AWS client of Capstan shares: configuration from the environment, and failures as domain errors.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use capstan_domain::Error;
@@ -25,11 +28,18 @@ pub async fn configuration() -> SdkConfig {
     aws_config::load_from_env().await
 }
 
+/// The same for a service whose every answer is small: an attempt that takes three seconds hangs, as on a connection
+/// that died while the sandbox was frozen, and is made again.
+pub fn impatient(configuration: &SdkConfig) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(3)).build();
+    configuration.to_builder().timeout_config(timeouts).build()
+}
+
 /// Seconds that a client waits before it asks again when AWS was busy.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Codes by which DynamoDB, S3 and EventBridge say: later. Each words a fault of its own in another way.
-const BUSY: [&str; 13] = [
+const BUSY: &[&str] = &[
     "InternalError",
     "InternalException",
     "InternalFailure",
@@ -42,17 +52,19 @@ const BUSY: [&str; 13] = [
     "SlowDown",
     "ThrottledException",
     "ThrottlingException",
-    "TransactionInProgressException",
 ];
 
 /// A failed call as a domain error: [`Error::Unavailable`] for what passes, [`Error::Internal`] for the rest.
-pub fn failure<E, R>(error: SdkError<E, R>) -> Error
+pub fn failure<E>(error: SdkError<E, HttpResponse>) -> Error
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     let passes = match &error {
-        SdkError::ServiceError(context) => context.err().code().is_none_or(|code| BUSY.contains(&code)),
+        SdkError::ServiceError(context) => match context.err().code() {
+            Some(code) => BUSY.contains(&code),
+            // The answer to a HEAD has no body that could name a code.
+            None => context.raw().status().as_u16() == 429 || context.raw().status().is_server_error(),
+        },
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         _ => false,
     };

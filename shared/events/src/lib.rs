@@ -4,7 +4,7 @@
 
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use capstan_aws::{MissingVariable, failure, variable};
+use capstan_aws::{MissingVariable, failure, impatient, variable};
 use capstan_domain::{Announcement, Error, Mode, ProjectId, Recording, RecordingId};
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ impl Events {
     /// # Errors
     /// [`MissingVariable`] when it is not set.
     pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
-        Ok(Self::new(Client::new(configuration), variable("EVENT_BUS_NAME")?))
+        Ok(Self::new(Client::new(&impatient(configuration)), variable("EVENT_BUS_NAME")?))
     }
 
     /// Tells what happened to a recording. The event's type is its `detail-type`.

@@ -1,7 +1,8 @@
 //! What S3 holds is taken note of, whoever says that it is there: a notification, or a look because none came.
 
-use capstan_domain::{Announcement, Error, Sequencer, Timestamp};
+use capstan_domain::{Announcement, Error, Sequencer};
 use capstan_events::Events;
+use capstan_lambda::Clock;
 use capstan_objects::{Objects, Original};
 use capstan_store::{Arrival, Store};
 
@@ -23,9 +24,11 @@ pub async fn take_note(
     (store, objects, events): (&Store, &Objects, &Events),
     original: &Original,
     notification: Option<&Notification>,
-    now: Timestamp,
+    clock: &Clock,
 ) -> Result<(), Error> {
-    let Some(mut object) = objects.inspect(&original.key, now).await? else { return Ok(()) };
+    let Some(mut object) = objects.inspect(&original.key, clock.now()).await? else { return Ok(()) };
+    // Reading may have taken minutes.
+    let now = clock.now();
     // Another tag means that the object was written again since; that write has a notification of its own.
     object.sequencer = notification.filter(|told| told.etag == object.etag).map(|told| told.sequencer.clone());
     let Original { key, recording_id, media_id } = original;

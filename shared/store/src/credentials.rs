@@ -1,5 +1,6 @@
 //! Credentials by their hash.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_aws::failure;
 use capstan_domain::{Credential, CredentialHash, Error};
 
@@ -20,10 +21,13 @@ impl Store {
         answer.item.map(item::from_item).transpose()
     }
 
-    /// Keeps a credential under its hash.
+    /// Keeps a credential under its hash. DynamoDB removes one that ends by itself some time after its end.
     pub async fn put_credential(&self, hash: &CredentialHash, credential: &Credential) -> Result<(), Error> {
         let mut item = item::to_item(credential)?;
         item.extend(keys::credential(hash));
+        if let Some(expires_at) = credential.expires_at {
+            item.insert("ttl".to_owned(), AttributeValue::N((expires_at.milliseconds() / 1000).to_string()));
+        }
         self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await.map_err(failure)?;
         Ok(())
     }

@@ -14,11 +14,11 @@ mod recordings;
 mod uploads;
 
 use aws_sdk_dynamodb::Client;
-use capstan_aws::{MissingVariable, variable};
+use capstan_aws::{MissingVariable, impatient, variable};
 
 pub use change::Changed;
 pub use due::Due;
-pub use list::{ListQuery, Page};
+pub use list::{ListQuery, Page, Position};
 pub use uploads::{Arrival, Renewal};
 
 /// The table.
@@ -39,6 +39,6 @@ impl Store {
     /// # Errors
     /// [`MissingVariable`] when it is not set.
     pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
-        Ok(Self::new(Client::new(configuration), variable("TABLE_NAME")?))
+        Ok(Self::new(Client::new(&impatient(configuration)), variable("TABLE_NAME")?))
     }
 }

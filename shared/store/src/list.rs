@@ -74,7 +74,16 @@ pub struct Page {
     /// The recordings, newest first.
     pub recordings: Vec<Recording>,
     /// Where the next page begins; `None` at the end.
-    pub next: Option<RecordingId>,
+    pub next: Option<Position>,
+}
+
+/// A place in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The last recording before it.
+    pub after: RecordingId,
+    /// How many are still to be left out from there.
+    pub left_out: usize,
 }
 
 impl Store {
@@ -94,7 +103,7 @@ impl Store {
         }
         let batch = if query.is_filtered() { BATCH } else { query.limit };
         let mut recordings = Vec::new();
-        for _ in 0..MAX_BATCHES.max(left_out.div_ceil(BATCH) + 1) {
+        for _ in 0..MAX_BATCHES {
             let mut ids = self.list_keys(query, after.as_ref(), batch + 1).await?;
             let more = ids.len() > batch;
             ids.truncate(batch);
@@ -110,8 +119,8 @@ impl Store {
                     continue;
                 }
                 if recordings.len() == query.limit {
-                    let next = recordings.last().map(|last: &Recording| last.id.clone());
-                    return Ok(Page { recordings, next });
+                    let last = recordings.last().map(|last: &Recording| last.id.clone());
+                    return Ok(Page { recordings, next: last.map(|after| Position { after, left_out }) });
                 }
                 recordings.extend(kept);
             }
@@ -122,7 +131,7 @@ impl Store {
                 break;
             }
         }
-        Ok(Page { recordings, next: after })
+        Ok(Page { recordings, next: after.map(|after| Position { after, left_out }) })
     }
 
     /// The newest `count` ids of the list.

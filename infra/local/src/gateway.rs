@@ -186,7 +186,9 @@ fn is_host(text: &str) -> bool {
         inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
     };
     let is_label = |label: &str| {
-        !label.is_empty() && !label.starts_with("xn--") && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        !label.is_empty()
+            && !label.starts_with("xn--")
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     // A last label that begins with a digit would be taken for a part of an address.
     let is_name = host.split('.').all(is_label)

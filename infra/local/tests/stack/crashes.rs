@@ -315,7 +315,7 @@ async fn a_sweep_that_is_cut_anywhere_is_made_up_for_by_the_next_ones() {
                 let _ = world.stack.bus().deliver(&delivery).await;
             }
             let may_be_told_again = world.has_told();
-            world.recover().await;
+            // What was deleted is remembered for two hours.
             world.advance(3 * 3600);
             world.recover().await;
             for path in [&paths[0], &paths[2]] {

@@ -12,6 +12,8 @@ use capstan_domain::Sha256;
 use capstan_emulators::Fault;
 use http::Method;
 use serde_json::{Value, json};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::EnvFilter;
 
 use super::world::{OPUS, World, answer, put};
@@ -52,6 +54,9 @@ async fn flow(filter: &str) -> Given {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
+    // A second listener makes `tracing` ask both about every event. With one alone it asks whatever thread meets an event
+    // first, and those of other tests listen to nothing.
+    let _second = Dispatch::new(NoSubscriber::default());
     // Of this thread only, which is also the runtime's: other tests run beside.
     let guard = tracing::subscriber::set_default(subscriber);
     let world = World::start().await;

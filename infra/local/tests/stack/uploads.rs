@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::presigning::PresigningConfig;
-use capstan_domain::Sha256;
+use capstan_domain::{MAX_ATTEMPTS, Sha256};
+use capstan_local::bus::Delivery;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -186,22 +187,54 @@ async fn other_bytes_after_completion_change_nothing_that_was_learned() {
     assert_eq!(world.due_within(YEAR).await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_were_replaced_before_they_were_processed_fail_after_bounded_attempts() {
-    let world = World::start().await;
+/// A completed recording whose bytes were replaced before anyone read them, and the deliveries that this led to: the
+/// completion's and the replacement's.
+async fn replaced(world: &World, bytes: &[u8]) -> (String, Vec<Delivery>) {
     let path = world.create().await;
     let signed = world.sign(&path, json!({"content_type": "audio/ogg"})).await;
     assert_eq!(put(&signed, OPUS).await, 200);
     world.stack.bus().settle().await;
     world.stack.bus().hold();
     world.complete(&path).await.expect("200");
-    assert_eq!(put(&signed, b"other bytes").await, 200);
+    assert_eq!(put(&signed, bytes).await, 200);
     world.stack.bus().settle().await;
-    for delivery in world.stack.bus().stop_holding() {
-        let _ = world.stack.bus().deliver(&delivery).await;
+    let mut deliveries = world.stack.bus().stop_holding();
+    deliveries.sort_by_key(|delivery| delivery.function == "on-object-created");
+    assert_eq!(deliveries.len(), 2);
+    (path, deliveries)
+}
+
+/// Beyond the longest wait for another attempt.
+const NEXT_ATTEMPT: i64 = 6 * 3600;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_replace_others_before_they_are_read_are_the_recordings_whichever_event_comes_first() {
+    const OTHER: &[u8] = include_bytes!("../../../../shared/audio/fixtures/silence.ogg");
+    for order in [[0, 1], [1, 0]] {
+        let world = World::start().await;
+        let (path, deliveries) = replaced(&world, OTHER).await;
+        for index in order {
+            // Whoever reads bytes that were replaced meanwhile fails, and is begun again.
+            let _ = world.stack.bus().deliver(&deliveries[index]).await;
+        }
+        for _ in 0..2 {
+            world.advance(NEXT_ATTEMPT);
+            world.sweep().await;
+        }
+        let recording = world.get(&path).await;
+        assert_eq!((&recording["status"], &recording["duration_ms"]), (&json!("completed"), &json!(2000)), "{order:?}");
+        assert_eq!(recording["content_sha256"], Sha256::of(OTHER).to_string(), "{order:?}");
+        assert_eq!((world.told(&path, "recording.completed"), world.due_within(YEAR).await), (1, 0), "{order:?}");
     }
-    for _ in 0..7 {
-        world.advance(130);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_whose_replacement_nobody_told_of_fail_after_bounded_attempts() {
+    let world = World::start().await;
+    let (path, deliveries) = replaced(&world, b"other bytes").await;
+    assert!(world.stack.bus().deliver(&deliveries[0]).await.is_err());
+    for _ in 0..=MAX_ATTEMPTS {
+        world.advance(NEXT_ATTEMPT);
         world.sweep().await;
     }
     let failed = world.get(&path).await;

@@ -8,7 +8,7 @@ pub fn matches(pattern: &Value, event: &Value) -> bool {
     pattern.as_object().is_some_and(|fields| fields_match(fields, Some(event)))
 }
 
-/// Whether the pattern uses only what [`matches`] understands; the error names what it does not.
+/// Whether the pattern uses only what [`matches()`] understands; the error names what it does not.
 ///
 /// # Errors
 /// The operator, or the field whose alternatives are no list.

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, EndUserId, Error, ProjectId, Recording, RecordingId, Sha256, Timestamp};
+use crate::{DeviceId, EndUserId, Error, NamedDevice, ProjectId, Recording, RecordingId, Sha256, Timestamp};
 
 /// Live or test data. They never mix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -120,6 +122,18 @@ pub enum Action {
     ReadRecordings,
     /// Change or delete recordings.
     WriteRecordings,
+    /// Read end users.
+    ReadEndUsers,
+    /// Make or delete end users.
+    WriteEndUsers,
+    /// Read devices.
+    ReadDevices,
+    /// Make, change, bind or unbind devices.
+    WriteDevices,
+    /// Tell that a device is alive.
+    Heartbeat,
+    /// Give a bound device a new token.
+    RefreshToken,
 }
 
 impl Action {
@@ -127,6 +141,10 @@ impl Action {
         match self {
             Self::ReadRecordings => Scope::RecordingsRead,
             Self::CreateRecording | Self::Upload | Self::WriteRecordings => Scope::RecordingsWrite,
+            Self::ReadEndUsers => Scope::EndUsersRead,
+            Self::WriteEndUsers => Scope::EndUsersWrite,
+            Self::ReadDevices => Scope::DevicesRead,
+            Self::WriteDevices | Self::Heartbeat | Self::RefreshToken => Scope::DevicesWrite,
         }
     }
 }
@@ -173,7 +191,9 @@ impl Grant {
         match self {
             Self::Secret => true,
             Self::Restricted { scopes } => scopes.contains(&action.scope()),
-            Self::Device { .. } => matches!(action, Action::CreateRecording | Action::Upload),
+            Self::Device { .. } => {
+                matches!(action, Action::CreateRecording | Action::Upload | Action::Heartbeat | Action::RefreshToken)
+            }
             Self::Upload { .. } => action == Action::Upload,
         }
     }
@@ -197,6 +217,33 @@ impl fmt::Display for CredentialHash {
     }
 }
 
+/// A credential as its owner is shown it, once. Whoever has it is let in, so nothing prints it by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// What it is by its prefix, then 256 random bits.
+    pub fn new(grant: &Grant, mode: Mode, bits: [u8; 32]) -> Self {
+        Self(format!("{}{}", grant.prefix(mode), URL_SAFE_NO_PAD.encode(bits)))
+    }
+
+    /// What is stored of it.
+    pub fn hash(&self) -> CredentialHash {
+        CredentialHash::of(&self.0)
+    }
+
+    /// The text, for its owner's eyes.
+    pub fn reveal(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// A credential as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
@@ -215,18 +262,18 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Who calls with this credential, if it is good for the action now.
+    /// Who calls with this credential, which is kept under `hash`, if it is good for the action now.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] when it was revoked or has ended, [`Error::Forbidden`] when it may not do this.
-    pub fn authorize(self, action: Action, now: Timestamp) -> Result<Caller, Error> {
+    pub fn authorize(self, hash: CredentialHash, action: Action, now: Timestamp) -> Result<Caller, Error> {
         if self.revoked_at.is_some() || self.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::Unauthorized);
         }
         if !self.grant.permits(action) {
             return Err(Error::Forbidden);
         }
-        Ok(Caller { tenant: self.tenant, grant: self.grant })
+        Ok(Caller { tenant: self.tenant, grant: self.grant, credential: hash })
     }
 }
 
@@ -237,9 +284,24 @@ pub struct Caller {
     pub tenant: Tenant,
     /// What it is good for.
     pub grant: Grant,
+    /// The hash of what it showed.
+    pub credential: CredentialHash,
 }
 
 impl Caller {
+    /// The device that it names.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] of any but its own for a device, and of `me` for whoever is none.
+    pub fn device(&self, named: NamedDevice) -> Result<DeviceId, Error> {
+        match (&self.grant, named) {
+            (Grant::Device { device_id, .. }, NamedDevice::Me) => Ok(device_id.clone()),
+            (Grant::Device { device_id, .. }, NamedDevice::Id(id)) if id == *device_id => Ok(id),
+            (Grant::Secret | Grant::Restricted { .. }, NamedDevice::Id(id)) => Ok(id),
+            _ => Err(Error::no_device()),
+        }
+    }
+
     /// Which recordings it can see at all.
     pub fn reach(&self) -> Reach {
         let tenant = self.tenant.clone();
@@ -305,8 +367,18 @@ impl Reach {
 mod tests {
     use super::*;
 
-    const ACTIONS: [Action; 4] =
-        [Action::CreateRecording, Action::Upload, Action::ReadRecordings, Action::WriteRecordings];
+    const ACTIONS: [Action; 10] = [
+        Action::CreateRecording,
+        Action::Upload,
+        Action::ReadRecordings,
+        Action::WriteRecordings,
+        Action::ReadEndUsers,
+        Action::WriteEndUsers,
+        Action::ReadDevices,
+        Action::WriteDevices,
+        Action::Heartbeat,
+        Action::RefreshToken,
+    ];
 
     fn credential(grant: Grant) -> Credential {
         Credential {
@@ -323,8 +395,12 @@ mod tests {
         Timestamp::from_milliseconds(1_736_931_600_000).unwrap()
     }
 
+    fn authorize(credential: Credential, action: Action) -> Result<Caller, Error> {
+        credential.authorize(CredentialHash::of("x"), action, now())
+    }
+
     fn permitted(grant: &Grant) -> Vec<Action> {
-        ACTIONS.into_iter().filter(|action| credential(grant.clone()).authorize(*action, now()).is_ok()).collect()
+        ACTIONS.into_iter().filter(|action| authorize(credential(grant.clone()), *action).is_ok()).collect()
     }
 
     #[test]
@@ -338,7 +414,17 @@ mod tests {
             [Action::CreateRecording, Action::Upload, Action::WriteRecordings]
         );
         assert_eq!(permitted(&scopes(Scope::WebhooksWrite)), []);
-        assert_eq!(permitted(&device), [Action::CreateRecording, Action::Upload]);
+        assert_eq!(permitted(&scopes(Scope::EndUsersRead)), [Action::ReadEndUsers]);
+        assert_eq!(permitted(&scopes(Scope::EndUsersWrite)), [Action::WriteEndUsers]);
+        assert_eq!(permitted(&scopes(Scope::DevicesRead)), [Action::ReadDevices]);
+        assert_eq!(
+            permitted(&scopes(Scope::DevicesWrite)),
+            [Action::WriteDevices, Action::Heartbeat, Action::RefreshToken]
+        );
+        assert_eq!(
+            permitted(&device),
+            [Action::CreateRecording, Action::Upload, Action::Heartbeat, Action::RefreshToken]
+        );
         assert_eq!(permitted(&Grant::Upload { recording_id: "rec_1".parse().unwrap() }), [Action::Upload]);
     }
 
@@ -346,10 +432,32 @@ mod tests {
     fn a_revoked_or_ended_credential_is_unknown() {
         let mut revoked = credential(Grant::Secret);
         revoked.revoked_at = Some(now());
-        assert!(matches!(revoked.authorize(Action::ReadRecordings, now()), Err(Error::Unauthorized)));
+        assert!(matches!(authorize(revoked, Action::ReadRecordings), Err(Error::Unauthorized)));
         let mut ended = credential(Grant::Secret);
         ended.expires_at = Some(now());
-        assert!(matches!(ended.authorize(Action::ReadRecordings, now()), Err(Error::Unauthorized)));
+        assert!(matches!(authorize(ended, Action::ReadRecordings), Err(Error::Unauthorized)));
+    }
+
+    #[test]
+    fn a_device_knows_itself_by_its_id_or_as_me_and_others_know_it_by_its_id() {
+        let of = |grant| authorize(credential(grant), Action::Heartbeat).unwrap();
+        let device = of(Grant::Device { device_id: "dev_1".parse().unwrap(), end_user_id: "eu_1".parse().unwrap() });
+        let server = of(Grant::Secret);
+        let names = |caller: &Caller, named: &str| caller.device(named.parse().unwrap()).ok().map(|id| id.to_string());
+        assert_eq!(names(&device, "me"), Some("dev_1".into()));
+        assert_eq!(names(&device, "dev_1"), Some("dev_1".into()));
+        assert_eq!(names(&device, "dev_2"), None);
+        assert_eq!(names(&server, "dev_2"), Some("dev_2".into()));
+        assert_eq!(names(&server, "me"), None);
+    }
+
+    #[test]
+    fn a_secret_is_256_bits_behind_its_prefix_and_is_not_printed() {
+        let secret = Secret::new(&Grant::Secret, Mode::Test, [255; 32]);
+        assert_eq!(format!("{secret:?}"), "Secret");
+        let text = secret.clone().reveal();
+        assert_eq!(secret.hash(), CredentialHash::of(&text));
+        assert_eq!(URL_SAFE_NO_PAD.decode(text.strip_prefix("sk_test_").unwrap()).unwrap(), [255; 32]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Everything that can be said no to.
 
-use crate::{MediaId, Sha256, Status};
+use crate::{EndUserId, MediaId, Sha256, Status};
 
 /// What went wrong below, for the log only. A client never sees it.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -67,6 +67,22 @@ pub enum Error {
     /// The same `Idempotency-Key` came with another body.
     #[error("the idempotency key was used with another body")]
     IdempotencyKeyReused,
+    /// What must be there once is there already.
+    #[error("there is {what} with this {param}: {id}")]
+    ResourceAlreadyExists {
+        /// The kind of thing, as in "an end user".
+        what: &'static str,
+        /// The field that must differ.
+        param: &'static str,
+        /// The one that is there.
+        id: String,
+    },
+    /// A device has one end user at a time.
+    #[error("the device is bound to {end_user_id}")]
+    DeviceAlreadyBound {
+        /// To whom.
+        end_user_id: EndUserId,
+    },
     /// S3 holds other bytes than the client says it sent.
     #[error("the stored bytes of {media_id} have another SHA-256")]
     IntegrityMismatch {
@@ -119,5 +135,15 @@ impl Error {
     /// There is no such recording within reach.
     pub fn no_recording() -> Self {
         Self::NotFound { what: "recording" }
+    }
+
+    /// There is no such device within reach.
+    pub fn no_device() -> Self {
+        Self::NotFound { what: "device" }
+    }
+
+    /// There is no such end user within reach.
+    pub fn no_end_user() -> Self {
+        Self::NotFound { what: "end user" }
     }
 }

@@ -30,6 +30,9 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
+            /// How it begins.
+            pub const PREFIX: &'static str = $prefix;
+
             /// A new identifier. Later moments sort after earlier ones.
             pub fn new(at: Timestamp, entropy: u128) -> Self {
                 let milliseconds = u64::try_from(at.milliseconds()).unwrap_or(0);

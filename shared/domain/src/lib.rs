@@ -5,22 +5,30 @@
 
 mod access;
 mod content;
+mod device;
+mod end_user;
 mod error;
 mod id;
 mod media;
+mod metadata;
 mod recording;
+mod text;
 mod time;
 mod work;
 
-pub use access::{Action, Caller, Credential, CredentialHash, Grant, Mode, Reach, Scope, Tenant};
+pub use access::{Action, Caller, Credential, CredentialHash, Grant, Mode, Reach, Scope, Secret, Tenant};
 pub use content::{ContentType, FileSize, MediaType, Sha256};
+pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
+pub use end_user::EndUser;
 pub use error::{Cause, Error};
 pub use id::{DeviceId, EndUserId, InvalidId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId};
 pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,
     RenditionKind, Sequencer, StoredObject,
 };
-pub use recording::{Completion, Lease, Metadata, Name, Outcome, Recording, Repeat, Source, Status};
+pub use metadata::Metadata;
+pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Source, Status};
+pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, SerialNumber};
 pub use time::Timestamp;
 pub use work::{Announcement, MAX_ATTEMPTS, Work};
 

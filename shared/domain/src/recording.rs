@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Announcement, DeviceId, EndUserId, Error, Facts, Findings, LEASE_SECONDS, LeaseId, MAX_ATTEMPTS, MAX_MEDIA, Media,
-    MediaId, MediaStatus, MediaType, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition,
-    RenditionId, Sha256, StoredObject, Tenant, Timestamp,
+    MediaId, MediaStatus, MediaType, Metadata, Name, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, RecordingId,
+    Rendition, RenditionId, Sha256, StoredObject, Tenant, Timestamp,
 };
 
 /// Where a recording stands.
@@ -66,48 +65,6 @@ impl FromStr for Status {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(())
-    }
-}
-
-/// What the owner calls a recording: at most 255 characters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Name(String);
-
-impl Name {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.chars().count() > 255 {
-            return Err(serde::de::Error::custom("must be at most 255 characters"));
-        }
-        Ok(Self(text))
-    }
-}
-
-/// What the owner attaches to a recording: a JSON object of at most 16 KiB.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Metadata(Map<String, Value>);
-
-impl Metadata {
-    const MAX_BYTES: usize = 16 * 1024;
-}
-
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = Map::deserialize(deserializer)?;
-        let size = serde_json::to_string(&object).map_err(serde::de::Error::custom)?.len();
-        if size > Self::MAX_BYTES {
-            return Err(serde::de::Error::custom("must be at most 16 KiB as JSON"));
-        }
-        Ok(Self(object))
     }
 }
 
@@ -214,7 +171,7 @@ pub struct Recording {
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// What its owner attached.
-    #[serde(with = "metadata_as_text")]
+    #[serde(with = "crate::metadata::as_text")]
     pub metadata: Metadata,
     /// How it came to be.
     pub source: Option<Source>,
@@ -409,22 +366,6 @@ impl Recording {
         }
         let last_url = self.media_in(MediaStatus::Pending).map(|media| media.url_expires_at).max()?;
         (last_url > now).then_some(last_url)
-    }
-}
-
-/// In the table, metadata is JSON text: DynamoDB's numbers would not give every JSON number back as it came.
-mod metadata_as_text {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::Metadata;
-
-    pub(super) fn serialize<S: Serializer>(metadata: &Metadata, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&serde_json::to_string(metadata).map_err(serde::ser::Error::custom)?)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        serde_json::from_str(&text).map_err(serde::de::Error::custom)
     }
 }
 

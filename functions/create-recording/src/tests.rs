@@ -56,12 +56,16 @@ async fn reads_the_credential_and_then_writes_once() {
     let stage = Stage::set().await;
     let function = function(&stage);
     call(&function, event("create-recording")).await;
-    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:PutItem"]);
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:TransactWriteItems"]);
     call(&function, event("create-recording")).await;
-    assert_eq!(stage.emulators.take_calls(), ["dynamodb:PutItem"], "a credential seen 5 s ago is not read again");
+    assert_eq!(
+        stage.emulators.take_calls(),
+        ["dynamodb:TransactWriteItems"],
+        "a key seen within 5 s is not read again"
+    );
     stage.advance(5);
     call(&function, event("create-recording")).await;
-    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:PutItem"]);
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:TransactWriteItems"]);
 }
 
 #[tokio::test]
@@ -86,7 +90,7 @@ async fn an_unknown_credential_is_401_and_one_without_the_scope_403_and_nothing_
         let answer = call(&function, with_credential(event("create-recording"), credential)).await;
         assert_eq!(answer.status, status, "{credential}");
     }
-    assert!(!stage.emulators.take_calls().contains(&"dynamodb:PutItem".to_owned()));
+    assert!(!stage.emulators.take_calls().contains(&"dynamodb:TransactWriteItems".to_owned()));
 }
 
 #[tokio::test]
@@ -115,7 +119,7 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
 #[tokio::test]
 async fn a_busy_table_is_503_with_retry_after_and_no_cause() {
     let stage = Stage::set().await;
-    stage.emulators.faults().fail_next("PutItem", capstan_emulators::Fault::Throttle, 10);
+    stage.emulators.faults().fail_next("TransactWriteItems", capstan_emulators::Fault::Throttle, 10);
     let answer = call(&function(&stage), event("create-recording")).await;
     assert_eq!((answer.status, &answer.body["error"]["code"]), (503, &json!("temporarily_unavailable")));
     assert_eq!(answer.headers["retry-after"], "1");

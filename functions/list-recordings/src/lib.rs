@@ -1,11 +1,9 @@
 //! `GET /v1/recordings`
 
 use capstan_domain::{Action, Caller, Error, Status};
-use capstan_http::{Access, Cursor, RecordingPage, Refusals, Reply, Request};
+use capstan_http::{Access, RecordingPage, Refusals, Reply, Request};
 use capstan_store::ListQuery;
 
-const DEFAULT_LIMIT: usize = 25;
-const MAX_LIMIT: usize = 100;
 const MAX_OFFSET: usize = 10_000;
 
 /// Lists recordings, newest first.
@@ -34,16 +32,12 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
 
 fn query(caller: &Caller, request: &Request) -> Result<ListQuery, Error> {
     let time = "must be an ISO 8601 time, such as 2025-01-15T09:00:00Z";
-    let limit = request.query("limit", "must be 1 to 100")?.unwrap_or(DEFAULT_LIMIT);
     let offset = request.query("offset", "must be 0 to 10000")?.unwrap_or(0);
-    let cursor: Option<Cursor> = request.query("cursor", "must be the next_cursor of a page")?;
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Error::invalid("limit", "must be 1 to 100"));
-    }
+    let from = request.cursor()?;
     if offset > MAX_OFFSET {
         return Err(Error::invalid("offset", "must be 0 to 10000"));
     }
-    if offset > 0 && cursor.is_some() {
+    if offset > 0 && from.is_some() {
         return Err(Error::invalid("offset", "must not be given together with cursor"));
     }
     Ok(ListQuery {
@@ -53,9 +47,9 @@ fn query(caller: &Caller, request: &Request) -> Result<ListQuery, Error> {
         status: request.query::<Status>("status", "must be pending, uploaded, processing, completed or failed")?,
         created_after: request.query("created_after", time)?,
         updated_after: request.query("updated_after", time)?,
-        offset: cursor.as_ref().map_or(offset, |cursor| cursor.0.left_out),
-        after: cursor.map(|cursor| cursor.0.after),
-        limit,
+        offset: from.as_ref().map_or(offset, |from| from.left_out),
+        after: from.map(|from| from.after),
+        limit: request.limit()?,
     })
 }
 

@@ -39,7 +39,7 @@ pub async fn handle(
     event: EventBridgeEvent<RecordingEvent>,
     invocation: Invocation,
 ) -> Result<(), Error> {
-    let Invocation { now, entropy, clock } = invocation;
+    let Invocation { now, entropy, clock, .. } = invocation;
     let lease = LeaseId::new(now, entropy);
     let Some(claimed) = store.claim(&event.detail.recording_id, &lease, now).await? else { return Ok(()) };
     let worker = Worker { store: &store, objects: &objects, transcription, lease, clock: clock.clone() };

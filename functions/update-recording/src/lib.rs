@@ -1,8 +1,8 @@
 //! `PATCH /v1/recordings/{id}`
 
 use capstan_domain::{Action, Error, Metadata, Name, RecordingId};
-use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
-use serde::{Deserialize, Deserializer};
+use capstan_http::{Access, RecordingBody, Refusals, Reply, Request, present};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 /// What changes. What is left out stays as it is.
@@ -17,11 +17,6 @@ pub struct Body {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Option<Metadata>>,
-}
-
-/// Tells null from absent.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Renames a recording and replaces its metadata.

@@ -1,10 +1,12 @@
-//! Sets the stage for tests: a table, a bucket and a bus with a project in them, and recordings in any state.
+//! Sets the stage for tests: a table, a bucket and a bus with a project in them, its end user and that one's device,
+//! and recordings in any state.
 //!
 //! The servers are real ones on loopback; handlers get the event files that users get.
 
 #![allow(clippy::expect_used, reason = "a stage that cannot be set ends the test")]
 #![allow(clippy::panic)]
 
+mod owners;
 mod recording;
 
 use std::path::Path;
@@ -33,6 +35,8 @@ pub const DEVICE_TOKEN: &str = "dtok_EXAMPLE-not-a-real-token-EXAMPLE-not-a-re-A
 pub const PROJECT: &str = "proj_01jcz4j8002j6ykhd7mh6hksbc";
 /// The end user in the event files.
 pub const END_USER: &str = "eu_01jcz695t07xwvpyt3bc2k45jh";
+/// The serial number of the device in the event files.
+pub const SERIAL_NUMBER: &str = "CR2-7F3A-0042";
 /// The device in the event files.
 pub const DEVICE: &str = "dev_01jcz6b0d032p3wwt3y0b8j32h";
 /// The recording in the event files.
@@ -40,7 +44,7 @@ pub const RECORDING: &str = "rec_01jd4dny168n1mks12y199e68y";
 /// The medium in the event files.
 pub const MEDIA: &str = "med_01jd4dnydacb36myjxtw632hk1";
 
-/// Everything that a handler stands on, empty but for one project with its credentials.
+/// Everything that a handler stands on, empty but for one project.
 #[derive(Debug)]
 pub struct Stage {
     /// The servers, their calls and their faults.
@@ -68,7 +72,7 @@ pub struct Answer {
 }
 
 impl Stage {
-    /// A stage with a project, a secret key and a device token. The clock stands at the hour of the event files.
+    /// A stage with a project, its secret key, an end user and a device that is bound to them. The clock stands at the hour of the event files.
     pub async fn set() -> Self {
         let template = Template::of_this_project().expect("template.yaml reads");
         let emulators = Emulators::start(Storage::Memory).await.expect("the emulators start");
@@ -85,8 +89,8 @@ impl Stage {
             milliseconds: Arc::new(AtomicI64::new(1_732_093_200_000)),
         };
         stage.credential(SECRET_KEY, Grant::Secret).await;
-        let device = Grant::Device { device_id: Self::device_id(), end_user_id: Self::end_user_id() };
-        stage.credential(DEVICE_TOKEN, device).await;
+        stage.end_user(&Self::tenant(), &Self::end_user_id()).await;
+        stage.bound_device(&Self::tenant(), &Self::device_id(), &Self::end_user_id(), DEVICE_TOKEN).await;
         let _ = stage.emulators.take_calls();
         stage
     }

@@ -33,9 +33,12 @@ impl<'a> RecordingBuilder<'a> {
         self
     }
 
-    /// Of another tenant.
+    /// Of another tenant, with an end user and a device of its own.
     #[must_use]
     pub fn of(mut self, tenant: Tenant) -> Self {
+        let suffix = tenant.to_string().replace(['#', '_'], "");
+        self.recording.end_user_id = format!("eu_{suffix}").parse().expect("an end user id");
+        self.recording.device_id = Some(format!("dev_{suffix}").parse().expect("a device id"));
         self.recording.tenant = tenant;
         self
     }
@@ -65,6 +68,10 @@ impl<'a> RecordingBuilder<'a> {
     pub async fn pending(self) -> Recording {
         let Self { stage, recording, media } = self;
         let (id, reach) = (recording.id.clone(), Reach::Tenant { tenant: recording.tenant.clone() });
+        stage.end_user(&recording.tenant, &recording.end_user_id).await;
+        if let Some(device_id) = &recording.device_id {
+            stage.device(&recording.tenant, device_id).await;
+        }
         stage.store.create_recording(&recording).await.expect("the recording is kept");
         for (number, (content_type, bytes)) in (1..).zip(media) {
             let media_id: MediaId = format!("med_{number}").parse().expect("a media id");

@@ -8,7 +8,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use capstan_domain::Error;
+use capstan_domain::{Cause, Error};
 
 /// A variable that the function cannot start without.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,14 @@ const BUSY: &[&str] = &[
     "SlowDown",
     "ThrottledException",
     "ThrottlingException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
 ];
+
+/// What passes by itself: the client is told when to ask again.
+pub fn busy(cause: impl Into<Cause>) -> Error {
+    Error::Unavailable { retry_after: RETRY_AFTER_SECONDS, cause: cause.into() }
+}
 
 /// A failed call as a domain error: [`Error::Unavailable`] for what passes, [`Error::Internal`] for the rest.
 pub fn failure<E>(error: SdkError<E, HttpResponse>) -> Error
@@ -68,6 +75,6 @@ where
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         _ => false,
     };
-    let cause = format!("{}", aws_smithy_types::error::display::DisplayErrorContext(&error)).into();
-    if passes { Error::Unavailable { retry_after: RETRY_AFTER_SECONDS, cause } } else { Error::Internal { cause } }
+    let cause: Cause = format!("{}", aws_smithy_types::error::display::DisplayErrorContext(&error)).into();
+    if passes { busy(cause) } else { Error::Internal { cause } }
 }

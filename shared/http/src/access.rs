@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use capstan_domain::{Action, Caller, Credential, CredentialHash, Error, Timestamp};
+use capstan_domain::{Action, Caller, Credential, CredentialHash, Error, Grant, Timestamp};
 use capstan_store::Store;
 use futures_util::future::join;
 
 use crate::Request;
 
-/// Seconds that a sandbox trusts what it saw of a credential: the time in which a revocation must bite.
+/// Seconds that a sandbox trusts what it saw of a key: the time in which a revocation must bite.
 const TRUSTED_SECONDS: i64 = 5;
 /// How many credentials a sandbox remembers. It forgets all when there are more, rather than keep count of their age.
 const MAX_REMEMBERED: usize = 1000;
@@ -47,7 +47,7 @@ impl Access {
     pub async fn caller(&self, request: &Request, action: Action) -> Result<Caller, Error> {
         let hash = presented(request)?;
         let credential = self.credential(&hash, request.now()).await?;
-        credential.authorize(action, request.now())
+        credential.authorize(hash, action, request.now())
     }
 
     /// Who calls, looked up while something is read. The answer waits for both; a refusal of the caller comes first.
@@ -62,7 +62,7 @@ impl Access {
     ) -> Result<(Caller, T), Error> {
         let hash = presented(request)?;
         let (credential, read) = join(self.credential(&hash, request.now()), read).await;
-        let caller = credential?.authorize(action, request.now())?;
+        let caller = credential?.authorize(hash, action, request.now())?;
         Ok((caller, read?))
     }
 
@@ -71,6 +71,10 @@ impl Access {
             return Ok(credential);
         }
         let credential = self.store.credential(hash).await?.ok_or(Error::Unauthorized)?;
+        // The token of a device that is lost must be dead at once.
+        if matches!(credential.grant, Grant::Device { .. }) {
+            return Ok(credential);
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= MAX_REMEMBERED {
             seen.clear();

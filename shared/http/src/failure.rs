@@ -135,6 +135,15 @@ fn answer(error: &Error) -> Answer {
             let message = "This Idempotency-Key came with another body before. Use a new key for a new request.";
             Answer::new(S::CONFLICT, "idempotency_key_reused", message).param("Idempotency-Key")
         }
+        Error::ResourceAlreadyExists { what, param, id } => {
+            let message = format!("There is {what} with this {param} already.");
+            Answer::new(S::CONFLICT, "resource_already_exists", message).param(*param).details(json!({"id": id}))
+        }
+        Error::DeviceAlreadyBound { end_user_id } => {
+            let message = "The device is bound already. Unbind it first.";
+            let details = json!({"end_user_id": end_user_id.as_str()});
+            Answer::new(S::CONFLICT, "device_already_bound", message).details(details)
+        }
         Error::IntegrityMismatch { media_id, expected, stored } => Answer::new(
             S::CONFLICT,
             "integrity_mismatch",

@@ -1,6 +1,8 @@
 //! HTTP: requests and credentials in, answers and errors out. The only place that knows a status code.
 
 mod access;
+mod device;
+mod end_user;
 mod failure;
 mod page;
 mod recording;
@@ -8,8 +10,10 @@ mod reply;
 mod request;
 
 pub use access::Access;
+pub use device::{DeviceBody, DeviceWithTokenBody};
+pub use end_user::EndUserBody;
 pub use failure::{ErrorBody, ErrorDetail, Refusals};
-pub use page::{Cursor, RecordingPage};
+pub use page::{Cursor, DevicePage, EndUserPage, RecordingPage};
 pub use recording::{MediaBody, ProcessingErrorBody, RecordingBody, RenditionBody};
 pub use reply::Reply;
-pub use request::Request;
+pub use request::{Request, present};

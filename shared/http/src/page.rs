@@ -1,23 +1,28 @@
 //! Pages of lists and the cursors between them.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use capstan_domain::{Device, DeviceId, EndUser, EndUserId, Error, Recording, RecordingId};
 use capstan_store::{Page, Position};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::RecordingBody;
+use crate::{DeviceBody, EndUserBody, RecordingBody, Request};
+
+const DEFAULT_LIMIT: usize = 25;
+const MAX_LIMIT: usize = 100;
 
 /// A function's answer may hold 6 MB. A hundred recordings of a hundred processed media come to more.
 const MAX_PAGE_BYTES: usize = 5_000_000;
 
 /// Where a page begins. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(pub Position);
+pub struct Cursor<I>(pub Position<I>);
 
-impl FromStr for Cursor {
+impl<I: FromStr> FromStr for Cursor<I> {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -29,7 +34,7 @@ impl FromStr for Cursor {
     }
 }
 
-impl Cursor {
+impl<I: Display> Cursor<I> {
     /// As it is given to a client.
     pub fn encode(&self) -> String {
         let Position { after, left_out } = &self.0;
@@ -37,40 +42,67 @@ impl Cursor {
     }
 }
 
-/// A page of recordings.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RecordingPage {
-    /// The recordings, newest first.
-    pub data: Vec<RecordingBody>,
-    /// Whether there may be more.
-    pub has_more: bool,
-    /// What to send as `cursor` to get them.
-    #[schema(required)]
-    pub next_cursor: Option<String>,
-}
+impl Request {
+    /// How many at most are asked for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not 1 to 100.
+    pub fn limit(&self) -> Result<usize, Error> {
+        let rule = "must be 1 to 100";
+        let limit = self.query("limit", rule)?.unwrap_or(DEFAULT_LIMIT);
+        if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(Error::invalid("limit", rule)) }
+    }
 
-impl From<&Page> for RecordingPage {
-    fn from(page: &Page) -> Self {
-        let (mut data, mut next, mut bytes) = (Vec::<RecordingBody>::new(), page.next.clone(), 0);
-        for (index, recording) in page.recordings.iter().enumerate() {
-            let body = RecordingBody::from(recording);
-            bytes += serde_json::to_string(&body).map_or(0, |text| text.len());
-            if let Some(last) = index.checked_sub(1).and_then(|last| page.recordings.get(last))
-                && bytes > MAX_PAGE_BYTES
-            {
-                next = Some(Position { after: last.id.clone(), left_out: 0 });
-                break;
-            }
-            data.push(body);
-        }
-        Self { data, has_more: next.is_some(), next_cursor: next.map(|next| Cursor(next).encode()) }
+    /// Where the page begins, if not at the start.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is no cursor of such a list.
+    pub fn cursor<I: FromStr>(&self) -> Result<Option<Position<I>>, Error> {
+        let cursor: Option<Cursor<I>> = self.query("cursor", "must be the next_cursor of a page")?;
+        Ok(cursor.map(|cursor| cursor.0))
     }
 }
 
+macro_rules! page {
+    ($(#[$doc:meta])* $name:ident, $body:ident, $entity:ident, $id:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Serialize, ToSchema)]
+        pub struct $name {
+            /// Newest first.
+            pub data: Vec<$body>,
+            /// Whether there may be more.
+            pub has_more: bool,
+            /// What to send as `cursor` to get them.
+            #[schema(required)]
+            pub next_cursor: Option<String>,
+        }
+
+        impl From<&Page<$entity, $id>> for $name {
+            fn from(page: &Page<$entity, $id>) -> Self {
+                let (mut data, mut next, mut bytes) = (Vec::<$body>::new(), page.next.clone(), 0);
+                for (index, entity) in page.entities.iter().enumerate() {
+                    let body = $body::from(entity);
+                    bytes += serde_json::to_string(&body).map_or(0, |text| text.len());
+                    if let Some(last) = index.checked_sub(1).and_then(|last| page.entities.get(last))
+                        && bytes > MAX_PAGE_BYTES
+                    {
+                        next = Some(Position { after: last.id.clone(), left_out: 0 });
+                        break;
+                    }
+                    data.push(body);
+                }
+                Self { data, has_more: next.is_some(), next_cursor: next.map(|next| Cursor(next).encode()) }
+            }
+        }
+    };
+}
+
+page!(/** A page of recordings. */ RecordingPage, RecordingBody, Recording, RecordingId);
+page!(/** A page of end users. */ EndUserPage, EndUserBody, EndUser, EndUserId);
+page!(/** A page of devices. */ DevicePage, DeviceBody, Device, DeviceId);
+
 #[cfg(test)]
 mod tests {
-    use capstan_domain::Recording;
-
     use super::*;
 
     #[test]
@@ -85,20 +117,20 @@ mod tests {
             recording.metadata = serde_json::from_value(text).unwrap();
             recording
         };
-        let page = Page { recordings: (0..400).map(recording).collect(), next: None };
+        let page = Page { entities: (0..400).map(recording).collect(), next: None };
         let body = RecordingPage::from(&page);
         assert!((200..400).contains(&body.data.len()));
-        let last = body.data.last().unwrap().id.parse().unwrap();
+        let last: RecordingId = body.data.last().unwrap().id.parse().unwrap();
         assert_eq!(body.next_cursor.unwrap().parse(), Ok(Cursor(Position { after: last, left_out: 0 })));
     }
 
     #[test]
     fn a_cursor_reads_back_and_anything_else_does_not() {
         for left_out in [0, 7] {
-            let cursor = Cursor(Position { after: "rec_1".parse().unwrap(), left_out });
+            let cursor: Cursor<RecordingId> = Cursor(Position { after: "rec_1".parse().unwrap(), left_out });
             assert_eq!(cursor.encode().parse(), Ok(cursor));
         }
-        assert_eq!("rec_1".parse::<Cursor>(), Err(()));
-        assert_eq!(URL_SAFE_NO_PAD.encode("proj_1").parse::<Cursor>(), Err(()));
+        assert_eq!("rec_1".parse::<Cursor<RecordingId>>(), Err(()));
+        assert_eq!(URL_SAFE_NO_PAD.encode("proj_1").parse::<Cursor<RecordingId>>(), Err(()));
     }
 }

@@ -1,26 +1,42 @@
 //! What a client asks, read with errors that name the field and the rule.
 
+use std::fmt;
 use std::str::FromStr;
 
-use capstan_domain::{Error, Timestamp};
+use capstan_domain::{Error, Grant, Mode, Secret, Timestamp};
 use lambda_http::{Body, RequestExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 
 /// The largest body that is read. The largest that makes sense, a completion of 10,000 parts, is below 1 MiB.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// A request, with the moment at which it came and the randomness that its answer may use.
-#[derive(Debug)]
 pub struct Request {
     event: lambda_http::Request,
     now: Timestamp,
     entropy: u128,
+    secret_bits: [u8; 32],
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {})", self.event.method(), self.event.uri().path())
+    }
+}
+
+/// Tells null from absent, by `#[serde(default, deserialize_with = "present")]`.
+///
+/// # Errors
+/// Those of the value.
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl Request {
     /// A request as Lambda hands it over.
-    pub fn new(event: lambda_http::Request, now: Timestamp, entropy: u128) -> Self {
-        Self { event, now, entropy }
+    pub fn new(event: lambda_http::Request, now: Timestamp, entropy: u128, secret_bits: [u8; 32]) -> Self {
+        Self { event, now, entropy, secret_bits }
     }
 
     /// When it came.
@@ -31,6 +47,11 @@ impl Request {
     /// Random bits for one new identifier.
     pub fn entropy(&self) -> u128 {
         self.entropy
+    }
+
+    /// A new credential.
+    pub fn new_secret(&self, grant: &Grant, mode: Mode) -> Secret {
+        Secret::new(grant, mode, self.secret_bits)
     }
 
     /// Its method, such as `POST`.
@@ -151,7 +172,7 @@ mod tests {
     fn read(body: &str) -> Result<Sample, Error> {
         let event = lambda_http::Request::new(Body::Text(body.to_owned()));
         let now = Timestamp::from_milliseconds(0).unwrap();
-        Request::new(event, now, 0).json()
+        Request::new(event, now, 0, [0; 32]).json()
     }
 
     fn refusal(body: &str) -> String {

@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::str::FromStr;
 use std::time::Instant;
 
-use capstan_domain::{Error, RecordingId};
+use capstan_domain::{DeviceId, EndUserId, Error, RecordingId};
 use capstan_http::{Reply, Request};
 use futures_util::FutureExt;
 use lambda_http::request::{LambdaRequest, RequestContext};
@@ -65,7 +66,7 @@ where
 {
     let line = AccessLine::begin(&event);
     let running = Invocation::begin(clock)
-        .map(|invocation| handler(dependencies.clone(), Request::new(event, invocation.now, invocation.entropy)));
+        .map(|at| handler(dependencies.clone(), Request::new(event, at.now, at.entropy, at.secret_bits)));
     async move {
         let result = match running {
             // A panic is answered like any other fault, and the sandbox lives on.
@@ -85,10 +86,18 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
     Error::internal(format!("panicked: {}", text.unwrap_or("without words")))
 }
 
+/// What the path names, if it is an identifier of that kind: a confused client may put anything there, its credential
+/// too, and that is not logged.
+fn named<I: FromStr>(event: &lambda_http::Request) -> Option<I> {
+    event.path_parameters_ref()?.first("id")?.parse().ok()
+}
+
 /// What is logged of a request: one line, neither credential nor URL nor body.
 struct AccessLine {
     route: String,
     recording_id: Option<RecordingId>,
+    device_id: Option<DeviceId>,
+    end_user_id: Option<EndUserId>,
     request_id: String,
     began: Instant,
 }
@@ -99,12 +108,11 @@ impl AccessLine {
             Some(RequestContext::ApiGatewayV2(context)) => (context.route_key.clone(), context.request_id.clone()),
             _ => (None, None),
         };
-        // Only what is an identifier: a confused client may put anything there, its credential too.
-        let recording_id =
-            event.path_parameters_ref().and_then(|parameters| parameters.first("id")).and_then(|id| id.parse().ok());
         Self {
             route: route.unwrap_or_default(),
-            recording_id,
+            recording_id: named(event),
+            device_id: named(event),
+            end_user_id: named(event),
             request_id: request_id.unwrap_or_default(),
             began: Instant::now(),
         }
@@ -113,13 +121,28 @@ impl AccessLine {
     fn write(&self, reply: &Reply) {
         let duration_ms = self.began.elapsed().as_secs_f64() * 1000.0;
         let (status, code) = (reply.status().as_u16(), reply.code());
-        let (route, request_id, recording_id) =
-            (&self.route, &self.request_id, self.recording_id.as_ref().map(RecordingId::as_str));
+        let (route, request_id) = (&self.route, &self.request_id);
+        let recording_id = self.recording_id.as_ref().map(RecordingId::as_str);
+        let device_id = self.device_id.as_ref().map(DeviceId::as_str);
+        let end_user_id = self.end_user_id.as_ref().map(EndUserId::as_str);
         match reply.failure().filter(|_| reply.status().is_server_error()) {
             Some(error) => {
-                tracing::error!(route, status, code, duration_ms, request_id, recording_id, %error, "request");
+                tracing::error!(
+                    route, status, code, duration_ms, request_id, recording_id, device_id, end_user_id, %error,
+                    "request"
+                );
             }
-            None => tracing::info!(route, status, code, duration_ms, request_id, recording_id, "request"),
+            None => tracing::info!(
+                route,
+                status,
+                code,
+                duration_ms,
+                request_id,
+                recording_id,
+                device_id,
+                end_user_id,
+                "request"
+            ),
         }
     }
 }

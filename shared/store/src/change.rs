@@ -1,26 +1,30 @@
-//! A conditional UpdateItem on one recording, written as what it sets and what it requires.
+//! A conditional update of one item, written as what it sets and what it requires.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use capstan_aws::failure;
-use capstan_domain::{Error, Reach, Recording, RecordingId, Status, Timestamp};
+use capstan_domain::{Error, Metadata, Reach, Recording, RecordingId, Status, Tenant, Timestamp};
 use serde::Serialize;
 
+use crate::Store;
 use crate::item::{attribute, from_item};
-use crate::{Store, keys};
+use crate::keys::{self, Identifier};
 
 /// What became of a change.
 #[derive(Debug)]
-pub enum Changed {
-    /// It was made; this is the recording after it.
-    Made(Box<Recording>),
-    /// A condition did not hold; this is the recording as it stands, if there is one.
-    Refused(Option<Box<Recording>>),
+pub enum Changed<T = Recording> {
+    /// It was made; this is the entity after it.
+    Made(Box<T>),
+    /// A condition did not hold; this is the entity as it stands, if there is one.
+    Refused(Option<Box<T>>),
 }
 
-/// An UpdateItem in the making. Paths are attribute names joined by dots.
+type Names = HashMap<String, String>;
+type Values = HashMap<String, AttributeValue>;
+
+/// An update in the making. Paths are attribute names joined by dots.
 #[derive(Default)]
 pub(crate) struct Change {
     sets: Vec<String>,
@@ -28,8 +32,8 @@ pub(crate) struct Change {
     adds: Vec<String>,
     deletes: Vec<String>,
     requirements: Vec<String>,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
+    names: Names,
+    values: Values,
 }
 
 impl Change {
@@ -64,6 +68,27 @@ impl Change {
         let path = self.path(path);
         self.sets.push(format!("{path}={value}"));
         Ok(self)
+    }
+
+    /// `None` leaves it as it is, `Some(None)` takes it away.
+    pub(crate) fn set_or_remove<T: Serialize>(
+        &mut self,
+        path: &str,
+        wanted: &Option<Option<T>>,
+    ) -> Result<&mut Self, Error> {
+        match wanted {
+            Some(Some(value)) => self.set(path, value),
+            Some(None) => Ok(self.remove(path)),
+            None => Ok(self),
+        }
+    }
+
+    /// Replaces the metadata, which is kept as text, where there is any to replace it by.
+    pub(crate) fn set_metadata(&mut self, wanted: Option<&Metadata>) -> Result<&mut Self, Error> {
+        match wanted {
+            Some(metadata) => self.set("metadata", &serde_json::to_string(metadata).map_err(Error::internal)?),
+            None => Ok(self),
+        }
     }
 
     pub(crate) fn remove(&mut self, path: &str) -> &mut Self {
@@ -118,6 +143,16 @@ impl Change {
         Ok(format!("{path} {operator} {value}"))
     }
 
+    /// That a set has these members and no others.
+    pub(crate) fn is_set<T: ToString>(&mut self, path: &str, members: impl Iterator<Item = T>) -> String {
+        let members: Vec<_> = members.map(|member| member.to_string()).collect();
+        if members.is_empty() {
+            return self.is_missing(path);
+        }
+        let value = self.value(AttributeValue::Ss(members));
+        format!("{} = {value}", self.path(path))
+    }
+
     pub(crate) fn exists(&mut self, path: &str) -> String {
         format!("attribute_exists({})", self.path(path))
     }
@@ -136,10 +171,21 @@ impl Change {
         self
     }
 
+    /// Requires that it is there and this tenant's.
+    pub(crate) fn require_tenant(&mut self, tenant: &Tenant) -> Result<&mut Self, Error> {
+        let same = self.is("tenant", tenant)?;
+        Ok(self.require(same))
+    }
+
+    /// Requires that there is no item of this key yet.
+    pub(crate) fn require_new(&mut self) -> &mut Self {
+        let new = self.is_missing(keys::PARTITION);
+        self.require(new)
+    }
+
     /// Requires that the recording is one that the caller can see.
     pub(crate) fn require_reach(&mut self, reach: &Reach) -> Result<&mut Self, Error> {
-        let tenant = self.is("tenant", reach.tenant())?;
-        self.require(tenant);
+        self.require_tenant(reach.tenant())?;
         match reach {
             Reach::Tenant { .. } => {}
             Reach::Device { device_id, .. } => {
@@ -164,22 +210,39 @@ impl Change {
         self.require(leaves.join(" OR ")).set("status", &next)
     }
 
-    pub(crate) async fn apply(self, store: &Store, id: &RecordingId) -> Result<Changed, Error> {
+    /// What changes, as an update expression.
+    pub(crate) fn expression(&self) -> String {
         let clauses = [("SET", &self.sets), ("REMOVE", &self.removes), ("ADD", &self.adds), ("DELETE", &self.deletes)];
-        let expression: Vec<String> = clauses
+        let clauses: Vec<String> = clauses
             .iter()
             .filter(|(_, actions)| !actions.is_empty())
             .map(|(verb, actions)| format!("{verb} {}", actions.join(",")))
             .collect();
+        clauses.join(" ")
+    }
+
+    /// What is required, as a condition expression.
+    pub(crate) fn condition(&self) -> Option<String> {
+        Some(self.requirements.join(" AND ")).filter(|condition| !condition.is_empty())
+    }
+
+    /// The names and the values that the expressions speak of.
+    pub(crate) fn placeholders(self) -> (Option<Names>, Option<Values>) {
+        (Some(self.names).filter(|names| !names.is_empty()), Some(self.values).filter(|values| !values.is_empty()))
+    }
+
+    pub(crate) async fn apply<I: Identifier>(self, store: &Store, id: &I) -> Result<Changed<I::Entity>, Error> {
+        let (expression, condition) = (self.expression(), self.condition());
+        let (names, values) = self.placeholders();
         let answer = store
             .client
             .update_item()
             .table_name(&store.table)
-            .set_key(Some(keys::recording(id)))
-            .update_expression(expression.join(" "))
-            .condition_expression(self.requirements.join(" AND "))
-            .set_expression_attribute_names(Some(self.names))
-            .set_expression_attribute_values(Some(self.values).filter(|values| !values.is_empty()))
+            .set_key(Some(id.key()))
+            .update_expression(expression)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
@@ -195,4 +258,11 @@ impl Change {
             },
         }
     }
+}
+
+/// That something is there and this tenant's.
+pub(crate) fn in_tenant(tenant: &Tenant) -> Result<Change, Error> {
+    let mut change = Change::default();
+    change.require_tenant(tenant)?;
+    Ok(change)
 }

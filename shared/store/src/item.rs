@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::{Error, Recording, Timestamp};
-use serde::Serialize;
+use capstan_domain::{Credential, CredentialHash, Error, Recording, Tenant, Timestamp};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use crate::keys;
+use crate::keys::{self, Identifier, Key};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -41,11 +41,20 @@ pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     serde_dynamo::from_item(item).map_err(Error::internal)
 }
 
+/// An entity with its key, in its project's list.
+pub(crate) fn listed<I: Identifier>(id: &I, tenant: &Tenant, entity: &I::Entity) -> Result<Item, Error>
+where
+    I::Entity: Serialize,
+{
+    let mut item = to_item(entity)?;
+    item.extend(id.key());
+    item.insert(keys::BY_PROJECT.partition.to_owned(), AttributeValue::S(keys::project(tenant, id)));
+    Ok(item)
+}
+
 pub(crate) fn recording(recording: &Recording, due_at: Option<Timestamp>) -> Result<Item, Error> {
-    let mut item = to_item(recording)?;
-    item.extend(keys::recording(&recording.id));
+    let mut item = listed(&recording.id, &recording.tenant, recording)?;
     let mut text = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
-    text(keys::BY_PROJECT.partition, keys::project(&recording.tenant, &recording.id));
     text(keys::BY_END_USER.partition, keys::end_user(&recording.tenant, &recording.end_user_id));
     if let Some(device_id) = &recording.device_id {
         text(keys::BY_DEVICE.partition, keys::device(&recording.tenant, device_id));
@@ -54,5 +63,26 @@ pub(crate) fn recording(recording: &Recording, due_at: Option<Timestamp>) -> Res
         text(keys::DUE.partition, keys::due(&recording.id));
         text(keys::DUE.sort, due_at.sortable());
     }
+    Ok(item)
+}
+
+pub(crate) fn credential(hash: &CredentialHash, credential: &Credential) -> Result<Item, Error> {
+    let mut item = to_item(credential)?;
+    item.extend(keys::credential(hash));
+    if let Some(expires_at) = credential.expires_at {
+        item.insert("ttl".to_owned(), AttributeValue::N((expires_at.milliseconds() / 1000).to_string()));
+    }
+    Ok(item)
+}
+
+/// What is called by a name that only one may have.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Named<I> {
+    pub(crate) names: I,
+}
+
+pub(crate) fn named<I: Identifier + Serialize>(key: Key, id: &I) -> Result<Item, Error> {
+    let mut item = to_item(&Named { names: id.clone() })?;
+    item.extend(key);
     Ok(item)
 }

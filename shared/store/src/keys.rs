@@ -1,15 +1,20 @@
 //! The keys of the table and of its indexes. A key can be made without the entity.
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::{CredentialHash, DeviceId, EndUserId, RecordingId, Tenant};
+use capstan_domain::{
+    CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, Recording, RecordingId, SerialNumber, Tenant,
+};
+use serde::de::DeserializeOwned;
 
 pub(crate) const PARTITION: &str = "PK";
 pub(crate) const SORT: &str = "SK";
 
-/// One partition takes 1,000 writes a second; a project's recordings are spread over this many.
-pub(crate) const PROJECT_SHARDS: u8 = 8;
+/// One partition takes 1,000 writes a second; each list of a project is spread over this many.
+const PROJECT_SHARDS: u8 = 8;
 /// As many for what is due, which every recording of every project writes.
 pub(crate) const DUE_SHARDS: u8 = 8;
 
@@ -22,15 +27,68 @@ fn key(partition: String, sort: &str) -> Key {
     ])
 }
 
-pub(crate) fn recording(id: &RecordingId) -> Key {
-    key(format!("REC#{id}"), "REC")
+/// An identifier that names an item of its own, which the project's list of its kind holds.
+pub(crate) trait Identifier: Clone + Ord + Hash + Display + DeserializeOwned {
+    /// What it names.
+    type Entity: DeserializeOwned;
+    /// How it begins.
+    const PREFIX: &'static str;
+    /// What sets the list of its kind apart from the tenant's others.
+    const LIST: &'static str;
+
+    /// The key of the item.
+    fn key(&self) -> Key;
+}
+
+impl Identifier for RecordingId {
+    type Entity = Recording;
+    const PREFIX: &'static str = Self::PREFIX;
+    const LIST: &'static str = "";
+
+    fn key(&self) -> Key {
+        key(format!("REC#{self}"), "REC")
+    }
+}
+
+impl Identifier for EndUserId {
+    type Entity = EndUser;
+    const PREFIX: &'static str = Self::PREFIX;
+    const LIST: &'static str = "#end-users";
+
+    fn key(&self) -> Key {
+        key(format!("EU#{self}"), "EU")
+    }
+}
+
+impl Identifier for DeviceId {
+    type Entity = Device;
+    const PREFIX: &'static str = Self::PREFIX;
+    const LIST: &'static str = "#devices";
+
+    fn key(&self) -> Key {
+        key(format!("DEV#{self}"), "DEV")
+    }
+}
+
+/// What only one end user of a tenant's can be called.
+pub(crate) fn external_id(tenant: &Tenant, external_id: &ExternalId) -> Key {
+    unique(tenant, "external", external_id)
+}
+
+/// What only one device of a tenant's can be called.
+pub(crate) fn serial_number(tenant: &Tenant, serial_number: &SerialNumber) -> Key {
+    unique(tenant, "serial", serial_number)
+}
+
+fn unique(tenant: &Tenant, field: &str, value: impl Display) -> Key {
+    key(format!("UNIQUE#{tenant}#{field}#{value}"), "UNIQUE")
 }
 
 pub(crate) fn credential(hash: &CredentialHash) -> Key {
     key(format!("KEY#{hash}"), "KEY")
 }
 
-/// An index by which recordings are listed, with its partition's and its sort key's names.
+/// An index by which things are listed, with its partition's and its sort key's names.
 #[derive(Clone, Copy)]
 pub(crate) struct Index {
     pub(crate) name: &'static str,
@@ -47,18 +105,22 @@ pub(crate) const DUE: Index = Index { name: "due", partition: "due_key", sort: "
 const DIGITS: &[u8] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The last digit of an id is random, so it spreads evenly.
-fn shard(id: &RecordingId, shards: u8) -> u8 {
-    let last = id.as_str().bytes().last().unwrap_or(0).to_ascii_lowercase();
+fn shard(id: &impl Display, shards: u8) -> u8 {
+    let last = id.to_string().bytes().last().unwrap_or(0).to_ascii_lowercase();
     let digit = DIGITS.iter().zip(0..).find(|(digit, _)| **digit == last).map_or(last, |(_, value)| value);
     digit % shards
 }
 
-pub(crate) fn project_shard(tenant: &Tenant, shard: u8) -> String {
-    format!("{tenant}#{shard}")
+pub(crate) fn project_shards<I: Identifier>(tenant: &Tenant) -> Vec<String> {
+    (0..PROJECT_SHARDS).map(|shard| project_shard::<I>(tenant, shard)).collect()
 }
 
-pub(crate) fn project(tenant: &Tenant, id: &RecordingId) -> String {
-    project_shard(tenant, shard(id, PROJECT_SHARDS))
+fn project_shard<I: Identifier>(tenant: &Tenant, shard: u8) -> String {
+    format!("{tenant}{}#{shard}", I::LIST)
+}
+
+pub(crate) fn project<I: Identifier>(tenant: &Tenant, id: &I) -> String {
+    project_shard::<I>(tenant, shard(id, PROJECT_SHARDS))
 }
 
 pub(crate) fn device(tenant: &Tenant, id: &DeviceId) -> String {

@@ -1,22 +1,29 @@
-//! The single table: one item per recording, one method per access pattern.
+//! The single table: one item per recording, end user and device, one method per access pattern.
 //!
 //! Every method is one DynamoDB call unless its documentation says otherwise; callers count on that.
-//! IAM: `GetItem`, `PutItem`, `UpdateItem`, `DeleteItem`, `BatchGetItem` on the table, `Query` on its indexes.
+//! IAM: `GetItem`, `PutItem`, `UpdateItem`, `DeleteItem`, `ConditionCheckItem`, `BatchGetItem` on the table, `Query` on
+//! its indexes.
 
 mod change;
 mod credentials;
+mod devices;
 mod due;
+mod end_users;
 mod item;
 mod keys;
 mod list;
 mod processing;
 mod recordings;
+mod transaction;
 mod uploads;
 
 use aws_sdk_dynamodb::Client;
-use capstan_aws::{MissingVariable, impatient, variable};
+use capstan_aws::{MissingVariable, failure, impatient, variable};
+use capstan_domain::Error;
+use serde::de::DeserializeOwned;
 
 pub use change::Changed;
+pub use devices::Registered;
 pub use due::Due;
 pub use list::{ListQuery, Page, Position};
 pub use uploads::{Arrival, Renewal};
@@ -40,5 +47,18 @@ impl Store {
     /// [`MissingVariable`] when it is not set.
     pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
         Ok(Self::new(Client::new(&impatient(configuration)), variable("TABLE_NAME")?))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: keys::Key) -> Result<Option<T>, Error> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failure)?;
+        answer.item.map(item::from_item).transpose()
     }
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use capstan_aws::failure;
-use capstan_domain::{DeviceId, EndUserId, Error, Reach, Recording, RecordingId, Status, Timestamp};
+use capstan_domain::{DeviceId, EndUserId, Error, Reach, Recording, RecordingId, Status, Tenant, Timestamp};
 use futures_util::future::try_join_all;
 
 use crate::item::Item;
-use crate::keys::Index;
-use crate::{Store, item, keys};
+use crate::keys::{self, Identifier, Index};
+use crate::{Store, item};
 
 /// BatchGetItem takes at most 100 keys.
 const BATCH: usize = 100;
@@ -55,33 +55,49 @@ impl ListQuery {
             || (self.device_id.is_some() && self.end_user_id.is_some())
     }
 
-    fn partitions(&self) -> (Index, Vec<String>) {
+    fn stretch(&self) -> Stretch<RecordingId> {
         let tenant = self.reach.tenant();
-        if let Some(device_id) = &self.device_id {
-            (keys::BY_DEVICE, vec![keys::device(tenant, device_id)])
+        let whole = if let Some(device_id) = &self.device_id {
+            Stretch { index: keys::BY_DEVICE, partitions: vec![keys::device(tenant, device_id)], floor: None }
         } else if let Some(end_user_id) = &self.end_user_id {
-            (keys::BY_END_USER, vec![keys::end_user(tenant, end_user_id)])
+            Stretch { index: keys::BY_END_USER, partitions: vec![keys::end_user(tenant, end_user_id)], floor: None }
         } else {
-            let shards = 0..keys::PROJECT_SHARDS;
-            (keys::BY_PROJECT, shards.map(|shard| keys::project_shard(tenant, shard)).collect())
-        }
+            Stretch::of_project(tenant)
+        };
+        Stretch { floor: self.created_after.map(RecordingId::floor), ..whole }
+    }
+}
+
+/// A stretch of an index.
+pub(crate) struct Stretch<I> {
+    index: Index,
+    /// The partitions that it lies in.
+    partitions: Vec<String>,
+    /// The least id in it.
+    floor: Option<I>,
+}
+
+impl<I: Identifier> Stretch<I> {
+    /// All of a kind that a tenant has.
+    pub(crate) fn of_project(tenant: &Tenant) -> Self {
+        Self { index: keys::BY_PROJECT, partitions: keys::project_shards::<I>(tenant), floor: None }
     }
 }
 
 /// A page of a list.
 #[derive(Debug)]
-pub struct Page {
-    /// The recordings, newest first.
-    pub recordings: Vec<Recording>,
+pub struct Page<T, I> {
+    /// The entities, newest first.
+    pub entities: Vec<T>,
     /// Where the next page begins; `None` at the end.
-    pub next: Option<Position>,
+    pub next: Option<Position<I>>,
 }
 
 /// A place in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The last recording before it.
-    pub after: RecordingId,
+pub struct Position<I> {
+    /// The last one before it.
+    pub after: I,
     /// How many are still to be left out from there.
     pub left_out: usize,
 }
@@ -90,13 +106,14 @@ impl Store {
     /// A page of recordings: the queries of an index's partitions side by side, then one BatchGetItem. With an
     /// offset the keys that are left out are read before; with a filter that no index serves, there may be several
     /// rounds, and a page may be shorter than the limit although more follow.
-    pub async fn list_recordings(&self, query: &ListQuery) -> Result<Page, Error> {
+    pub async fn list_recordings(&self, query: &ListQuery) -> Result<Page<Recording, RecordingId>, Error> {
+        let stretch = query.stretch();
         let mut after = query.after.clone();
         let mut left_out = query.offset;
         if !query.is_filtered() && left_out > 0 {
-            let skipped = self.list_keys(query, after.as_ref(), left_out).await?;
+            let skipped = self.list_keys(&stretch, after.as_ref(), left_out).await?;
             if skipped.len() < left_out {
-                return Ok(Page { recordings: Vec::new(), next: None });
+                return Ok(Page { entities: Vec::new(), next: None });
             }
             after = skipped.last().cloned();
             left_out = 0;
@@ -104,10 +121,10 @@ impl Store {
         let batch = if query.is_filtered() { BATCH } else { query.limit };
         let mut recordings = Vec::new();
         for _ in 0..MAX_BATCHES {
-            let mut ids = self.list_keys(query, after.as_ref(), batch + 1).await?;
+            let mut ids = self.list_keys(&stretch, after.as_ref(), batch + 1).await?;
             let more = ids.len() > batch;
             ids.truncate(batch);
-            let mut found = self.recordings(&ids).await?;
+            let mut found = self.entities(&ids).await?;
             for id in ids {
                 after = Some(id.clone());
                 let kept = found.remove(&id).and_then(|recording| query.reach.admit(recording).ok());
@@ -120,48 +137,61 @@ impl Store {
                 }
                 if recordings.len() == query.limit {
                     let last = recordings.last().map(|last: &Recording| last.id.clone());
-                    return Ok(Page { recordings, next: last.map(|after| Position { after, left_out }) });
+                    let next = last.map(|after| Position { after, left_out });
+                    return Ok(Page { entities: recordings, next });
                 }
                 recordings.extend(kept);
             }
             if !more {
-                return Ok(Page { recordings, next: None });
+                return Ok(Page { entities: recordings, next: None });
             }
             if !query.is_filtered() {
                 break;
             }
         }
-        Ok(Page { recordings, next: after.map(|after| Position { after, left_out }) })
+        Ok(Page { entities: recordings, next: after.map(|after| Position { after, left_out }) })
     }
 
-    /// The newest `count` ids of the list.
-    async fn list_keys(
+    /// A page of all of a kind that a tenant has: the queries of an index's partitions side by side, then one
+    /// BatchGetItem.
+    pub(crate) async fn list<I: Identifier>(
         &self,
-        query: &ListQuery,
-        after: Option<&RecordingId>,
+        tenant: &Tenant,
+        after: Option<&I>,
+        limit: usize,
+    ) -> Result<Page<I::Entity, I>, Error> {
+        let mut ids = self.list_keys(&Stretch::of_project(tenant), after, limit + 1).await?;
+        let more = ids.len() > limit;
+        ids.truncate(limit);
+        let mut found = self.entities(&ids).await?;
+        let next = ids.last().filter(|_| more).map(|last| Position { after: last.clone(), left_out: 0 });
+        Ok(Page { entities: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
+    }
+
+    /// The newest `count` ids of a stretch.
+    async fn list_keys<I: Identifier>(
+        &self,
+        stretch: &Stretch<I>,
+        after: Option<&I>,
         count: usize,
-    ) -> Result<Vec<RecordingId>, Error> {
-        let (index, partitions) = query.partitions();
-        let queries =
-            partitions.into_iter().map(|partition| self.partition_keys(query, index, partition, after, count));
-        let mut ids: Vec<RecordingId> = try_join_all(queries).await?.into_iter().flatten().collect();
+    ) -> Result<Vec<I>, Error> {
+        let queries = stretch.partitions.iter().map(|partition| self.partition_keys(stretch, partition, after, count));
+        let mut ids: Vec<I> = try_join_all(queries).await?.into_iter().flatten().collect();
         ids.sort_by(|a, b| b.cmp(a));
         ids.truncate(count);
         Ok(ids)
     }
 
-    async fn partition_keys(
+    async fn partition_keys<I: Identifier>(
         &self,
-        query: &ListQuery,
-        index: Index,
-        partition: String,
-        after: Option<&RecordingId>,
+        stretch: &Stretch<I>,
+        partition: &str,
+        after: Option<&I>,
         count: usize,
-    ) -> Result<Vec<RecordingId>, Error> {
-        let floor = query.created_after.map(RecordingId::floor);
-        let floor = floor.as_ref().map_or("rec_", RecordingId::as_str).to_owned();
-        // `rec_~` lies behind every id. BETWEEN includes its ends, so the one to go on from is dropped again.
-        let ceiling = after.map_or("rec_~", RecordingId::as_str).to_owned();
+    ) -> Result<Vec<I>, Error> {
+        let floor = stretch.floor.as_ref().map_or_else(|| I::PREFIX.to_owned(), I::to_string);
+        // `~` lies behind every letter and digit. BETWEEN includes its ends, so the one to go on from is dropped again.
+        let ceiling = after.map_or_else(|| format!("{}~", I::PREFIX), I::to_string);
         if ceiling < floor {
             return Ok(Vec::new());
         }
@@ -169,11 +199,11 @@ impl Store {
             .client
             .query()
             .table_name(&self.table)
-            .index_name(index.name)
+            .index_name(stretch.index.name)
             .key_condition_expression("#partition = :partition AND #sort BETWEEN :floor AND :ceiling")
-            .expression_attribute_names("#partition", index.partition)
-            .expression_attribute_names("#sort", index.sort)
-            .expression_attribute_values(":partition", AttributeValue::S(partition))
+            .expression_attribute_names("#partition", stretch.index.partition)
+            .expression_attribute_names("#sort", stretch.index.sort)
+            .expression_attribute_values(":partition", AttributeValue::S(partition.to_owned()))
             .expression_attribute_values(":floor", AttributeValue::S(floor))
             .expression_attribute_values(":ceiling", AttributeValue::S(ceiling))
             .scan_index_forward(false)
@@ -183,7 +213,7 @@ impl Store {
             .send();
         let mut ids = Vec::new();
         while let Some(item) = pages.next().await {
-            let id = listed_id(item.map_err(failure)?)?;
+            let id = id_of(&item.map_err(failure)?)?;
             if Some(&id) != after {
                 ids.push(id);
             }
@@ -194,11 +224,13 @@ impl Store {
         Ok(ids)
     }
 
-    async fn recordings(&self, ids: &[RecordingId]) -> Result<HashMap<RecordingId, Recording>, Error> {
+    /// Those of these ids that there are. One BatchGetItem, or more when they are over 100 or over 16 MB.
+    pub(crate) async fn entities<I: Identifier>(&self, ids: &[I]) -> Result<HashMap<I, I::Entity>, Error> {
         let mut found = HashMap::new();
-        let mut wanted: Vec<_> = ids.iter().map(keys::recording).collect();
-        // A reply holds at most 16 MB and says which keys it left out.
+        let mut wanted: Vec<_> = ids.iter().map(I::key).collect();
+        // A reply says which keys it left out.
         while !wanted.is_empty() {
+            let rest = wanted.split_off(wanted.len().min(BATCH));
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(wanted))
                 .consistent_read(true)
@@ -208,23 +240,20 @@ impl Store {
                 self.client.batch_get_item().request_items(&self.table, request).send().await.map_err(failure)?;
             let items = answer.responses.as_mut().and_then(|tables| tables.remove(&self.table));
             for item in items.unwrap_or_default() {
-                let recording: Recording = item::from_item(item)?;
-                found.insert(recording.id.clone(), recording);
+                found.insert(id_of(&item)?, item::from_item(item)?);
             }
             wanted = answer
                 .unprocessed_keys
                 .and_then(|mut tables| tables.remove(&self.table))
                 .map(|left| left.keys)
                 .unwrap_or_default();
+            wanted.extend(rest);
         }
         Ok(found)
     }
 }
 
-fn listed_id(item: Item) -> Result<RecordingId, Error> {
-    #[derive(serde::Deserialize)]
-    struct Listed {
-        id: RecordingId,
-    }
-    Ok(item::from_item::<Listed>(item)?.id)
+fn id_of<I: Identifier>(item: &Item) -> Result<I, Error> {
+    let id = item.get("id").cloned().ok_or_else(|| Error::internal("an item has no id"))?;
+    serde_dynamo::from_attribute_value(id).map_err(Error::internal)
 }

@@ -1,0 +1,50 @@
+//! An end user as clients see them.
+
+use capstan_domain::EndUser;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A person who records.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EndUser)]
+pub struct EndUserBody {
+    /// Their identifier.
+    #[schema(example = "eu_01jcz695t07xwvpyt3bc2k45jh")]
+    pub id: String,
+    /// Whose they are.
+    pub project_id: String,
+    /// What the project's own system calls them.
+    #[schema(required)]
+    pub external_id: Option<String>,
+    /// Where they get mail.
+    #[schema(required)]
+    pub email: Option<String>,
+    /// What they are called.
+    #[schema(required)]
+    pub name: Option<String>,
+    /// What their project attached.
+    #[schema(value_type = Object)]
+    pub metadata: Value,
+    /// When they were made known.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When anything of this last changed.
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+impl From<&EndUser> for EndUserBody {
+    fn from(end_user: &EndUser) -> Self {
+        Self {
+            id: end_user.id.to_string(),
+            project_id: end_user.tenant.project_id.to_string(),
+            external_id: end_user.external_id.as_ref().map(ToString::to_string),
+            email: end_user.email.as_ref().map(ToString::to_string),
+            name: end_user.name.as_ref().map(ToString::to_string),
+            metadata: serde_json::to_value(&end_user.metadata).unwrap_or_default(),
+            created_at: end_user.created_at.to_string(),
+            updated_at: end_user.updated_at.to_string(),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Devices: made, read, listed, changed, bound and unbound.
+
+use capstan_domain::{
+    Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUserId, Error, FirmwareVersion,
+    Heartbeat, Tenant, Timestamp,
+};
+
+use crate::change::{Change, Changed, in_tenant};
+use crate::item::Named;
+use crate::keys::Identifier;
+use crate::transaction::{Committed, MAX_ATTEMPTS, Transaction};
+use crate::{Page, Store, item, keys};
+
+const TOKEN: &str = "binding.token";
+
+/// What became of a device that was to be made known.
+#[derive(Debug)]
+pub enum Registered {
+    /// It is new.
+    New,
+    /// There is one of that serial number.
+    Known(Box<Device>),
+}
+
+impl Store {
+    /// Keeps a new device, unless there is one of its serial number. Two calls when there is.
+    pub async fn register_device(&self, device: &Device) -> Result<Registered, Error> {
+        let mut transaction = Transaction::default();
+        let key = keys::serial_number(&device.tenant, &device.serial_number);
+        transaction.put_new(item::listed(&device.id, &device.tenant, device)?);
+        let name = transaction.put_new(item::named(key, &device.id)?);
+        let Committed::Refused(refusals) = transaction.commit(self).await? else { return Ok(Registered::New) };
+        let known = match refusals.old::<Named<DeviceId>>(name)? {
+            Some(named) => self.device(&named.names).await?,
+            None => None,
+        };
+        let conflict = || Error::Conflict { reason: "a device of this id exists".to_owned() };
+        known.map(|known| Registered::Known(Box::new(known))).ok_or_else(conflict)
+    }
+
+    /// The device of that id, whoever's it is; `None` when there is none.
+    pub async fn device(&self, id: &DeviceId) -> Result<Option<Device>, Error> {
+        self.read(id.key()).await
+    }
+
+    /// A page of a tenant's devices, newest first. One query per shard side by side, then one BatchGetItem.
+    pub async fn list_devices(
+        &self,
+        tenant: &Tenant,
+        after: Option<&DeviceId>,
+        limit: usize,
+    ) -> Result<Page<Device, DeviceId>, Error> {
+        self.list(tenant, after, limit).await
+    }
+
+    /// Changes what the owner may change.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the tenant has none of that id.
+    pub async fn update_device(
+        &self,
+        tenant: &Tenant,
+        id: &DeviceId,
+        wanted: &DeviceChange,
+        now: Timestamp,
+    ) -> Result<Device, Error> {
+        let mut change = in_tenant(tenant)?;
+        change
+            .set("updated_at", &now)?
+            .set_or_remove("model", &wanted.model)?
+            .set_or_remove("firmware_version", &wanted.firmware_version)?
+            .set_metadata(wanted.metadata.as_ref())?;
+        self.changed_device(change, id).await
+    }
+
+    /// Notes what a device tells of itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the tenant has none of that id.
+    pub async fn record_heartbeat(
+        &self,
+        tenant: &Tenant,
+        id: &DeviceId,
+        heartbeat: &Heartbeat,
+        firmware_version: Option<&FirmwareVersion>,
+    ) -> Result<Device, Error> {
+        let mut change = in_tenant(tenant)?;
+        change.set("last_heartbeat", heartbeat)?;
+        if let Some(firmware_version) = firmware_version {
+            change.set("firmware_version", firmware_version)?;
+        }
+        self.changed_device(change, id).await
+    }
+
+    async fn changed_device(&self, change: Change, id: &DeviceId) -> Result<Device, Error> {
+        match change.apply(self, id).await? {
+            Changed::Made(device) => Ok(*device),
+            Changed::Refused(_) => Err(Error::no_device()),
+        }
+    }
+
+    /// Binds a device as it was read to an end user of the same tenant's, and lets it in by a token.
+    ///
+    /// # Errors
+    /// [`Error::DeviceAlreadyBound`], and [`Error::Invalid`] of `end_user_id` when there is none.
+    pub async fn bind_device(
+        &self,
+        device: Device,
+        end_user_id: EndUserId,
+        token: CredentialHash,
+        now: Timestamp,
+    ) -> Result<Device, Error> {
+        let binding = Binding { end_user_id, token };
+        let mut transaction = Transaction::default();
+        let mut bound = in_tenant(&device.tenant)?;
+        let unbound = bound.is_missing("binding");
+        bound.require(unbound).set("binding", &binding)?.set("updated_at", &now)?;
+        let mut owner = in_tenant(&device.tenant)?;
+        owner.add_to_set("devices", [&device.id].into_iter());
+        let device_place = transaction.update(&device.id, bound);
+        let owner_place = transaction.update(&binding.end_user_id, owner);
+        transaction.put_new(token_of(&device, &binding, now)?);
+        match transaction.commit(self).await? {
+            Committed::Made => Ok(Device { binding: Some(binding), updated_at: now, ..device }),
+            Committed::Refused(refusals) => {
+                let old: Option<Device> = refusals.old(device_place)?;
+                Err(match old.and_then(|old| old.binding) {
+                    Some(binding) => Error::DeviceAlreadyBound { end_user_id: binding.end_user_id },
+                    None if refusals.has(device_place) => Error::no_device(),
+                    None if refusals.has(owner_place) => {
+                        Error::invalid("end_user_id", "must be an end user of this project")
+                    }
+                    None => Error::internal("a device token was drawn twice"),
+                })
+            }
+        }
+    }
+
+    /// Unbinds a device as it was read; its token is unknown from now on. No call for one that is not bound.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when other changes keep coming first.
+    pub async fn unbind_device(&self, device: Device, now: Timestamp) -> Result<Device, Error> {
+        let free = |device: &Device| {
+            let Some(binding) = &device.binding else { return Ok(None) };
+            let mut transaction = Transaction::default();
+            unbind(&mut transaction, device, now)?;
+            let mut owner = in_tenant(&device.tenant)?;
+            owner.delete_from_set("devices", [&device.id].into_iter());
+            transaction.update(&binding.end_user_id, owner);
+            Ok(Some((transaction, Device { binding: None, updated_at: now, ..device.clone() })))
+        };
+        self.move_device(device, free).await
+    }
+
+    /// Lets a bound device as it was read in by another token; the one before is unknown from now on.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] for a device whose own token is no longer the valid one, [`Error::Conflict`] when it is
+    /// not bound, and when other changes keep coming first.
+    pub async fn replace_device_token(
+        &self,
+        device: Device,
+        caller: &Caller,
+        token: CredentialHash,
+        now: Timestamp,
+    ) -> Result<Device, Error> {
+        let replace = |device: &Device| {
+            let old = device.binding_for(caller)?;
+            let binding = Binding { token, ..old.clone() };
+            let mut transaction = Transaction::default();
+            let mut change = as_bound(device, old)?;
+            change.set(TOKEN, &token)?.set("updated_at", &now)?;
+            transaction.update(&device.id, change);
+            transaction.delete(keys::credential(&old.token), Change::default());
+            transaction.put_new(token_of(device, &binding, now)?);
+            Ok(Some((transaction, Device { binding: Some(binding), updated_at: now, ..device.clone() })))
+        };
+        self.move_device(device, replace).await
+    }
+
+    /// Makes a change that follows from how the device stands, anew while other changes come first.
+    async fn move_device(
+        &self,
+        device: Device,
+        plan: impl Fn(&Device) -> Result<Option<(Transaction, Device)>, Error>,
+    ) -> Result<Device, Error> {
+        let mut device = device;
+        for _ in 0..MAX_ATTEMPTS {
+            let Some((transaction, after)) = plan(&device)? else { return Ok(device) };
+            match transaction.commit(self).await? {
+                Committed::Made => return Ok(after),
+                Committed::Refused(_) => device = self.device(&device.id).await?.ok_or_else(Error::no_device)?,
+            }
+        }
+        Err(Error::Conflict { reason: "other changes to the device keep coming first; ask again".to_owned() })
+    }
+}
+
+/// Takes the binding off a device and its token out of the table.
+pub(crate) fn unbind(transaction: &mut Transaction, device: &Device, now: Timestamp) -> Result<(), Error> {
+    let Some(binding) = &device.binding else { return Ok(()) };
+    let mut change = as_bound(device, binding)?;
+    change.remove("binding").set("updated_at", &now)?;
+    transaction.update(&device.id, change);
+    transaction.delete(keys::credential(&binding.token), Change::default());
+    Ok(())
+}
+
+/// That the device is bound as it was when it was read.
+fn as_bound(device: &Device, binding: &Binding) -> Result<Change, Error> {
+    let mut change = in_tenant(&device.tenant)?;
+    let same = change.is(TOKEN, &binding.token)?;
+    change.require(same);
+    Ok(change)
+}
+
+/// The item of a bound device's token.
+fn token_of(device: &Device, binding: &Binding, now: Timestamp) -> Result<item::Item, Error> {
+    let credential = Credential {
+        tenant: device.tenant.clone(),
+        grant: device.grant(&binding.end_user_id),
+        name: None,
+        created_at: now,
+        expires_at: None,
+        revoked_at: None,
+    };
+    item::credential(&binding.token, &credential)
+}

@@ -1,0 +1,106 @@
+//! End users: made, read, listed, deleted.
+
+use capstan_domain::{DeviceId, EndUser, EndUserId, Error, ExternalId, Tenant, Timestamp};
+
+use crate::change::in_tenant;
+use crate::devices::unbind;
+use crate::item::Named;
+use crate::keys::Identifier;
+use crate::transaction::{Committed, MAX_ATTEMPTS, MAX_OPERATIONS, Transaction};
+use crate::{Page, Store, item, keys};
+
+/// How many devices one transaction unbinds: two operations each, beside the two of the end user.
+const UNBOUND_AT_ONCE: usize = (MAX_OPERATIONS - 2) / 2;
+
+impl Store {
+    /// Keeps a new end user.
+    ///
+    /// # Errors
+    /// [`Error::ResourceAlreadyExists`] when the tenant has one of that external id.
+    pub async fn create_end_user(&self, end_user: &EndUser) -> Result<(), Error> {
+        let mut transaction = Transaction::default();
+        transaction.put_new(item::listed(&end_user.id, &end_user.tenant, end_user)?);
+        let name = match &end_user.external_id {
+            Some(external_id) => {
+                let key = keys::external_id(&end_user.tenant, external_id);
+                Some(transaction.put_new(item::named(key, &end_user.id)?))
+            }
+            None => None,
+        };
+        let Committed::Refused(refusals) = transaction.commit(self).await? else { return Ok(()) };
+        let taken: Option<Named<EndUserId>> = name.map(|name| refusals.old(name)).transpose()?.flatten();
+        Err(match taken {
+            Some(taken) => {
+                Error::ResourceAlreadyExists { what: "an end user", param: "external_id", id: taken.names.to_string() }
+            }
+            None => Error::Conflict { reason: "an end user of this id exists".to_owned() },
+        })
+    }
+
+    /// The end user of that id, whoever's it is; `None` when there is none.
+    pub async fn end_user(&self, id: &EndUserId) -> Result<Option<EndUser>, Error> {
+        self.read(id.key()).await
+    }
+
+    /// A page of a tenant's end users, newest first; with an external id, the one of that. One query per shard side by
+    /// side, then one BatchGetItem; with an external id two reads.
+    pub async fn list_end_users(
+        &self,
+        tenant: &Tenant,
+        external_id: Option<&ExternalId>,
+        after: Option<&EndUserId>,
+        limit: usize,
+    ) -> Result<Page<EndUser, EndUserId>, Error> {
+        let Some(external_id) = external_id else { return self.list(tenant, after, limit).await };
+        let named: Option<Named<EndUserId>> = self.read(keys::external_id(tenant, external_id)).await?;
+        let found = match named {
+            Some(named) => self.end_user(&named.names).await?,
+            None => None,
+        };
+        Ok(Page { entities: found.into_iter().collect(), next: None })
+    }
+
+    /// Deletes an end user as it was read, unbinds its devices and lets its external id go. One transaction, and before
+    /// it one BatchGetItem where devices are bound; more of both when they are over 49, or when other changes come first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it was deleted meanwhile, [`Error::Conflict`] when other changes keep coming first.
+    pub async fn delete_end_user(&self, end_user: EndUser, now: Timestamp) -> Result<(), Error> {
+        let mut end_user = end_user;
+        let mut attempts = 0;
+        while attempts < MAX_ATTEMPTS {
+            let devices: Vec<DeviceId> = end_user.devices.iter().take(UNBOUND_AT_ONCE).cloned().collect();
+            let are_all = devices.len() == end_user.devices.len();
+            let mut transaction = Transaction::default();
+            for device in self.entities(&devices).await?.values() {
+                unbind(&mut transaction, device, now)?;
+            }
+            if are_all {
+                delete(&mut transaction, &end_user)?;
+            } else {
+                let mut fewer = in_tenant(&end_user.tenant)?;
+                fewer.delete_from_set("devices", devices.iter());
+                transaction.update(&end_user.id, fewer);
+            }
+            match transaction.commit(self).await? {
+                Committed::Made if are_all => return Ok(()),
+                Committed::Made => {}
+                Committed::Refused(_) => attempts += 1,
+            }
+            end_user = self.end_user(&end_user.id).await?.ok_or_else(Error::no_end_user)?;
+        }
+        Err(Error::Conflict { reason: "devices of the end user keep being bound; ask again".to_owned() })
+    }
+}
+
+/// Deletes an end user to whom just the devices are bound that were read.
+fn delete(transaction: &mut Transaction, end_user: &EndUser) -> Result<(), Error> {
+    let mut as_read = in_tenant(&end_user.tenant)?;
+    let same_devices = as_read.is_set("devices", end_user.devices.iter());
+    as_read.require(same_devices);
+    transaction.delete(end_user.id.key(), as_read);
+    if let Some(external_id) = &end_user.external_id {
+        transaction.delete(keys::external_id(&end_user.tenant, external_id), Default::default());
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Several changes that are made together or not at all.
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+use capstan_aws::{busy, failure};
+use capstan_domain::Error;
+use serde::de::DeserializeOwned;
+
+use crate::Store;
+use crate::change::Change;
+use crate::item::{Item, from_item};
+use crate::keys::{Identifier, Key};
+
+/// How many operations one transaction takes.
+pub(crate) const MAX_OPERATIONS: usize = 100;
+/// How often a change is tried while others come first.
+pub(crate) const MAX_ATTEMPTS: usize = 8;
+
+/// A transaction in the making. What adds an operation gives its place, by which a refusal is known.
+#[derive(Default)]
+pub(crate) struct Transaction {
+    operations: Vec<Operation>,
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub(crate) enum Committed {
+    /// All of it was made.
+    Made,
+    /// Nothing was: some conditions did not hold.
+    Refused(Refusals),
+}
+
+/// Which conditions did not hold, and what they were held against.
+#[derive(Debug)]
+pub(crate) struct Refusals(Vec<Option<Item>>);
+
+impl Refusals {
+    /// Whether the condition of the operation in that place did not hold.
+    pub(crate) fn has(&self, place: usize) -> bool {
+        self.0.get(place).is_some_and(Option::is_some)
+    }
+
+    /// What the condition of the operation in that place was held against, if that was anything.
+    pub(crate) fn old<T: DeserializeOwned>(&self, place: usize) -> Result<Option<T>, Error> {
+        let old = self.0.get(place).cloned().flatten().filter(|item| !item.is_empty());
+        old.map(from_item).transpose()
+    }
+}
+
+/// One change of a transaction.
+enum Operation {
+    Put(Item, Change),
+    Update(Key, Change),
+    Delete(Key, Change),
+    Require(Key, Change),
+}
+
+const RETURN_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
+
+impl Operation {
+    fn build(self, table: &str) -> Result<TransactWriteItem, BuildError> {
+        let (Self::Put(_, change) | Self::Update(_, change) | Self::Delete(_, change) | Self::Require(_, change)) =
+            &self;
+        let (expression, condition) = (change.expression(), change.condition());
+        let operation = TransactWriteItem::builder();
+        Ok(match self {
+            Self::Put(item, change) => {
+                let (names, values) = change.placeholders();
+                let put = Put::builder().table_name(table).set_item(Some(item)).set_condition_expression(condition);
+                let put = put.set_expression_attribute_names(names).set_expression_attribute_values(values);
+                operation.put(put.return_values_on_condition_check_failure(RETURN_OLD).build()?)
+            }
+            Self::Update(key, change) => {
+                let (names, values) = change.placeholders();
+                let update = Update::builder().table_name(table).set_key(Some(key)).update_expression(expression);
+                let update = update.set_condition_expression(condition).set_expression_attribute_names(names);
+                let update = update.set_expression_attribute_values(values);
+                operation.update(update.return_values_on_condition_check_failure(RETURN_OLD).build()?)
+            }
+            Self::Delete(key, change) => {
+                let (names, values) = change.placeholders();
+                let delete = Delete::builder().table_name(table).set_key(Some(key)).set_condition_expression(condition);
+                let delete = delete.set_expression_attribute_names(names).set_expression_attribute_values(values);
+                operation.delete(delete.return_values_on_condition_check_failure(RETURN_OLD).build()?)
+            }
+            Self::Require(key, change) => {
+                let (names, values) = change.placeholders();
+                let check = ConditionCheck::builder().table_name(table).set_key(Some(key));
+                let check = check.set_condition_expression(condition).set_expression_attribute_names(names);
+                let check = check.set_expression_attribute_values(values);
+                operation.condition_check(check.return_values_on_condition_check_failure(RETURN_OLD).build()?)
+            }
+        }
+        .build())
+    }
+}
+
+impl Transaction {
+    fn add(&mut self, operation: Operation) -> usize {
+        self.operations.push(operation);
+        self.operations.len() - 1
+    }
+
+    /// Puts an item where there is none.
+    pub(crate) fn put_new(&mut self, item: Item) -> usize {
+        let mut new = Change::default();
+        new.require_new();
+        self.add(Operation::Put(item, new))
+    }
+
+    /// Changes what an identifier names.
+    pub(crate) fn update(&mut self, id: &impl Identifier, change: Change) -> usize {
+        self.add(Operation::Update(id.key(), change))
+    }
+
+    /// Deletes an item, if what is required of it holds.
+    pub(crate) fn delete(&mut self, key: Key, condition: Change) -> usize {
+        self.add(Operation::Delete(key, condition))
+    }
+
+    /// Requires something of what an identifier names, and leaves it as it is.
+    pub(crate) fn require(&mut self, id: &impl Identifier, condition: Change) -> usize {
+        self.add(Operation::Require(id.key(), condition))
+    }
+
+    /// Makes it all, or nothing. Tries again a few times where other changes to the same items are under way.
+    pub(crate) async fn commit(self, store: &Store) -> Result<Committed, Error> {
+        let build = |operation: Operation| operation.build(&store.table);
+        let operations: Vec<_> =
+            self.operations.into_iter().map(build).collect::<Result<_, _>>().map_err(Error::internal)?;
+        for _ in 0..MAX_ATTEMPTS {
+            let request = store.client.transact_write_items().set_transact_items(Some(operations.clone()));
+            let Err(error) = request.send().await else { return Ok(Committed::Made) };
+            let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+            else {
+                return Err(failure(error));
+            };
+            match Cancellation::of(cancelled.cancellation_reasons()) {
+                Cancellation::Refused(refusals) => return Ok(Committed::Refused(refusals)),
+                Cancellation::Busy => {}
+                Cancellation::Broken => return Err(failure(error)),
+            }
+        }
+        Err(busy("other changes to the same items kept coming first"))
+    }
+}
+
+/// Why a transaction was not made.
+#[derive(Debug)]
+enum Cancellation {
+    /// Some conditions did not hold.
+    Refused(Refusals),
+    /// Other changes to the same items were under way, or there were too many of them.
+    Busy,
+    /// It cannot be made at all.
+    Broken,
+}
+
+impl Cancellation {
+    fn of(reasons: &[CancellationReason]) -> Self {
+        const BUSY: [&str; 3] = ["ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"];
+        let codes = || reasons.iter().filter_map(CancellationReason::code).filter(|code| *code != "None");
+        if codes().any(|code| code == REFUSED) {
+            let refused = |reason: &&CancellationReason| reason.code() == Some(REFUSED);
+            let old = |reason: &CancellationReason| reason.item.clone().unwrap_or_default();
+            Self::Refused(Refusals(reasons.iter().map(|reason| Some(reason).filter(refused).map(old)).collect()))
+        } else if codes().all(|code| BUSY.contains(&code)) {
+            Self::Busy
+        } else {
+            Self::Broken
+        }
+    }
+}
+
+const REFUSED: &str = "ConditionalCheckFailed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cancellation(codes: &[&str]) -> Cancellation {
+        let reason = |code: &&str| CancellationReason::builder().code(*code).build();
+        Cancellation::of(&codes.iter().map(reason).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_condition_decides_before_what_passes_and_what_is_broken_is_not_tried_again() {
+        let Cancellation::Refused(refusals) = cancellation(&["None", REFUSED, "TransactionConflict"]) else {
+            panic!("refused")
+        };
+        assert_eq!([0, 1, 2, 3].map(|place| refusals.has(place)), [false, true, false, false]);
+        assert!(matches!(cancellation(&["TransactionConflict", "None"]), Cancellation::Busy));
+        assert!(matches!(cancellation(&["None", "ThrottlingError"]), Cancellation::Busy));
+        assert!(matches!(cancellation(&["ValidationError", "TransactionConflict"]), Cancellation::Broken));
+    }
+}

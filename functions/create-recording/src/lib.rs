@@ -68,7 +68,7 @@ impl Body {
         }
         let device_id = id("device_id", self.device_id.take())?;
         let end_user_id = id("end_user_id", self.end_user_id.take())?;
-        Ok((device_id, end_user_id.ok_or_else(|| Error::invalid("end_user_id", "is required"))?))
+        Ok((device_id, end_user_id.ok_or_else(|| Error::required("end_user_id"))?))
     }
 
     fn describe(self, mut recording: Recording) -> Result<Recording, Error> {

@@ -46,7 +46,7 @@ enum Command {
         /// What to upload; without it, a shipped sample.
         file: Option<PathBuf>,
     },
-    /// Credentials.
+    /// Keys of a project.
     #[command(subcommand)]
     Keys(Keys),
     /// Print the OpenAPI document.
@@ -55,7 +55,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Keys {
-    /// Make a credential. It is shown once.
+    /// Make a key. It is shown once. A device gets its token by being bound: `POST /v1/devices/{id}/bind`.
     Create(NewKey),
 }
 
@@ -73,12 +73,6 @@ struct NewKey {
     /// What a restricted key may do, such as `recordings:read,devices:write`. Makes the key a restricted one.
     #[arg(long, value_name = "LIST")]
     scopes: Option<String>,
-    /// The device of a device token.
-    #[arg(long)]
-    device: Option<String>,
-    /// The end user of a device token.
-    #[arg(long)]
-    end_user: Option<String>,
     /// What its owner calls it.
     #[arg(long)]
     name: Option<String>,
@@ -91,7 +85,6 @@ struct NewKey {
 enum Kind {
     Secret,
     Restricted,
-    Device,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -246,17 +239,10 @@ async fn create_key(data_dir: &Path, key: NewKey) -> Result<bool, Failure> {
 }
 
 fn grant(key: &NewKey) -> Result<Grant, Failure> {
-    let needed =
-        |value: &Option<String>, name: &str| value.clone().ok_or_else(|| format!("a device token needs --{name}"));
     match (key.kind, &key.scopes) {
         (Kind::Secret | Kind::Restricted, Some(list)) => Ok(Grant::Restricted { scopes: keys::scopes(list)? }),
         (Kind::Restricted, None) => Err("a restricted key needs --scopes".into()),
         (Kind::Secret, None) => Ok(Grant::Secret),
-        (Kind::Device, Some(_)) => Err("a device token has no scopes".into()),
-        (Kind::Device, None) => Ok(Grant::Device {
-            device_id: needed(&key.device, "device")?.parse()?,
-            end_user_id: needed(&key.end_user, "end-user")?.parse()?,
-        }),
     }
 }
 

@@ -1,13 +1,16 @@
 //! The first project of a data directory: made once, with an end user, a device and a key for each side.
 
-use capstan_domain::{DeviceId, EndUserId, Error, Grant, Mode, ProjectId, Tenant};
-use capstan_store::Store;
+use capstan_domain::{
+    CredentialHash, Device, DeviceId, EndUser, EndUserId, Error, Grant, Mode, ProjectId, Secret, Tenant,
+};
+use capstan_store::{Registered, Store};
 
 use crate::keys;
 use crate::local_env::LocalEnv;
 
 /// What runs here is for trying out.
 const MODE: Mode = Mode::Test;
+const SERIAL_NUMBER: &str = "LOCAL-0001";
 
 /// Who uses a local stack.
 #[derive(Clone, Debug)]
@@ -30,18 +33,17 @@ impl FirstProject {
     /// # Errors
     /// When the system gives no randomness.
     pub fn new() -> Result<Self, Error> {
-        let mut entropy = [0; 16];
-        getrandom::fill(&mut entropy).map_err(|error| Error::internal(error.to_string()))?;
+        let (mut entropy, mut token) = ([0; 16], [0; 32]);
+        for bits in [&mut entropy[..], &mut token[..]] {
+            getrandom::fill(bits).map_err(|error| Error::internal(error.to_string()))?;
+        }
         let (now, entropy) = (keys::now(), u128::from_le_bytes(entropy));
-        let end_user_id = EndUserId::new(now, entropy);
-        let device_id = DeviceId::new(now, entropy);
-        let device = Grant::Device { device_id: device_id.clone(), end_user_id: end_user_id.clone() };
         Ok(Self {
             project_id: ProjectId::new(now, entropy),
+            end_user_id: EndUserId::new(now, entropy),
+            device_id: DeviceId::new(now, entropy),
             api_key: keys::draw(&Grant::Secret, MODE)?,
-            device_token: keys::draw(&device, MODE)?,
-            end_user_id,
-            device_id,
+            device_token: Secret::device_token(token).reveal(),
         })
     }
 
@@ -72,8 +74,24 @@ impl FirstProject {
     /// When the table refuses.
     pub async fn register(&self, store: &Store) -> Result<(), Error> {
         let tenant = Tenant { project_id: self.project_id.clone(), mode: MODE };
-        let device = Grant::Device { device_id: self.device_id.clone(), end_user_id: self.end_user_id.clone() };
-        keys::put_if_absent(store, &self.api_key, tenant.clone(), Grant::Secret, "first key").await?;
-        keys::put_if_absent(store, &self.device_token, tenant, device, "first device").await
+        // The key is stored last: once it is there, all is, and what was unbound or deleted since stays so.
+        if store.credential(&CredentialHash::of(&self.api_key)).await?.is_some() {
+            return Ok(());
+        }
+        if store.end_user(&self.end_user_id).await?.is_none() {
+            let end_user = EndUser::new(self.end_user_id.clone(), tenant.clone(), keys::now());
+            store.create_end_user(&end_user).await?;
+        }
+        let serial_number = SERIAL_NUMBER.parse().map_err(Error::internal)?;
+        let device = Device::new(self.device_id.clone(), tenant.clone(), serial_number, keys::now());
+        let device = match store.register_device(&device).await? {
+            Registered::New => device,
+            Registered::Known(known) => *known,
+        };
+        if device.binding.is_none() {
+            let token = CredentialHash::of(&self.device_token);
+            store.bind_device(device, self.end_user_id.clone(), token, keys::now()).await?;
+        }
+        keys::put(store, &self.api_key, tenant, Grant::Secret, Some("first key".to_owned())).await
     }
 }

@@ -30,15 +30,23 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
         let on = Environment { function: name, aws, variables: &definition.environment };
         let clock = clock.clone();
         let function = match name {
+            "bind-device" => http_function(on.access()?, clock, bind_device::handle),
             "complete-upload" => {
                 http_function((on.access()?, on.objects()?, on.events()?), clock, complete_upload::handle)
             }
+            "create-device" => http_function(on.access()?, clock, create_device::handle),
             "create-download-url" => http_function((on.access()?, on.objects()?), clock, create_download_url::handle),
+            "create-end-user" => http_function(on.access()?, clock, create_end_user::handle),
             "create-recording" => http_function(on.access()?, clock, create_recording::handle),
             "create-upload-url" => http_function((on.access()?, on.objects()?), clock, create_upload_url::handle),
+            "delete-end-user" => http_function(on.access()?, clock, delete_end_user::handle),
             "delete-recording" => http_function(on.access()?, clock, delete_recording::handle),
+            "get-device" => http_function(on.access()?, clock, get_device::handle),
+            "get-end-user" => http_function(on.access()?, clock, get_end_user::handle),
             "get-openapi" => http_function((), clock, get_openapi::handle),
             "get-recording" => http_function(on.access()?, clock, get_recording::handle),
+            "list-devices" => http_function(on.access()?, clock, list_devices::handle),
+            "list-end-users" => http_function(on.access()?, clock, list_end_users::handle),
             "list-recordings" => http_function(on.access()?, clock, list_recordings::handle),
             "on-object-created" => event_function(on.all()?, clock, on_object_created::handle),
             "process-recording" => {
@@ -47,8 +55,12 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
                 let transcription = transcription_rendition(&transcription).map_err(|error| error.to_string())?;
                 event_function((store, objects, events, transcription), clock, process_recording::handle)
             }
+            "record-heartbeat" => http_function(on.access()?, clock, record_heartbeat::handle),
+            "refresh-device-token" => http_function(on.access()?, clock, refresh_device_token::handle),
             "route-not-found" => http_function((), clock, route_not_found::handle),
             "run-due-work" => event_function(on.all()?, clock, run_due_work::handle),
+            "unbind-device" => http_function(on.access()?, clock, unbind_device::handle),
+            "update-device" => http_function(on.access()?, clock, update_device::handle),
             "update-recording" => http_function(on.access()?, clock, update_recording::handle),
             _ => continue,
         };

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use capstan_domain::{Credential, CredentialHash, Error, Grant, Mode, Scope, Tenant, Timestamp};
+use capstan_domain::{Credential, CredentialHash, Error, Grant, Mode, Scope, Secret, Tenant, Timestamp};
 use capstan_store::Store;
 
 /// A credential's text: what it is by its prefix, then 256 random bits.
@@ -14,7 +12,7 @@ use capstan_store::Store;
 pub fn draw(grant: &Grant, mode: Mode) -> Result<String, Error> {
     let mut bits = [0; 32];
     getrandom::fill(&mut bits).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(format!("{}{}", grant.prefix(mode), URL_SAFE_NO_PAD.encode(bits)))
+    Ok(Secret::new(grant, mode, bits).reveal())
 }
 
 /// Draws a credential and stores it.
@@ -27,18 +25,11 @@ pub async fn create(store: &Store, tenant: Tenant, grant: Grant, name: Option<St
     Ok(text)
 }
 
-/// Stores a credential unless it is there: one that was revoked stays revoked.
+/// Stores a credential.
 ///
 /// # Errors
 /// When the table refuses.
-pub async fn put_if_absent(store: &Store, text: &str, tenant: Tenant, grant: Grant, name: &str) -> Result<(), Error> {
-    if store.credential(&CredentialHash::of(text)).await?.is_some() {
-        return Ok(());
-    }
-    put(store, text, tenant, grant, Some(name.to_owned())).await
-}
-
-async fn put(store: &Store, text: &str, tenant: Tenant, grant: Grant, name: Option<String>) -> Result<(), Error> {
+pub async fn put(store: &Store, text: &str, tenant: Tenant, grant: Grant, name: Option<String>) -> Result<(), Error> {
     let credential = Credential { tenant, grant, name, created_at: now(), expires_at: None, revoked_at: None };
     store.put_credential(&CredentialHash::of(text), &credential).await
 }
@@ -65,7 +56,7 @@ mod tests {
     fn a_credential_is_256_random_bits_behind_its_prefix() {
         let draw = || draw(&Grant::Secret, Mode::Test).unwrap();
         let text = draw();
-        assert_eq!(URL_SAFE_NO_PAD.decode(text.strip_prefix("sk_test_").unwrap()).unwrap().len(), 32);
+        assert_eq!(text.strip_prefix("sk_test_").unwrap().len(), 43);
         assert_ne!(draw(), draw());
     }
 

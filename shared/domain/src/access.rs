@@ -149,6 +149,8 @@ impl Action {
     }
 }
 
+const DEVICE_TOKEN_PREFIX: &str = "dtok_";
+
 /// What a credential is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -182,7 +184,7 @@ impl Grant {
             (Self::Secret, Mode::Test) => "sk_test_",
             (Self::Restricted { .. }, Mode::Live) => "rk_live_",
             (Self::Restricted { .. }, Mode::Test) => "rk_test_",
-            (Self::Device { .. }, _) => "dtok_",
+            (Self::Device { .. }, _) => DEVICE_TOKEN_PREFIX,
             (Self::Upload { .. }, _) => "up_",
         }
     }
@@ -225,6 +227,11 @@ impl Secret {
     /// What it is by its prefix, then 256 random bits.
     pub fn new(grant: &Grant, mode: Mode, bits: [u8; 32]) -> Self {
         Self(format!("{}{}", grant.prefix(mode), URL_SAFE_NO_PAD.encode(bits)))
+    }
+
+    /// A device's token, from 256 random bits.
+    pub fn device_token(bits: [u8; 32]) -> Self {
+        Self(format!("{DEVICE_TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bits)))
     }
 
     /// What is stored of it.

@@ -82,12 +82,12 @@ impl Device {
         }
     }
 
-    /// The device, if it is this tenant's.
+    /// The device that was looked for, if there is one and it is this tenant's.
     ///
     /// # Errors
     /// [`Error::NotFound`] otherwise.
-    pub fn within(self, tenant: &Tenant) -> Result<Self, Error> {
-        if self.tenant == *tenant { Ok(self) } else { Err(Error::no_device()) }
+    pub fn of(tenant: &Tenant, found: Option<Self>) -> Result<Self, Error> {
+        found.filter(|found| found.tenant == *tenant).ok_or_else(Error::no_device)
     }
 
     /// What a token of this device, bound to that end user, is good for.

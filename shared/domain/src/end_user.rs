@@ -47,11 +47,11 @@ impl EndUser {
         }
     }
 
-    /// The end user, if it is this tenant's.
+    /// The end user that was looked for, if there is one and it is this tenant's.
     ///
     /// # Errors
     /// [`Error::NotFound`] otherwise.
-    pub fn within(self, tenant: &Tenant) -> Result<Self, Error> {
-        if self.tenant == *tenant { Ok(self) } else { Err(Error::no_end_user()) }
+    pub fn of(tenant: &Tenant, found: Option<Self>) -> Result<Self, Error> {
+        found.filter(|found| found.tenant == *tenant).ok_or_else(Error::no_end_user)
     }
 }

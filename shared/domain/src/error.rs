@@ -127,6 +127,11 @@ impl Error {
         Self::Invalid { param: param.into(), rule: rule.into() }
     }
 
+    /// A field is not there.
+    pub fn required(param: &str) -> Self {
+        Self::invalid(param, "is required")
+    }
+
     /// A fault of Capstan's own.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::Internal { cause: cause.into() }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use capstan_domain::{Error, Grant, Mode, Secret, Timestamp};
+use capstan_domain::{Error, Secret, Timestamp};
 use lambda_http::{Body, RequestExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
@@ -49,9 +49,9 @@ impl Request {
         self.entropy
     }
 
-    /// A new credential.
-    pub fn new_secret(&self, grant: &Grant, mode: Mode) -> Secret {
-        Secret::new(grant, mode, self.secret_bits)
+    /// A new device token: one for each request.
+    pub fn device_token(&self) -> Secret {
+        Secret::device_token(self.secret_bits)
     }
 
     /// Its method, such as `POST`.

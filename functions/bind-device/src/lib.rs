@@ -1,0 +1,45 @@
+//! `POST /v1/devices/{id}/bind`
+
+use capstan_domain::{Action, Device, DeviceId, EndUserId, Error};
+use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Request};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// Whose the device becomes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewBinding)]
+pub struct Body {
+    /// Whose recordings it makes from now on. Required.
+    #[schema(value_type = String)]
+    end_user_id: Option<EndUserId>,
+}
+
+/// Binds a device to an end user and gives it its token, which is shown this once.
+///
+/// # Errors
+/// [`Error::DeviceAlreadyBound`], [`Error::NotFound`], [`Error::Invalid`], [`Error::Unauthorized`],
+/// [`Error::Forbidden`].
+#[utoipa::path(
+    post, path = "/v1/devices/{id}/bind", operation_id = "bindDevice", tag = "Devices",
+    params(("id" = String, Path, description = "The device.")),
+    request_body = Body,
+    responses(
+        (status = 200, description = "The device, `bound`, and its token.", body = DeviceWithTokenBody),
+        (status = 409, description = "It is bound already.", body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let id: DeviceId = request.path_id("device")?;
+    let read = access.store().device(&id);
+    let (caller, found) = access.caller_beside(&request, Action::WriteDevices, read).await?;
+    let device = Device::of(&caller.tenant, found)?;
+    let Body { end_user_id } = request.json()?;
+    let end_user_id = end_user_id.ok_or_else(|| Error::required("end_user_id"))?;
+    let token = request.device_token();
+    let device = access.store().bind_device(device, end_user_id, token.hash(), request.now()).await?;
+    Reply::ok(&DeviceWithTokenBody::from((&device, token)))
+}
+
+#[cfg(test)]
+mod tests;

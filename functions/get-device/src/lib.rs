@@ -1,0 +1,24 @@
+//! `GET /v1/devices/{id}`
+
+use capstan_domain::{Action, Device, DeviceId, Error};
+use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
+
+/// Gives a device. The credential is looked up beside the one read.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    get, path = "/v1/devices/{id}", operation_id = "getDevice", tag = "Devices",
+    params(("id" = String, Path, description = "The device.")),
+    responses((status = 200, description = "The device.", body = DeviceBody), Refusals),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let id: DeviceId = request.path_id("device")?;
+    let read = access.store().device(&id);
+    let (caller, found) = access.caller_beside(&request, Action::ReadDevices, read).await?;
+    let device = Device::of(&caller.tenant, found)?;
+    Reply::ok(&DeviceBody::from(&device))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! `GET /v1/end-users`
+
+use capstan_domain::{Action, Error, ExternalId};
+use capstan_http::{Access, EndUserPage, Refusals, Reply, Request};
+
+/// Lists end users, newest first, or finds the one of an external id.
+///
+/// # Errors
+/// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    get, path = "/v1/end-users", operation_id = "listEndUsers", tag = "End users",
+    params(
+        ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("external_id" = Option<String>, Query, description = "The one that is called exactly this."),
+    ),
+    responses((status = 200, description = "A page of end users.", body = EndUserPage), Refusals),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::ReadEndUsers).await?;
+    let external_id = request.query("external_id", ExternalId::RULE)?;
+    let after = request.cursor()?.map(|from| from.after);
+    let limit = request.limit()?;
+    let page = access.store().list_end_users(&caller.tenant, external_id.as_ref(), after.as_ref(), limit).await?;
+    Reply::ok(&EndUserPage::from(&page))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! `POST /v1/devices/{id}/heartbeat`
+
+use capstan_domain::{Action, Error, FirmwareVersion, Heartbeat};
+use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// What a device tells of itself, such as its battery: anything, at most 16 KiB as JSON. It is kept until the next.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = HeartbeatReport)]
+pub struct Body {
+    /// Which software it runs now.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    firmware_version: Option<FirmwareVersion>,
+}
+
+/// Notes that a device is alive, and what it tells of itself.
+///
+/// # Errors
+/// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    post, path = "/v1/devices/{id}/heartbeat", operation_id = "recordHeartbeat", tag = "Devices",
+    params(("id" = String, Path, description = "The device; `me` with its own token.")),
+    request_body = Option<Body>,
+    responses((status = 200, description = "The device as it is now.", body = DeviceBody), Refusals),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::Heartbeat).await?;
+    let id = caller.device(request.path_id("device")?)?;
+    let Body { firmware_version } = request.json()?;
+    let heartbeat = Heartbeat { at: request.now(), report: request.json()? };
+    let noted = access.store().record_heartbeat(&caller.tenant, &id, &heartbeat, firmware_version.as_ref()).await?;
+    Reply::ok(&DeviceBody::from(&noted))
+}
+
+#[cfg(test)]
+mod tests;

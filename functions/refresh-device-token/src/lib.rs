@@ -1,0 +1,29 @@
+//! `POST /v1/devices/{id}/token/refresh`
+
+use capstan_domain::{Action, Device, Error};
+use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Request};
+
+/// Gives a bound device a new token, which is shown this once; the one before is dead at once.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Conflict`] when it is not bound, [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    post, path = "/v1/devices/{id}/token/refresh", operation_id = "refreshDeviceToken", tag = "Devices",
+    params(("id" = String, Path, description = "The device; `me` with its own token.")),
+    responses(
+        (status = 200, description = "The device and its new token.", body = DeviceWithTokenBody),
+        (status = 409, description = "It is not bound.", body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::RefreshToken).await?;
+    let id = caller.device(request.path_id("device")?)?;
+    let device = Device::of(&caller.tenant, access.store().device(&id).await?)?;
+    let token = request.device_token();
+    let device = access.store().replace_device_token(device, &caller, token.hash(), request.now()).await?;
+    Reply::ok(&DeviceWithTokenBody::from((&device, token)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,46 @@ async fn a_device_token_brings_its_own_device_and_end_user() {
 }
 
 #[tokio::test]
+async fn a_device_token_is_read_every_time_and_is_dead_at_once() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let by_device = || with_credential(event("create-recording"), DEVICE_TOKEN);
+    for _ in 0..2 {
+        assert_eq!(call(&function, by_device()).await.status, 201);
+        assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:TransactWriteItems"]);
+    }
+    let device = stage.stored_device(DEVICE).await.unwrap();
+    stage.store.unbind_device(device, stage.now()).await.unwrap();
+    assert_eq!(call(&function, by_device()).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_end_user_and_the_device_must_be_the_projects_own() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for (tenant, name) in [(Stage::test_data(), "test"), (Stage::other_project(), "other")] {
+        stage.end_user(&tenant, &format!("eu_{name}").parse().unwrap()).await;
+        stage.device(&tenant, &format!("dev_{name}").parse().unwrap()).await;
+    }
+    let _ = stage.emulators.take_calls();
+    for name in ["unknown", "test", "other"] {
+        let no_end_user = json!({"end_user_id": format!("eu_{name}"), "device_id": format!("dev_{name}")});
+        let no_device = json!({"end_user_id": END_USER, "device_id": format!("dev_{name}")});
+        for (body, param) in [(no_end_user, "end_user_id"), (no_device, "device_id")] {
+            let answer = call(&function, with_body(event("create-recording"), body)).await;
+            let error = &answer.body["error"];
+            assert_eq!((answer.status, &error["code"]), (400, &json!("invalid_request")), "{error}");
+            assert_eq!(error["param"], param);
+            assert!(error["message"].as_str().unwrap().ends_with("of this project"), "{error}");
+        }
+    }
+    let calls = stage.emulators.take_calls();
+    assert_eq!(calls.iter().filter(|call| *call == "dynamodb:TransactWriteItems").count(), 6, "{calls:?}");
+    let without_device = json!({"end_user_id": END_USER});
+    assert_eq!(call(&function, with_body(event("create-recording"), without_device)).await.status, 201);
+}
+
+#[tokio::test]
 async fn an_unknown_credential_is_401_and_one_without_the_scope_403_and_nothing_is_written() {
     let stage = Stage::set().await;
     let reader = stage.restricted_key(Scope::RecordingsRead).await;

@@ -1,1 +1,110 @@
+use capstan_domain::{DeviceId, EndUser, Scope};
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, END_USER, RECORDING, Stage, call, event, with_credential, with_id};
+use serde_json::Value;
 
+fn function(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), super::handle)
+}
+
+#[tokio::test]
+async fn answers_204_once_and_then_404() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let answer = call(&function, event("delete-end-user")).await;
+    assert_eq!((answer.status, answer.body), (204, Value::Null));
+    assert!(stage.stored_end_user(END_USER).await.is_none());
+    assert_eq!(call(&function, event("delete-end-user")).await.status, 404);
+}
+
+#[tokio::test]
+async fn reads_once_and_writes_once_and_fetches_the_devices_where_there_are_any() {
+    let stage = Stage::set().await;
+    stage.end_user(&Stage::tenant(), &"eu_alone".parse().unwrap()).await;
+    let function = function(&stage);
+    let _ = stage.emulators.take_calls();
+    call(&function, with_id(event("delete-end-user"), "eu_alone")).await;
+    let calls = ["dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:TransactWriteItems"];
+    assert_eq!(stage.emulators.take_calls(), calls);
+    call(&function, event("delete-end-user")).await;
+    let calls = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:TransactWriteItems"];
+    assert_eq!(stage.emulators.take_calls(), calls);
+}
+
+#[tokio::test]
+async fn their_devices_become_unbound_and_the_tokens_die() {
+    let stage = Stage::set().await;
+    let tenant = Stage::tenant();
+    stage.bound_device(&tenant, &"dev_2".parse().unwrap(), &Stage::end_user_id(), "dtok_2").await;
+    let other = "eu_other".parse().unwrap();
+    stage.end_user(&tenant, &other).await;
+    stage.bound_device(&tenant, &"dev_3".parse().unwrap(), &other, "dtok_3").await;
+    stage.advance(1);
+    assert_eq!(call(&function(&stage), event("delete-end-user")).await.status, 204);
+    for (device, token, bound) in [(DEVICE, DEVICE_TOKEN, false), ("dev_2", "dtok_2", false), ("dev_3", "dtok_3", true)]
+    {
+        let stored = stage.stored_device(device).await.unwrap();
+        assert_eq!((stored.binding.is_some(), stage.is_valid(token).await), (bound, bound), "{device}");
+        assert_eq!(stored.updated_at == stage.now(), !bound);
+    }
+}
+
+#[tokio::test]
+async fn more_devices_than_one_transaction_takes_are_unbound_too() {
+    let stage = Stage::set().await;
+    for number in 0..60 {
+        let id: DeviceId = format!("dev_{number}").parse().unwrap();
+        stage.bound_device(&Stage::tenant(), &id, &Stage::end_user_id(), &format!("dtok_{number}")).await;
+    }
+    assert_eq!(call(&function(&stage), event("delete-end-user")).await.status, 204);
+    assert!(stage.stored_end_user(END_USER).await.is_none());
+    for number in 0..60 {
+        assert!(stage.stored_device(&format!("dev_{number}")).await.unwrap().binding.is_none());
+        assert!(!stage.is_valid(&format!("dtok_{number}")).await);
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_is_bound_meanwhile_is_unbound_too() {
+    let stage = Stage::set().await;
+    let as_read = stage.stored_end_user(END_USER).await.unwrap();
+    stage.bound_device(&Stage::tenant(), &"dev_late".parse().unwrap(), &Stage::end_user_id(), "dtok_late").await;
+    stage.store.delete_end_user(as_read, stage.now()).await.unwrap();
+    assert!(stage.stored_device("dev_late").await.unwrap().binding.is_none());
+    assert!(!stage.is_valid("dtok_late").await);
+}
+
+#[tokio::test]
+async fn their_recordings_stay() {
+    let stage = Stage::set().await;
+    stage.recording().pending().await;
+    call(&function(&stage), event("delete-end-user")).await;
+    let recording = stage.stored(RECORDING).await.unwrap();
+    assert_eq!((recording.end_user_id.as_str(), recording.deleted_at), (END_USER, None));
+}
+
+#[tokio::test]
+async fn their_external_id_becomes_free_again() {
+    let stage = Stage::set().await;
+    let called_crm_1 = |id: &str| {
+        let new = EndUser::new(id.parse().unwrap(), Stage::tenant(), stage.now());
+        EndUser { external_id: Some("crm-1".parse().unwrap()), ..new }
+    };
+    stage.store.create_end_user(&called_crm_1("eu_1")).await.unwrap();
+    assert!(stage.store.create_end_user(&called_crm_1("eu_2")).await.is_err());
+    assert_eq!(call(&function(&stage), with_id(event("delete-end-user"), "eu_1")).await.status, 204);
+    stage.store.create_end_user(&called_crm_1("eu_2")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_is_not_there_and_stays() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for stranger in stage.strangers().await {
+        assert_eq!(call(&function, with_credential(event("delete-end-user"), &stranger)).await.status, 404);
+    }
+    assert_eq!(call(&function, with_credential(event("delete-end-user"), DEVICE_TOKEN)).await.status, 403);
+    assert_eq!(stage.stored_end_user(END_USER).await.unwrap().devices.len(), 1);
+    let unknown = with_id(event("delete-end-user"), "eu_unknown");
+    assert_eq!(stage.admitting(&function, &unknown).await, [Scope::EndUsersWrite]);
+}

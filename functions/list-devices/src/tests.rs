@@ -1,1 +1,121 @@
+use capstan_domain::{DeviceId, Scope};
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, Stage, call, event, with_credential, with_query};
+use serde_json::json;
 
+fn function(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), super::handle)
+}
+
+/// `count` devices, a second apart, and the one of the stage; gives their ids, newest first.
+async fn devices(stage: &Stage, count: u128) -> Vec<String> {
+    let mut ids = vec![DEVICE.to_owned()];
+    for number in 0..count {
+        stage.advance(1);
+        let id = DeviceId::new(stage.now(), number);
+        stage.device(&Stage::tenant(), &id).await;
+        ids.insert(0, id.to_string());
+    }
+    let _ = stage.emulators.take_calls();
+    ids
+}
+
+async fn page(function: &Function, query: &[(&str, &str)]) -> (Vec<String>, Option<String>) {
+    let answer = call(function, with_query(event("list-devices"), query)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let ids = answer.body["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned());
+    let next = answer.body["next_cursor"].as_str().map(str::to_owned);
+    assert_eq!(answer.body["has_more"], next.is_some());
+    (ids.collect(), next)
+}
+
+#[tokio::test]
+async fn answers_with_a_page_of_whole_devices() {
+    let stage = Stage::set().await;
+    let answer = call(&function(&stage), event("list-devices")).await;
+    insta::assert_json_snapshot!(answer.body, @r#"
+    {
+      "data": [
+        {
+          "created_at": "2024-11-20T09:00:00Z",
+          "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
+          "firmware_version": null,
+          "id": "dev_01jcz6b0d032p3wwt3y0b8j32h",
+          "last_heartbeat": null,
+          "last_seen_at": null,
+          "metadata": {},
+          "model": null,
+          "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
+          "serial_number": "CR2-7F3A-0042",
+          "status": "bound",
+          "updated_at": "2024-11-20T09:00:00Z"
+        }
+      ],
+      "has_more": false,
+      "next_cursor": null
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn pages_through_everything_newest_first_and_each_once() {
+    let stage = Stage::set().await;
+    let ids = devices(&stage, 11).await;
+    let function = function(&stage);
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let (page, next) = page(&function, &[("limit", "4"), ("cursor", &cursor)]).await;
+        assert_eq!(page.len(), 4);
+        seen.extend(page);
+        match next {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    assert_eq!(seen, ids);
+}
+
+#[tokio::test]
+async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
+    let stage = Stage::set().await;
+    page(&function(&stage), &[]).await;
+    let mut calls = stage.emulators.take_calls();
+    assert_eq!(calls.remove(0), "dynamodb:GetItem");
+    assert_eq!(calls.pop().as_deref(), Some("dynamodb:BatchGetItem"));
+    assert_eq!(calls, vec!["dynamodb:Query"; 8]);
+}
+
+#[tokio::test]
+async fn others_devices_are_not_listed() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    stage.device(&Stage::test_data(), &"dev_test".parse().unwrap()).await;
+    assert_eq!(page(&function, &[]).await.0, [DEVICE]);
+    let [stranger, test_key] = stage.strangers().await;
+    for (key, ids) in [(stranger, vec![]), (test_key, vec![json!("dev_test")])] {
+        let listed = call(&function, with_credential(event("list-devices"), &key)).await.body;
+        let listed: Vec<_> = listed["data"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+        assert_eq!(listed, ids);
+    }
+}
+
+#[tokio::test]
+async fn names_the_query_parameter_that_breaks_a_rule() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for (name, value) in
+        [("limit", "0"), ("limit", "101"), ("limit", "many"), ("cursor", "nonsense"), ("cursor", "cmVjXzE")]
+    {
+        let answer = call(&function, with_query(event("list-devices"), &[(name, value)])).await;
+        assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!(name)), "{name}={value}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_needs_the_scope_and_a_device_may_not() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    assert_eq!(stage.admitting(&function, &event("list-devices")).await, [Scope::DevicesRead]);
+    assert_eq!(call(&function, with_credential(event("list-devices"), DEVICE_TOKEN)).await.status, 403);
+}

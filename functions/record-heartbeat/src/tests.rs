@@ -1,1 +1,130 @@
+use capstan_domain::Scope;
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, SECRET_KEY, Stage, call, event, with_body, with_credential, with_id};
+use serde_json::{Value, json};
 
+fn function(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), super::handle)
+}
+
+#[tokio::test]
+async fn answers_with_the_device_and_what_it_told() {
+    let stage = Stage::set().await;
+    stage.advance(1);
+    let answer = call(&function(&stage), event("record-heartbeat")).await;
+    assert_eq!(answer.status, 200);
+    insta::assert_json_snapshot!(answer.body, @r#"
+    {
+      "created_at": "2024-11-20T09:00:00Z",
+      "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
+      "firmware_version": "2.9.0",
+      "id": "dev_01jcz6b0d032p3wwt3y0b8j32h",
+      "last_heartbeat": {
+        "battery_percent": 64,
+        "firmware_version": "2.9.0",
+        "free_bytes": 51539607552
+      },
+      "last_seen_at": "2024-11-20T09:00:01Z",
+      "metadata": {},
+      "model": null,
+      "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
+      "serial_number": "CR2-7F3A-0042",
+      "status": "bound",
+      "updated_at": "2024-11-20T09:00:00Z"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn needs_no_body_and_keeps_what_it_tells_nothing_of() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    call(&function, event("record-heartbeat")).await;
+    stage.advance(60);
+    let mut bare = event("record-heartbeat");
+    bare["body"] = Value::Null;
+    let answer = call(&function, bare).await;
+    assert_eq!((answer.status, &answer.body["last_seen_at"]), (200, &json!("2024-11-20T09:01:00Z")));
+    assert_eq!((&answer.body["last_heartbeat"], &answer.body["firmware_version"]), (&json!({}), &json!("2.9.0")));
+}
+
+#[tokio::test]
+async fn reads_the_credential_and_then_writes_once() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for _ in 0..2 {
+        call(&function, event("record-heartbeat")).await;
+        let calls = stage.emulators.take_calls();
+        assert_eq!(calls, ["dynamodb:GetItem", "dynamodb:UpdateItem"], "a device token is read every time");
+    }
+}
+
+#[tokio::test]
+async fn a_device_speaks_for_itself_alone_and_its_project_for_any() {
+    let stage = Stage::set().await;
+    stage.device(&Stage::tenant(), &"dev_2".parse().unwrap()).await;
+    let function = function(&stage);
+    for (credential, id, status) in [
+        (DEVICE_TOKEN, "me", 200),
+        (DEVICE_TOKEN, DEVICE, 200),
+        (DEVICE_TOKEN, "dev_2", 404),
+        (SECRET_KEY, "dev_2", 200),
+        (SECRET_KEY, "me", 404),
+        ("dtok_unknown", "me", 401),
+    ] {
+        let event = with_credential(with_id(event("record-heartbeat"), id), credential);
+        assert_eq!(call(&function, event).await.status, status, "{credential} {id}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_token_is_unknown_at_once() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    assert_eq!(call(&function, event("record-heartbeat")).await.status, 200);
+    let device = stage.stored_device(DEVICE).await.unwrap();
+    stage.store.unbind_device(device, stage.now()).await.unwrap();
+    assert_eq!(call(&function, event("record-heartbeat")).await.status, 401);
+}
+
+#[tokio::test]
+async fn names_the_field_and_the_rule_that_it_breaks() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for (body, param, rule) in [
+        (json!({"firmware_version": ""}), "firmware_version", "1 to 255 characters"),
+        (json!({"firmware_version": 2}), "firmware_version", "expected a string"),
+        (json!({"log": "x".repeat(16_400)}), "body", "at most 16 KiB"),
+        (json!([1]), "body", "must be a JSON object"),
+    ] {
+        let answer = call(&function, with_body(event("record-heartbeat"), body)).await;
+        let error = &answer.body["error"];
+        assert_eq!((answer.status, &error["param"]), (400, &json!(param)));
+        assert!(error["message"].as_str().unwrap().contains(rule), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_is_not_there() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let before = stage.stored_device(DEVICE).await;
+    for stranger in stage.strangers().await {
+        let event = with_credential(with_id(event("record-heartbeat"), DEVICE), &stranger);
+        let answer = call(&function, event).await;
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (404, &json!("not_found")), "{stranger}");
+    }
+    for id in ["dev_unknown", "eu_01jcz695t07xwvpyt3bc2k45jh", "me", "%00"] {
+        let event = with_credential(with_id(event("record-heartbeat"), id), SECRET_KEY);
+        assert_eq!(call(&function, event).await.status, 404, "{id}");
+    }
+    assert_eq!(stage.stored_device(DEVICE).await, before);
+    assert!(stage.stored_device("dev_unknown").await.is_none());
+}
+
+#[tokio::test]
+async fn a_key_needs_the_scope() {
+    let stage = Stage::set().await;
+    let by_id = with_id(event("record-heartbeat"), DEVICE);
+    assert_eq!(stage.admitting(&function(&stage), &by_id).await, [Scope::DevicesWrite]);
+}

@@ -1,1 +1,144 @@
+use capstan_domain::{Caller, CredentialHash, Error, Grant, Scope};
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, SECRET_KEY, Stage, call, event, with_credential, with_id};
+use serde_json::json;
 
+fn function(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), super::handle)
+}
+
+fn by_project() -> serde_json::Value {
+    with_credential(with_id(event("refresh-device-token"), DEVICE), SECRET_KEY)
+}
+
+#[tokio::test]
+async fn answers_with_the_device_and_a_new_token_and_the_old_one_is_dead() {
+    let stage = Stage::set().await;
+    stage.advance(1);
+    let answer = call(&function(&stage), event("refresh-device-token")).await;
+    assert_eq!(answer.status, 200);
+    insta::assert_json_snapshot!(answer.body, {".device_token" => "[token]"}, @r#"
+    {
+      "created_at": "2024-11-20T09:00:00Z",
+      "device_token": "[token]",
+      "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
+      "firmware_version": null,
+      "id": "dev_01jcz6b0d032p3wwt3y0b8j32h",
+      "last_heartbeat": null,
+      "last_seen_at": null,
+      "metadata": {},
+      "model": null,
+      "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
+      "serial_number": "CR2-7F3A-0042",
+      "status": "bound",
+      "updated_at": "2024-11-20T09:00:01Z"
+    }
+    "#);
+    let token = answer.body["device_token"].as_str().unwrap();
+    assert_eq!((stage.is_valid(token).await, stage.is_valid(DEVICE_TOKEN).await), (true, false));
+    assert_eq!(stage.stored_device(DEVICE).await.unwrap().binding.unwrap().token, CredentialHash::of(token));
+}
+
+#[tokio::test]
+async fn the_old_token_is_unknown_at_once_and_the_new_one_is_good() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let new = call(&function, event("refresh-device-token")).await.body["device_token"].as_str().unwrap().to_owned();
+    assert_eq!(call(&function, event("refresh-device-token")).await.status, 401);
+    assert_eq!(call(&function, with_credential(event("refresh-device-token"), &new)).await.status, 200);
+}
+
+#[tokio::test]
+async fn reads_the_credential_then_the_device_and_then_writes_once() {
+    let stage = Stage::set().await;
+    call(&function(&stage), event("refresh-device-token")).await;
+    let calls = ["dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:TransactWriteItems"];
+    assert_eq!(stage.emulators.take_calls(), calls);
+}
+
+#[tokio::test]
+async fn of_two_at_once_by_the_device_one_gets_a_token_and_the_other_is_unknown() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let refresh = || call(&function, event("refresh-device-token"));
+    let (first, second) = tokio::join!(refresh(), refresh());
+    let (won, lost) = if first.status == 200 { (first, second) } else { (second, first) };
+    assert_eq!((won.status, lost.status), (200, 401));
+    assert!(stage.is_valid(won.body["device_token"].as_str().unwrap()).await);
+}
+
+#[tokio::test]
+async fn of_two_at_once_by_the_project_the_later_token_is_good() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let (first, second) = tokio::join!(call(&function, by_project()), call(&function, by_project()));
+    assert_eq!((first.status, second.status), (200, 200));
+    let mut good = 0;
+    for answer in [first, second] {
+        good += usize::from(stage.is_valid(answer.body["device_token"].as_str().unwrap()).await);
+    }
+    assert_eq!(good, 1);
+}
+
+#[tokio::test]
+async fn what_was_read_before_another_change_is_read_again() {
+    let stage = Stage::set().await;
+    let as_read = stage.stored_device(DEVICE).await.unwrap();
+    let tokens = ["1", "2", "3"].map(CredentialHash::of);
+    let caller = |grant, credential| Caller { tenant: Stage::tenant(), grant, credential };
+    let project = caller(Grant::Secret, CredentialHash::of(SECRET_KEY));
+    let device = caller(as_read.grant(&Stage::end_user_id()), CredentialHash::of(DEVICE_TOKEN));
+    let replace = |caller, token| stage.store.replace_device_token(as_read.clone(), caller, token, stage.now());
+    replace(&project, tokens[0]).await.unwrap();
+    replace(&project, tokens[1]).await.unwrap();
+    assert!(matches!(replace(&device, tokens[2]).await, Err(Error::Unauthorized)));
+    assert_eq!(stage.stored_device(DEVICE).await.unwrap().binding.unwrap().token, tokens[1]);
+    assert!(stage.store.credential(&tokens[0]).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_device_that_is_not_bound_has_no_token_to_refresh() {
+    let stage = Stage::set().await;
+    let device = stage.stored_device(DEVICE).await.unwrap();
+    stage.store.unbind_device(device, stage.now()).await.unwrap();
+    let function = function(&stage);
+    let answer = call(&function, by_project()).await;
+    assert_eq!((answer.status, &answer.body["error"]["code"]), (409, &json!("conflict")));
+    assert_eq!(call(&function, event("refresh-device-token")).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_device_refreshes_its_own_token_alone() {
+    let stage = Stage::set().await;
+    stage.bound_device(&Stage::tenant(), &"dev_2".parse().unwrap(), &Stage::end_user_id(), "dtok_2").await;
+    let function = function(&stage);
+    assert_eq!(call(&function, with_id(event("refresh-device-token"), "dev_2")).await.status, 404);
+    assert!(stage.is_valid("dtok_2").await);
+    assert_eq!(call(&function, with_id(event("refresh-device-token"), DEVICE)).await.status, 200);
+    assert_eq!(call(&function, with_credential(event("refresh-device-token"), DEVICE_TOKEN)).await.status, 401);
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_is_not_there() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let before = stage.stored_device(DEVICE).await;
+    for stranger in stage.strangers().await {
+        let event = with_credential(with_id(event("refresh-device-token"), DEVICE), &stranger);
+        let answer = call(&function, event).await;
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (404, &json!("not_found")), "{stranger}");
+    }
+    for id in ["dev_unknown", "eu_01jcz695t07xwvpyt3bc2k45jh", "me", "%00"] {
+        let event = with_credential(with_id(event("refresh-device-token"), id), SECRET_KEY);
+        assert_eq!(call(&function, event).await.status, 404, "{id}");
+    }
+    assert_eq!(stage.stored_device(DEVICE).await, before);
+    assert!(stage.stored_device("dev_unknown").await.is_none());
+}
+
+#[tokio::test]
+async fn a_key_needs_the_scope() {
+    let stage = Stage::set().await;
+    let by_id = with_id(event("refresh-device-token"), DEVICE);
+    assert_eq!(stage.admitting(&function(&stage), &by_id).await, [Scope::DevicesWrite]);
+}

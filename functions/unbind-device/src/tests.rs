@@ -1,1 +1,95 @@
+use capstan_domain::Scope;
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, END_USER, SECRET_KEY, Stage, call, event, with_credential, with_id};
+use serde_json::json;
 
+fn function(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), super::handle)
+}
+
+#[tokio::test]
+async fn answers_with_the_unbound_device_and_its_token_is_dead() {
+    let stage = Stage::set().await;
+    stage.advance(1);
+    let answer = call(&function(&stage), event("unbind-device")).await;
+    assert_eq!(answer.status, 200);
+    insta::assert_json_snapshot!(answer.body, @r#"
+    {
+      "created_at": "2024-11-20T09:00:00Z",
+      "end_user_id": null,
+      "firmware_version": null,
+      "id": "dev_01jcz6b0d032p3wwt3y0b8j32h",
+      "last_heartbeat": null,
+      "last_seen_at": null,
+      "metadata": {},
+      "model": null,
+      "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
+      "serial_number": "CR2-7F3A-0042",
+      "status": "unbound",
+      "updated_at": "2024-11-20T09:00:01Z"
+    }
+    "#);
+    assert!(!stage.is_valid(DEVICE_TOKEN).await);
+    assert!(stage.stored_device(DEVICE).await.unwrap().binding.is_none());
+    assert!(stage.stored_end_user(END_USER).await.unwrap().devices.is_empty());
+}
+
+#[tokio::test]
+async fn reads_the_credential_and_the_device_and_then_writes_once_unless_nothing_changes() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    call(&function, event("unbind-device")).await;
+    let calls = ["dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:TransactWriteItems"];
+    assert_eq!(stage.emulators.take_calls(), calls);
+    stage.advance(1);
+    let again = call(&function, event("unbind-device")).await;
+    assert_eq!((again.status, &again.body["updated_at"]), (200, &json!("2024-11-20T09:00:00Z")));
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem"]);
+}
+
+#[tokio::test]
+async fn a_binding_that_was_made_meanwhile_is_undone_too() {
+    let stage = Stage::set().await;
+    let as_read = stage.stored_device(DEVICE).await.unwrap();
+    stage.store.unbind_device(as_read.clone(), stage.now()).await.unwrap();
+    stage.bound_device(&Stage::tenant(), &Stage::device_id(), &Stage::end_user_id(), "dtok_new").await;
+    let after = stage.store.unbind_device(as_read, stage.now()).await.unwrap();
+    assert_eq!((after.binding.is_some(), stage.is_valid("dtok_new").await), (false, false));
+}
+
+#[tokio::test]
+async fn several_at_once_all_see_it_unbound() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let unbind = || call(&function, event("unbind-device"));
+    let (first, second, third) = tokio::join!(unbind(), unbind(), unbind());
+    for answer in [first, second, third] {
+        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("unbound")));
+    }
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_is_not_there() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let before = stage.stored_device(DEVICE).await;
+    for stranger in stage.strangers().await {
+        let event = with_credential(with_id(event("unbind-device"), DEVICE), &stranger);
+        let answer = call(&function, event).await;
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (404, &json!("not_found")), "{stranger}");
+    }
+    for id in ["dev_unknown", "eu_01jcz695t07xwvpyt3bc2k45jh", "me", "%00"] {
+        let event = with_credential(with_id(event("unbind-device"), id), SECRET_KEY);
+        assert_eq!(call(&function, event).await.status, 404, "{id}");
+    }
+    assert_eq!(stage.stored_device(DEVICE).await, before);
+    assert!(stage.stored_device("dev_unknown").await.is_none());
+}
+
+#[tokio::test]
+async fn a_key_needs_the_scope_and_a_device_may_not() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    assert_eq!(call(&function, with_credential(event("unbind-device"), DEVICE_TOKEN)).await.status, 403);
+    assert_eq!(stage.admitting(&function, &event("unbind-device")).await, [Scope::DevicesWrite]);
+}

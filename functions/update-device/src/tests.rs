@@ -1,1 +1,93 @@
+use capstan_domain::Scope;
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, SECRET_KEY, Stage, call, event, with_body, with_credential, with_id};
+use serde_json::json;
 
+fn function(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), super::handle)
+}
+
+#[tokio::test]
+async fn answers_with_the_device_as_it_is_now() {
+    let stage = Stage::set().await;
+    stage.advance(1);
+    let answer = call(&function(&stage), event("update-device")).await;
+    assert_eq!(answer.status, 200);
+    insta::assert_json_snapshot!(answer.body, @r#"
+    {
+      "created_at": "2024-11-20T09:00:00Z",
+      "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
+      "firmware_version": "2.9.0",
+      "id": "dev_01jcz6b0d032p3wwt3y0b8j32h",
+      "last_heartbeat": null,
+      "last_seen_at": null,
+      "metadata": {
+        "asset": "A-17",
+        "colour": "slate"
+      },
+      "model": "CR2 Plus",
+      "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
+      "serial_number": "CR2-7F3A-0042",
+      "status": "bound",
+      "updated_at": "2024-11-20T09:00:01Z"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn changes_what_is_given_and_leaves_the_rest() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let change = |body| call(&function, with_body(event("update-device"), body));
+    call(&function, event("update-device")).await;
+    let answer = change(json!({"model": "CR3", "serial_number": "x", "status": "unbound"})).await;
+    assert_eq!((&answer.body["model"], &answer.body["firmware_version"]), (&json!("CR3"), &json!("2.9.0")));
+    assert_eq!((&answer.body["serial_number"], &answer.body["status"]), (&json!("CR2-7F3A-0042"), &json!("bound")));
+    let answer = change(json!({"model": null, "firmware_version": null, "metadata": null})).await;
+    assert_eq!((&answer.body["model"], &answer.body["firmware_version"]), (&json!(null), &json!(null)));
+    assert_eq!(answer.body["metadata"], json!({}));
+    assert!(stage.is_valid(DEVICE_TOKEN).await);
+}
+
+#[tokio::test]
+async fn reads_the_credential_and_then_writes_once() {
+    let stage = Stage::set().await;
+    call(&function(&stage), event("update-device")).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+}
+
+#[tokio::test]
+async fn names_the_field_that_breaks_a_rule() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for (param, value) in [("model", json!("")), ("firmware_version", json!(2)), ("metadata", json!([]))] {
+        let answer = call(&function, with_body(event("update-device"), json!({param: value}))).await;
+        assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!(param)));
+    }
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_is_not_there() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let before = stage.stored_device(DEVICE).await;
+    for stranger in stage.strangers().await {
+        let event = with_credential(with_id(event("update-device"), DEVICE), &stranger);
+        let answer = call(&function, event).await;
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (404, &json!("not_found")), "{stranger}");
+    }
+    for id in ["dev_unknown", "eu_01jcz695t07xwvpyt3bc2k45jh", "me", "%00"] {
+        let event = with_credential(with_id(event("update-device"), id), SECRET_KEY);
+        assert_eq!(call(&function, event).await.status, 404, "{id}");
+    }
+    assert_eq!(stage.stored_device(DEVICE).await, before);
+    assert!(stage.stored_device("dev_unknown").await.is_none());
+}
+
+#[tokio::test]
+async fn a_key_needs_the_scope_and_a_device_may_not() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    assert_eq!(stage.admitting(&function, &event("update-device")).await, [Scope::DevicesWrite]);
+    assert_eq!(call(&function, with_credential(event("update-device"), DEVICE_TOKEN)).await.status, 403);
+}

@@ -23,6 +23,7 @@ use capstan_http::Access;
 use capstan_lambda::{Clock, Function};
 use capstan_objects::Objects;
 use capstan_store::Store;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 pub use recording::RecordingBuilder;
@@ -217,7 +218,8 @@ pub fn with_id(mut event: Value, id: &str) -> Value {
 
 /// An HTTP event with this query.
 pub fn with_query(mut event: Value, parameters: &[(&str, &str)]) -> Value {
-    let text: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let encoded = |value| utf8_percent_encode(value, NON_ALPHANUMERIC);
+    let text: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     event["rawQueryString"] = Value::String(text.join("&"));
     event["queryStringParameters"] =
         parameters.iter().map(|(name, value)| ((*name).to_owned(), Value::String((*value).to_owned()))).collect();

@@ -1,9 +1,11 @@
 //! End users and devices, for tests.
 
-use capstan_domain::{CredentialHash, Device, DeviceId, EndUser, EndUserId, Mode, SerialNumber, Tenant};
+use capstan_domain::{CredentialHash, Device, DeviceId, EndUser, EndUserId, Grant, Mode, Scope, SerialNumber, Tenant};
+use capstan_lambda::Function;
 use capstan_store::Registered;
+use serde_json::Value;
 
-use crate::{DEVICE, SERIAL_NUMBER, Stage};
+use crate::{DEVICE, SERIAL_NUMBER, Stage, call, with_credential};
 
 impl Stage {
     /// The project's test data.
@@ -14,6 +16,28 @@ impl Stage {
     /// Another project's live data.
     pub fn other_project() -> Tenant {
         Tenant { project_id: "proj_other".parse().expect("a project id"), mode: Mode::Live }
+    }
+
+    /// Secret keys that open another project's data and the project's own test data.
+    pub async fn strangers(&self) -> [String; 2] {
+        let strangers = ["sk_live_stranger".to_owned(), "sk_test_stranger".to_owned()];
+        for (stranger, tenant) in strangers.iter().zip([Self::other_project(), Self::test_data()]) {
+            self.credential_of(tenant, stranger, Grant::Secret).await;
+        }
+        let _ = self.emulators.take_calls();
+        strangers
+    }
+
+    /// The scopes with any one of which a restricted key is not turned away.
+    pub async fn admitting(&self, function: &Function, event: &Value) -> Vec<Scope> {
+        let mut admitting = Vec::new();
+        for scope in Scope::ALL {
+            let key = self.restricted_key(*scope).await;
+            if call(function, with_credential(event.clone(), &key)).await.status != 403 {
+                admitting.push(*scope);
+            }
+        }
+        admitting
     }
 
     /// Keeps an end user, unless there is one of that id. It has no external id.
@@ -39,6 +63,11 @@ impl Stage {
             Registered::New => device,
             Registered::Known(known) => *known,
         }
+    }
+
+    /// Whether a token lets a device in.
+    pub async fn is_valid(&self, token: &str) -> bool {
+        self.store.credential(&CredentialHash::of(token)).await.expect("the table answers").is_some()
     }
 
     /// Keeps a device that is bound to an end user and has this token.

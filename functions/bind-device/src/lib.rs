@@ -1,6 +1,6 @@
 //! `POST /v1/devices/{id}/bind`
 
-use capstan_domain::{Action, Device, DeviceId, EndUserId, Error};
+use capstan_domain::{Action, Device, EndUserId, Error};
 use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Request};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -30,8 +30,7 @@ pub struct Body {
     ),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let id: DeviceId = request.path_id("device")?;
-    let read = access.store().device(&id);
+    let read = async { access.store().device(&request.path_id("device")?).await };
     let (caller, found) = access.caller_beside(&request, Action::WriteDevices, read).await?;
     let device = Device::of(&caller.tenant, found)?;
     let Body { end_user_id } = request.json()?;

@@ -154,3 +154,13 @@ async fn a_key_needs_the_scope_and_a_device_may_not() {
     assert_eq!(stage.admitting(&function, &event("bind-device")).await, [Scope::DevicesWrite]);
     assert_eq!(call(&function, with_credential(event("bind-device"), DEVICE_TOKEN)).await.status, 403);
 }
+
+#[tokio::test]
+async fn an_unknown_caller_is_told_so_before_anything_else() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for id in ["dev_unknown", "nonsense"] {
+        let event = with_id(with_credential(event("bind-device"), "sk_live_unknown"), id);
+        assert_eq!(call(&function, event).await.status, 401, "{id}");
+    }
+}

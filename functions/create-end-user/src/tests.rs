@@ -115,3 +115,12 @@ async fn a_key_needs_the_scope_and_a_device_may_not() {
     let by_device = with_credential(event("create-end-user"), capstan_stage::DEVICE_TOKEN);
     assert_eq!(call(&function, by_device).await.status, 403);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
+    let stage = Stage::set().await;
+    stage.emulators.faults().fail_next("TransactWriteItems", capstan_emulators::Fault::LoseAnswer, 1);
+    let answer = call(&function(&stage), event("create-end-user")).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert_eq!(stage.emulators.take_calls().iter().filter(|call| *call == "dynamodb:TransactWriteItems").count(), 2);
+}

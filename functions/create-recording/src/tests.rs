@@ -164,3 +164,12 @@ async fn a_busy_table_is_503_with_retry_after_and_no_cause() {
     assert_eq!((answer.status, &answer.body["error"]["code"]), (503, &json!("temporarily_unavailable")));
     assert_eq!(answer.headers["retry-after"], "1");
 }
+
+#[tokio::test]
+async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
+    let stage = Stage::set().await;
+    stage.emulators.faults().fail_next("TransactWriteItems", capstan_emulators::Fault::LoseAnswer, 1);
+    let answer = call(&function(&stage), event("create-recording")).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert_eq!(stage.emulators.take_calls().iter().filter(|call| *call == "dynamodb:TransactWriteItems").count(), 2);
+}

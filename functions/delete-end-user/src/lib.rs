@@ -1,6 +1,6 @@
 //! `DELETE /v1/end-users/{id}`
 
-use capstan_domain::{Action, EndUser, EndUserId, Error};
+use capstan_domain::{Action, EndUser, Error};
 use capstan_http::{Access, Refusals, Reply, Request};
 
 /// Deletes an end user: their devices are unbound and their tokens dead at once; their recordings stay.
@@ -14,8 +14,7 @@ use capstan_http::{Access, Refusals, Reply, Request};
     responses((status = 204, description = "They are deleted."), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let id: EndUserId = request.path_id("end user")?;
-    let read = access.store().end_user(&id);
+    let read = async { access.store().end_user(&request.path_id("end user")?).await };
     let (caller, found) = access.caller_beside(&request, Action::WriteEndUsers, read).await?;
     let end_user = EndUser::of(&caller.tenant, found)?;
     access.store().delete_end_user(end_user, request.now()).await?;

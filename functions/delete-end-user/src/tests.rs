@@ -108,3 +108,22 @@ async fn what_is_out_of_reach_is_not_there_and_stays() {
     let unknown = with_id(event("delete-end-user"), "eu_unknown");
     assert_eq!(stage.admitting(&function, &unknown).await, [Scope::EndUsersWrite]);
 }
+
+#[tokio::test]
+async fn an_unknown_caller_is_told_so_before_anything_else() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for id in ["eu_unknown", "nonsense"] {
+        let event = with_id(with_credential(event("delete-end-user"), "sk_live_unknown"), id);
+        assert_eq!(call(&function, event).await.status, 401, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
+    let stage = Stage::set().await;
+    stage.emulators.faults().fail_next("TransactWriteItems", capstan_emulators::Fault::LoseAnswer, 1);
+    let answer = call(&function(&stage), event("delete-end-user")).await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    assert_eq!(stage.emulators.take_calls().iter().filter(|call| *call == "dynamodb:TransactWriteItems").count(), 2);
+}

@@ -1,6 +1,6 @@
 //! `GET /v1/devices/{id}`
 
-use capstan_domain::{Action, Device, DeviceId, Error};
+use capstan_domain::{Action, Device, Error};
 use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 
 /// Gives a device. The credential is looked up beside the one read.
@@ -13,8 +13,7 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
     responses((status = 200, description = "The device.", body = DeviceBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let id: DeviceId = request.path_id("device")?;
-    let read = access.store().device(&id);
+    let read = async { access.store().device(&request.path_id("device")?).await };
     let (caller, found) = access.caller_beside(&request, Action::ReadDevices, read).await?;
     let device = Device::of(&caller.tenant, found)?;
     Reply::ok(&DeviceBody::from(&device))

@@ -54,3 +54,13 @@ async fn a_key_needs_the_scope_and_a_device_may_not() {
     assert_eq!(call(&function, with_credential(event("get-end-user"), DEVICE_TOKEN)).await.status, 403);
     assert_eq!(call(&function, with_credential(event("get-end-user"), "sk_live_unknown")).await.status, 401);
 }
+
+#[tokio::test]
+async fn an_unknown_caller_is_told_so_before_anything_else() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for id in ["eu_unknown", "nonsense"] {
+        let event = with_id(with_credential(event("get-end-user"), "sk_live_unknown"), id);
+        assert_eq!(call(&function, event).await.status, 401, "{id}");
+    }
+}

@@ -142,3 +142,12 @@ async fn a_key_needs_the_scope() {
     let by_id = with_id(event("refresh-device-token"), DEVICE);
     assert_eq!(stage.admitting(&function(&stage), &by_id).await, [Scope::DevicesWrite]);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
+    let stage = Stage::set().await;
+    stage.emulators.faults().fail_next("TransactWriteItems", capstan_emulators::Fault::LoseAnswer, 1);
+    let answer = call(&function(&stage), event("refresh-device-token")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(stage.emulators.take_calls().iter().filter(|call| *call == "dynamodb:TransactWriteItems").count(), 2);
+}

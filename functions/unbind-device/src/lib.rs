@@ -1,6 +1,6 @@
 //! `POST /v1/devices/{id}/unbind`
 
-use capstan_domain::{Action, Device, DeviceId, Error};
+use capstan_domain::{Action, Device, Error};
 use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 
 /// Unbinds a device; its token is dead at once. One that is not bound stays so.
@@ -13,8 +13,7 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
     responses((status = 200, description = "The device, `unbound`.", body = DeviceBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let id: DeviceId = request.path_id("device")?;
-    let read = access.store().device(&id);
+    let read = async { access.store().device(&request.path_id("device")?).await };
     let (caller, found) = access.caller_beside(&request, Action::WriteDevices, read).await?;
     let device = Device::of(&caller.tenant, found)?;
     let device = access.store().unbind_device(device, request.now()).await?;

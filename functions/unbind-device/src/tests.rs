@@ -93,3 +93,22 @@ async fn a_key_needs_the_scope_and_a_device_may_not() {
     assert_eq!(call(&function, with_credential(event("unbind-device"), DEVICE_TOKEN)).await.status, 403);
     assert_eq!(stage.admitting(&function, &event("unbind-device")).await, [Scope::DevicesWrite]);
 }
+
+#[tokio::test]
+async fn an_unknown_caller_is_told_so_before_anything_else() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    for id in ["dev_unknown", "nonsense"] {
+        let event = with_id(with_credential(event("unbind-device"), "sk_live_unknown"), id);
+        assert_eq!(call(&function, event).await.status, 401, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
+    let stage = Stage::set().await;
+    stage.emulators.faults().fail_next("TransactWriteItems", capstan_emulators::Fault::LoseAnswer, 1);
+    let answer = call(&function(&stage), event("unbind-device")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(stage.emulators.take_calls().iter().filter(|call| *call == "dynamodb:TransactWriteItems").count(), 2);
+}

@@ -334,7 +334,7 @@ async fn a_sweep_that_is_cut_anywhere_is_made_up_for_by_the_next_ones() {
 
 /// The calls of the API with what each asks of AWS behind the credential.
 const ENDPOINTS: [(&str, &[&str], &str); 9] = [
-    ("create", &["GetItem", "PutItem"], "201"),
+    ("create", &["GetItem", "TransactWriteItems"], "201"),
     ("get", &["GetItem"], "200"),
     ("list", &["GetItem", "Query", "BatchGetItem"], "200"),
     ("patch", &["GetItem", "UpdateItem"], "200"),

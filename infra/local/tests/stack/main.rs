@@ -10,6 +10,7 @@ mod json;
 mod kill;
 mod leaks;
 mod notifications;
+mod owners;
 mod process;
 mod states;
 mod triggers;

@@ -156,7 +156,8 @@ async fn a_device_token_sees_no_other_devices_recording_and_does_nothing_but_upl
     let world = World::start().await;
     let token = world.project.device_token.as_str();
     let user = world.project.end_user_id.as_str();
-    for device in [json!("dev_other"), json!(null)] {
+    let other = world.post("/v1/devices", json!({"serial_number": "other"})).await.expect("201")["id"].clone();
+    for device in [other.clone(), json!(null)] {
         let body = json!({"end_user_id": user, "device_id": device});
         let made = world.post("/v1/recordings", body).await.expect("201");
         let path = format!("/v1/recordings/{}", made["id"].as_str().unwrap());
@@ -167,7 +168,7 @@ async fn a_device_token_sees_no_other_devices_recording_and_does_nothing_but_upl
             assert_eq!(got.outcome(), if may { "404 not_found" } else { "403 forbidden" }, "{device}, {operation}");
         }
     }
-    let mine = world.call_as(token, Method::POST, "/v1/recordings", Some(&json!({"device_id": "dev_other"}))).await;
+    let mine = world.call_as(token, Method::POST, "/v1/recordings", Some(&json!({"device_id": other}))).await;
     let mine = mine.expect("201");
     assert_eq!(mine["device_id"], world.project.device_id.as_str());
     let path = format!("/v1/recordings/{}", mine["id"].as_str().unwrap());

@@ -98,7 +98,8 @@ impl Cli {
     #[must_use]
     pub fn log_filter(&self) -> &'static str {
         match self.command {
-            None => "warn,capstan_lambda=info",
+            // A refused condition, which is part of the work, is a warning to the emulated DynamoDB.
+            None => "warn,capstan_lambda=info,dynoxide=error",
             // The progress is the output.
             Some(_) => "error",
         }

@@ -1,9 +1,12 @@
 //! `POST /v1/recordings`
 
 use capstan_domain::{
-    Action, DeviceId, EndUserId, Error, Grant, Metadata, Name, Recording, RecordingId, Source, Timestamp,
+    Action, Caller, Device, DeviceId, EndUser, EndUserId, Error, Grant, Metadata, Name, Recording, RecordingId, Source,
+    Timestamp,
 };
 use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
+use capstan_store::Store;
+use futures_util::future::join;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -49,9 +52,9 @@ pub struct Body {
     responses((status = 201, description = "The new recording, `pending`.", body = RecordingBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let caller = access.caller(&request, Action::CreateRecording).await?;
-    let mut body: Body = request.json()?;
-    let (device_id, end_user_id) = body.take_owner(&caller.grant)?;
+    let read = Draft::read(&request, access.store());
+    let (caller, draft) = access.caller_beside(&request, Action::CreateRecording, read).await?;
+    let (body, end_user_id, device_id) = draft.of(&caller)?;
     let id = RecordingId::new(request.now(), request.entropy());
     let mut recording = Recording::new(id, caller.tenant, end_user_id, request.now());
     recording.device_id = device_id;
@@ -60,17 +63,55 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     Reply::created(&RecordingBody::from(&recording))
 }
 
-impl Body {
-    /// Who makes the recording, and with which device. A token says both; what the body says then is not even read.
-    fn take_owner(&mut self, grant: &Grant) -> Result<(Option<DeviceId>, EndUserId), Error> {
-        if let Grant::Device { device_id, end_user_id } = grant {
-            return Ok((Some(device_id.clone()), end_user_id.clone()));
-        }
-        let device_id = id("device_id", self.device_id.take())?;
-        let end_user_id = id("end_user_id", self.end_user_id.take())?;
-        Ok((device_id, end_user_id.ok_or_else(|| Error::required("end_user_id"))?))
+/// A body with whom and what it names, looked up before it is known who calls.
+struct Draft {
+    body: Body,
+    end_user: Result<Option<EndUser>, Error>,
+    device: Result<Option<Device>, Error>,
+}
+
+impl Draft {
+    async fn read(request: &Request, store: &Store) -> Result<Self, Error> {
+        let mut body: Body = request.json()?;
+        let (end_user_id, device_id) = (body.end_user_id.take(), body.device_id.take());
+        let end_user = look_up("end_user_id", end_user_id, async |id: EndUserId| store.end_user(&id).await);
+        let device = look_up("device_id", device_id, async |id: DeviceId| store.device(&id).await);
+        let (end_user, device) = join(end_user, device).await;
+        Ok(Self { body, end_user, device })
     }
 
+    /// Who makes the recording, and with which device. A token says both, whatever the body says.
+    fn of(self, caller: &Caller) -> Result<(Body, EndUserId, Option<DeviceId>), Error> {
+        if let Grant::Device { device_id, end_user_id } = &caller.grant {
+            return Ok((self.body, end_user_id.clone(), Some(device_id.clone())));
+        }
+        let end_user = self.end_user?.ok_or_else(|| Error::required("end_user_id"))?;
+        let device = self.device?;
+        if end_user.tenant != caller.tenant {
+            return Err(not_ours("end_user_id"));
+        }
+        if device.as_ref().is_some_and(|device| device.tenant != caller.tenant) {
+            return Err(not_ours("device_id"));
+        }
+        Ok((self.body, end_user.id, device.map(|device| device.id)))
+    }
+}
+
+async fn look_up<Id: DeserializeOwned, T>(
+    field: &'static str,
+    value: Option<Value>,
+    find: impl AsyncFnOnce(Id) -> Result<Option<T>, Error>,
+) -> Result<Option<T>, Error> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+    let id = serde_json::from_value(value).map_err(|error| Error::invalid(field, error.to_string()))?;
+    find(id).await?.ok_or_else(|| not_ours(field)).map(Some)
+}
+
+fn not_ours(field: &'static str) -> Error {
+    Error::invalid(field, "must name one of this project")
+}
+
+impl Body {
     fn describe(self, mut recording: Recording) -> Result<Recording, Error> {
         if self.started_at.zip(self.ended_at).is_some_and(|(start, end)| end < start) {
             return Err(Error::invalid("ended_at", "must not be before started_at"));
@@ -86,12 +127,6 @@ impl Body {
         recording.upload_method = self.upload_method;
         Ok(recording)
     }
-}
-
-fn id<T: DeserializeOwned>(field: &str, value: Option<Value>) -> Result<Option<T>, Error> {
-    value
-        .map(|value| serde_json::from_value(value).map_err(|error| Error::invalid(field, error.to_string())))
-        .transpose()
 }
 
 #[cfg(test)]

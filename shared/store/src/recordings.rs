@@ -1,36 +1,41 @@
 //! Recordings: made, read, changed, deleted.
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use capstan_aws::failure;
 use capstan_domain::{Error, Metadata, Name, Reach, Recording, RecordingId, Timestamp};
 
-use crate::change::{Change, Changed, in_tenant};
+use crate::change::{Change, Changed};
 use crate::keys::Identifier;
-use crate::transaction::{Committed, Transaction};
 use crate::{Store, item, keys};
 
 impl Store {
-    /// Keeps a new recording of an end user and, where it names one, a device of the same tenant's.
+    /// Keeps a new recording. Finding this very one kept is no conflict: the SDK repeats a call whose answer was lost.
     ///
     /// # Errors
-    /// [`Error::Invalid`] of `end_user_id` or `device_id` when there is none, [`Error::Conflict`] when there is a
-    /// recording of that id.
+    /// [`Error::Conflict`] when there is one of that id.
     pub async fn create_recording(&self, recording: &Recording) -> Result<(), Error> {
-        let mut transaction = Transaction::default();
-        transaction.put_new(item::recording(recording, recording.due_at(recording.created_at))?);
-        let end_user = transaction.require(&recording.end_user_id, in_tenant(&recording.tenant)?);
-        let device = match &recording.device_id {
-            Some(device_id) => Some(transaction.require(device_id, in_tenant(&recording.tenant)?)),
-            None => None,
-        };
-        match transaction.commit(self).await? {
-            Committed::Made => Ok(()),
-            Committed::Refused(refusals) if refusals.has(end_user) => {
-                Err(Error::invalid("end_user_id", "must be an end user of this project"))
-            }
-            Committed::Refused(refusals) if device.is_some_and(|device| refusals.has(device)) => {
-                Err(Error::invalid("device_id", "must be a device of this project"))
-            }
-            Committed::Refused(_) => Err(Error::Conflict { reason: "a recording of this id exists".to_owned() }),
+        let item = item::recording(recording, recording.due_at(recording.created_at))?;
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(PK)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
+                    let kept: Option<Recording> = refusal.item.clone().map(item::from_item).transpose()?;
+                    let is_this = kept.is_some_and(|kept| kept == *recording);
+                    let conflict = || Error::Conflict { reason: "a recording of this id exists".to_owned() };
+                    is_this.then_some(()).ok_or_else(conflict)
+                }
+                _ => Err(failure(error)),
+            },
         }
     }
 

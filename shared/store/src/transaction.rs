@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use capstan_aws::{busy, failure};
 use capstan_domain::Error;
@@ -56,15 +56,13 @@ enum Operation {
     Put(Item, Change),
     Update(Key, Change),
     Delete(Key, Change),
-    Require(Key, Change),
 }
 
 const RETURN_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
 impl Operation {
     fn build(self, table: &str) -> Result<TransactWriteItem, BuildError> {
-        let (Self::Put(_, change) | Self::Update(_, change) | Self::Delete(_, change) | Self::Require(_, change)) =
-            &self;
+        let (Self::Put(_, change) | Self::Update(_, change) | Self::Delete(_, change)) = &self;
         let (expression, condition) = (change.expression(), change.condition());
         let operation = TransactWriteItem::builder();
         Ok(match self {
@@ -86,13 +84,6 @@ impl Operation {
                 let delete = Delete::builder().table_name(table).set_key(Some(key)).set_condition_expression(condition);
                 let delete = delete.set_expression_attribute_names(names).set_expression_attribute_values(values);
                 operation.delete(delete.return_values_on_condition_check_failure(RETURN_OLD).build()?)
-            }
-            Self::Require(key, change) => {
-                let (names, values) = change.placeholders();
-                let check = ConditionCheck::builder().table_name(table).set_key(Some(key));
-                let check = check.set_condition_expression(condition).set_expression_attribute_names(names);
-                let check = check.set_expression_attribute_values(values);
-                operation.condition_check(check.return_values_on_condition_check_failure(RETURN_OLD).build()?)
             }
         }
         .build())
@@ -120,11 +111,6 @@ impl Transaction {
     /// Deletes an item, if what is required of it holds.
     pub(crate) fn delete(&mut self, key: Key, condition: Change) -> usize {
         self.add(Operation::Delete(key, condition))
-    }
-
-    /// Requires something of what an identifier names, and leaves it as it is.
-    pub(crate) fn require(&mut self, id: &impl Identifier, condition: Change) -> usize {
-        self.add(Operation::Require(id.key(), condition))
     }
 
     /// Makes it all, or nothing. Tries again a few times where other changes to the same items are under way.

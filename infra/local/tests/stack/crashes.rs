@@ -116,7 +116,7 @@ async fn create_says_later_and_its_repeat_makes_a_recording_that_expires_like_an
         },
     )
     .await;
-    assert_eq!(cuts, 4, "the credential and the recording, each before and after");
+    assert_eq!(cuts, 6, "the credential, the end user and the recording, each before and after");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,7 +334,7 @@ async fn a_sweep_that_is_cut_anywhere_is_made_up_for_by_the_next_ones() {
 
 /// The calls of the API with what each asks of AWS behind the credential.
 const ENDPOINTS: [(&str, &[&str], &str); 9] = [
-    ("create", &["GetItem", "TransactWriteItems"], "201"),
+    ("create", &["GetItem", "PutItem"], "201"),
     ("get", &["GetItem"], "200"),
     ("list", &["GetItem", "Query", "BatchGetItem"], "200"),
     ("patch", &["GetItem", "UpdateItem"], "200"),

@@ -23,17 +23,6 @@ pub enum ImageFormat {
     Png,
 }
 
-impl ImageFormat {
-    /// `image/jpeg` or `image/png`.
-    #[must_use]
-    pub fn mime_type(self) -> &'static str {
-        match self {
-            Self::Jpeg => "image/jpeg",
-            Self::Png => "image/png",
-        }
-    }
-}
-
 /// What was learned of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageFacts {

@@ -18,10 +18,7 @@ use inspection::{Completed, Inspection};
 /// [`Error::IntegrityMismatch`], [`Error::FileSizeInvalid`], [`Error::NotFound`], [`Error::Invalid`].
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/upload-complete", operation_id = "completeUpload", tag = "Uploads",
-    params(
-        ("id" = String, Path, description = "The recording."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Marks the call: its repeat gets the same answer."),
-    ),
+    params(("id" = String, Path, description = "The recording.")),
     request_body(content = Option<Body>),
     responses(
         (status = 200, description = "The recording, `uploaded`.", body = RecordingBody),

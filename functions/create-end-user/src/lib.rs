@@ -41,7 +41,7 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let body: Body = request.json()?;
     let id = EndUserId::new(request.now(), request.entropy());
     let end_user = body.describe(EndUser::new(id, caller.tenant, request.now()));
-    access.store().create_end_user(&end_user).await?;
+    let end_user = access.store().create_end_user(end_user).await?;
     Reply::created(&EndUserBody::from(&end_user))
 }
 

@@ -58,8 +58,7 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let id = RecordingId::new(request.now(), request.entropy());
     let mut recording = Recording::new(id, caller.tenant, end_user_id, request.now());
     recording.device_id = device_id;
-    let recording = body.describe(recording)?;
-    access.store().create_recording(&recording).await?;
+    let recording = access.store().create_recording(body.describe(recording)?).await?;
     Reply::created(&RecordingBody::from(&recording))
 }
 

@@ -1,6 +1,6 @@
 use capstan_domain::Scope;
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{DEVICE, DEVICE_TOKEN, END_USER, Stage, call, event, with_body, with_credential};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, END_USER, Stage, call, event, with_body, with_credential, without_header};
 use serde_json::{Value, json};
 
 fn function(stage: &Stage) -> Function {
@@ -11,6 +11,11 @@ async fn refusal(body: Value) -> (u64, Value) {
     let stage = Stage::set().await;
     let answer = call(&function(&stage), with_body(event("create-recording"), body)).await;
     (answer.status, answer.body["error"].clone())
+}
+
+/// The call without an `Idempotency-Key`.
+fn plain() -> Value {
+    without_header(event("create-recording"), "idempotency-key")
 }
 
 #[tokio::test]
@@ -56,12 +61,12 @@ async fn reads_the_credential_beside_whom_the_body_names_and_then_writes_once() 
     let stage = Stage::set().await;
     let function = function(&stage);
     let (read, put) = ("dynamodb:GetItem", "dynamodb:PutItem");
-    call(&function, event("create-recording")).await;
+    call(&function, plain()).await;
     assert_eq!(stage.emulators.take_calls(), [read, read, read, put]);
-    call(&function, event("create-recording")).await;
+    call(&function, plain()).await;
     assert_eq!(stage.emulators.take_calls(), [read, read, put], "a key seen within 5 s is not read again");
     stage.advance(5);
-    call(&function, event("create-recording")).await;
+    call(&function, plain()).await;
     assert_eq!(stage.emulators.take_calls(), [read, read, read, put]);
 }
 
@@ -70,7 +75,7 @@ async fn a_device_token_brings_its_own_device_and_end_user() {
     let stage = Stage::set().await;
     for (end_user_id, device_id) in [(json!("eu_other"), json!("dev_other")), (json!(7), json!("SN-1234"))] {
         let body = json!({"end_user_id": end_user_id, "device_id": device_id});
-        let event = with_credential(with_body(event("create-recording"), body), DEVICE_TOKEN);
+        let event = with_credential(with_body(plain(), body), DEVICE_TOKEN);
         let answer = call(&function(&stage), event).await;
         assert_eq!(answer.status, 201);
         assert_eq!((&answer.body["device_id"], &answer.body["end_user_id"]), (&json!(DEVICE), &json!(END_USER)));
@@ -81,7 +86,7 @@ async fn a_device_token_brings_its_own_device_and_end_user() {
 async fn a_device_token_is_read_every_time_and_is_dead_at_once() {
     let stage = Stage::set().await;
     let function = function(&stage);
-    let by_device = || with_credential(with_body(event("create-recording"), json!({})), DEVICE_TOKEN);
+    let by_device = || with_credential(with_body(plain(), json!({})), DEVICE_TOKEN);
     for _ in 0..2 {
         assert_eq!(call(&function, by_device()).await.status, 201);
         assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:PutItem"]);

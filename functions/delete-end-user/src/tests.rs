@@ -90,10 +90,10 @@ async fn their_external_id_becomes_free_again() {
         let new = EndUser::new(id.parse().unwrap(), Stage::tenant(), stage.now());
         EndUser { external_id: Some("crm-1".parse().unwrap()), ..new }
     };
-    stage.store.create_end_user(&called_crm_1("eu_1")).await.unwrap();
-    assert!(stage.store.create_end_user(&called_crm_1("eu_2")).await.is_err());
+    stage.store.create_end_user(called_crm_1("eu_1")).await.unwrap();
+    assert!(stage.store.create_end_user(called_crm_1("eu_2")).await.is_err());
     assert_eq!(call(&function(&stage), with_id(event("delete-end-user"), "eu_1")).await.status, 204);
-    stage.store.create_end_user(&called_crm_1("eu_2")).await.unwrap();
+    stage.store.create_end_user(called_crm_1("eu_2")).await.unwrap();
 }
 
 #[tokio::test]

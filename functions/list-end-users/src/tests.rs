@@ -23,7 +23,7 @@ async fn end_users(stage: &Stage, count: u128) -> Vec<String> {
 async fn called(stage: &Stage, id: &str, external_id: &str) {
     let new = EndUser::new(id.parse().unwrap(), Stage::tenant(), stage.now());
     let named = EndUser { external_id: Some(external_id.parse().unwrap()), ..new };
-    stage.store.create_end_user(&named).await.unwrap();
+    stage.store.create_end_user(named.clone()).await.unwrap();
     let _ = stage.emulators.take_calls();
 }
 

@@ -80,7 +80,7 @@ impl FirstProject {
         }
         if store.end_user(&self.end_user_id).await?.is_none() {
             let end_user = EndUser::new(self.end_user_id.clone(), tenant.clone(), keys::now());
-            store.create_end_user(&end_user).await?;
+            store.create_end_user(end_user).await?;
         }
         let serial_number = SERIAL_NUMBER.parse().map_err(Error::internal)?;
         let device = Device::new(self.device_id.clone(), tenant.clone(), serial_number, keys::now());

@@ -1,6 +1,9 @@
 //! The contract as an OpenAPI document, made from the handlers and the types that they read and answer with.
 
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 /// Every operation. A route that is missing here makes a test fail.
@@ -37,7 +40,7 @@ use utoipa::{Modify, OpenApi};
         refresh_device_token::handle,
         get_openapi::handle,
     ),
-    modifiers(&BearerCredential, &WithoutRustdocSections),
+    modifiers(&BearerCredential, &RepeatablePosts, &WithoutRustdocSections),
     security(("credential" = [])),
     tags(
         (name = "Recordings", description = "Recordings and their media."),
@@ -56,6 +59,30 @@ impl Modify for BearerCredential {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         document.components.get_or_insert_default().add_security_scheme("credential", scheme);
+    }
+}
+
+/// Every POST takes an `Idempotency-Key`, whatever its handler does.
+struct RepeatablePosts;
+
+impl Modify for RepeatablePosts {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]{1,255}$"));
+        let header = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("Marks the request for 24 hours: its repeat does nothing more and gets the same answer."))
+            .schema(Some(text))
+            .build();
+        let refusal = ResponseBuilder::new()
+            .description("The `Idempotency-Key` came with another body, or its first request is still running.")
+            .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build())
+            .build();
+        for post in document.paths.paths.values_mut().filter_map(|item| item.post.as_mut()) {
+            post.parameters.get_or_insert_default().push(RefOr::T(header.clone()));
+            post.responses.responses.entry("409".to_owned()).or_insert_with(|| refusal.clone().into());
+        }
     }
 }
 

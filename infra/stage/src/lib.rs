@@ -210,6 +210,12 @@ pub fn with_header(mut event: Value, name: &str, value: &str) -> Value {
     event
 }
 
+/// An HTTP event without a header.
+pub fn without_header(mut event: Value, name: &str) -> Value {
+    event["headers"].as_object_mut().expect("an event has headers").remove(name);
+    event
+}
+
 /// An HTTP event with another `{id}` in its path.
 pub fn with_id(mut event: Value, id: &str) -> Value {
     event["pathParameters"]["id"] = Value::String(id.to_owned());

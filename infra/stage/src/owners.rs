@@ -46,8 +46,7 @@ impl Stage {
             return known;
         }
         let end_user = EndUser::new(id.clone(), tenant.clone(), self.now());
-        self.store.create_end_user(&end_user).await.expect("the end user is kept");
-        end_user
+        self.store.create_end_user(end_user).await.expect("the end user is kept")
     }
 
     /// Keeps a device, unless there is one of that id. Its serial number is that of the event files for the device in

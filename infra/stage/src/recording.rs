@@ -72,7 +72,7 @@ impl<'a> RecordingBuilder<'a> {
         if let Some(device_id) = &recording.device_id {
             stage.device(&recording.tenant, device_id).await;
         }
-        stage.store.create_recording(&recording).await.expect("the recording is kept");
+        stage.store.create_recording(recording.clone()).await.expect("the recording is kept");
         for (number, (content_type, bytes)) in (1..).zip(media) {
             let media_id: MediaId = format!("med_{number}").parse().expect("a media id");
             let medium = Media::new(media_id.clone(), content_type, stage.now().plus_seconds(3600), stage.now());

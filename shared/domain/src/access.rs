@@ -269,22 +269,19 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Who calls with this credential, which is kept under `hash`, if it is good for the action now.
+    /// Who calls with this credential, which is kept under `hash`.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] when it was revoked or has ended, [`Error::Forbidden`] when it may not do this.
-    pub fn authorize(self, hash: CredentialHash, action: Action, now: Timestamp) -> Result<Caller, Error> {
+    /// [`Error::Unauthorized`] when it was revoked or has ended.
+    pub fn caller(self, hash: CredentialHash, now: Timestamp) -> Result<Caller, Error> {
         if self.revoked_at.is_some() || self.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::Unauthorized);
-        }
-        if !self.grant.permits(action) {
-            return Err(Error::Forbidden);
         }
         Ok(Caller { tenant: self.tenant, grant: self.grant, credential: hash })
     }
 }
 
-/// Who calls: an authorized credential.
+/// Who calls, by a credential that is good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Whose data is open to it.
@@ -296,6 +293,14 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The caller, if its credential is good for the action.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] when it is not.
+    pub fn permitted(self, action: Action) -> Result<Self, Error> {
+        if self.grant.permits(action) { Ok(self) } else { Err(Error::Forbidden) }
+    }
+
     /// The device that it names.
     ///
     /// # Errors
@@ -403,7 +408,7 @@ mod tests {
     }
 
     fn authorize(credential: Credential, action: Action) -> Result<Caller, Error> {
-        credential.authorize(CredentialHash::of("x"), action, now())
+        credential.caller(CredentialHash::of("x"), now())?.permitted(action)
     }
 
     fn permitted(grant: &Grant) -> Vec<Action> {

@@ -67,6 +67,12 @@ pub enum Error {
     /// The same `Idempotency-Key` came with another body.
     #[error("the idempotency key was used with another body")]
     IdempotencyKeyReused,
+    /// The first call under this `Idempotency-Key` was not answered yet.
+    #[error("the first call under this idempotency key is running")]
+    FirstCallRunning {
+        /// Seconds to wait before asking again.
+        retry_after: u32,
+    },
     /// What must be there once is there already.
     #[error("there is {what} with this {param}: {id}")]
     ResourceAlreadyExists {

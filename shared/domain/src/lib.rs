@@ -8,6 +8,7 @@ mod content;
 mod device;
 mod end_user;
 mod error;
+mod first_call;
 mod id;
 mod media;
 mod metadata;
@@ -21,6 +22,7 @@ pub use content::{ContentType, FileSize, MediaType, Sha256};
 pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
 pub use end_user::EndUser;
 pub use error::{Cause, Error};
+pub use first_call::{CallId, FirstCall, Seed, Standing};
 pub use id::{DeviceId, EndUserId, InvalidId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId};
 pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,

@@ -14,8 +14,6 @@ const TRUSTED_SECONDS: i64 = 5;
 /// How many credentials a sandbox remembers. It forgets all when there are more, rather than keep count of their age.
 const MAX_REMEMBERED: usize = 1000;
 
-const PREFIXES: [&str; 6] = ["sk_live_", "sk_test_", "rk_live_", "rk_test_", "dtok_", "up_"];
-
 #[derive(Debug)]
 struct Seen {
     credential: Credential,
@@ -45,9 +43,19 @@ impl Access {
     /// # Errors
     /// [`Error::Unauthorized`] and [`Error::Forbidden`].
     pub async fn caller(&self, request: &Request, action: Action) -> Result<Caller, Error> {
-        let hash = presented(request)?;
-        let credential = self.credential(&hash, request.now()).await?;
-        credential.authorize(hash, action, request.now())
+        self.identify(request).await?.permitted(action)
+    }
+
+    /// Who calls, whatever for.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`].
+    pub(crate) async fn identify(&self, request: &Request) -> Result<Caller, Error> {
+        if let Some(caller) = request.caller() {
+            return Ok(caller.clone());
+        }
+        let hash = CredentialHash::of(request.credential()?);
+        self.credential(&hash, request.now()).await?.caller(hash, request.now())
     }
 
     /// Who calls, looked up while something is read. The answer waits for both; a refusal of the caller comes first.
@@ -60,9 +68,9 @@ impl Access {
         action: Action,
         read: impl Future<Output = Result<T, Error>>,
     ) -> Result<(Caller, T), Error> {
-        let hash = presented(request)?;
-        let (credential, read) = join(self.credential(&hash, request.now()), read).await;
-        let caller = credential?.authorize(hash, action, request.now())?;
+        request.credential()?;
+        let (caller, read) = join(self.identify(request), read).await;
+        let caller = caller?.permitted(action)?;
         Ok((caller, read?))
     }
 
@@ -88,14 +96,4 @@ impl Access {
         let fresh = seen.get(hash).filter(|seen| now < seen.at.plus_seconds(TRUSTED_SECONDS))?;
         Some(fresh.credential.clone())
     }
-}
-
-/// RFC 6750: `Authorization: Bearer <credential>`; the scheme's case does not matter.
-fn presented(request: &Request) -> Result<CredentialHash, Error> {
-    let (scheme, credential) =
-        request.header("authorization").and_then(|value| value.split_once(' ')).ok_or(Error::Unauthorized)?;
-    let credential = credential.trim();
-    let well_formed =
-        scheme.eq_ignore_ascii_case("bearer") && PREFIXES.iter().any(|known| credential.starts_with(known));
-    if well_formed { Ok(CredentialHash::of(credential)) } else { Err(Error::Unauthorized) }
 }

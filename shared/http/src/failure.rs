@@ -135,6 +135,10 @@ fn answer(error: &Error) -> Answer {
             let message = "This Idempotency-Key came with another body before. Use a new key for a new request.";
             Answer::new(S::CONFLICT, "idempotency_key_reused", message).param("Idempotency-Key")
         }
+        Error::FirstCallRunning { retry_after } => {
+            let message = "The first request with this Idempotency-Key is still running. Ask again.";
+            Answer::new(S::CONFLICT, "conflict", message).param("Idempotency-Key").retry_after(*retry_after)
+        }
         Error::ResourceAlreadyExists { what, param, id } => {
             let message = format!("There is {what} with this {param} already.");
             Answer::new(S::CONFLICT, "resource_already_exists", message).param(*param).details(json!({"id": id}))

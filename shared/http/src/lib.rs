@@ -4,15 +4,18 @@ mod access;
 mod device;
 mod end_user;
 mod failure;
+mod once;
 mod page;
 mod recording;
 mod reply;
 mod request;
+mod sealed;
 
 pub use access::Access;
 pub use device::{DeviceBody, DeviceWithTokenBody};
 pub use end_user::EndUserBody;
 pub use failure::{ErrorBody, ErrorDetail, Refusals};
+pub use once::{Dependencies, once};
 pub use page::{Cursor, DevicePage, EndUserPage, RecordingPage};
 pub use recording::{MediaBody, ProcessingErrorBody, RecordingBody, RenditionBody};
 pub use reply::Reply;

@@ -2,7 +2,7 @@
 
 use capstan_domain::Error;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is answered: a status and perhaps a JSON body.
 #[derive(Debug)]
@@ -11,6 +11,13 @@ pub struct Reply {
     pub(crate) body: Option<String>,
     pub(crate) retry_after: Option<u32>,
     pub(crate) failure: Option<Error>,
+}
+
+/// What is kept of an answer.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    status: u16,
+    body: Option<String>,
 }
 
 impl Reply {
@@ -37,6 +44,19 @@ impl Reply {
     /// 204.
     pub fn no_content() -> Self {
         Self { status: StatusCode::NO_CONTENT, body: None, retry_after: None, failure: None }
+    }
+
+    /// As it is kept for a repeat.
+    pub(crate) fn to_kept(&self) -> Result<String, Error> {
+        let kept = Kept { status: self.status.as_u16(), body: self.body.clone() };
+        serde_json::to_string(&kept).map_err(Error::internal)
+    }
+
+    /// As it was kept.
+    pub(crate) fn from_kept(text: &str) -> Result<Self, Error> {
+        let Kept { status, body } = serde_json::from_str(text).map_err(Error::internal)?;
+        let status = StatusCode::from_u16(status).map_err(Error::internal)?;
+        Ok(Self { status, body, retry_after: None, failure: None })
     }
 
     /// The status code.

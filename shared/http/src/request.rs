@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use capstan_domain::{Error, Secret, Timestamp};
+use capstan_domain::{Caller, Error, Secret, Timestamp};
 use lambda_http::{Body, RequestExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
@@ -11,13 +11,19 @@ use serde::{Deserialize, Deserializer};
 /// The largest body that is read. The largest that makes sense, a completion of 10,000 parts, is below 1 MiB.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// A request, with the moment at which it came and the randomness that its answer may use.
 pub struct Request {
     event: lambda_http::Request,
     now: Timestamp,
     entropy: u128,
     secret_bits: [u8; 32],
+    caller: Option<Caller>,
 }
+
+/// Every kind of credential by its prefix.
+const PREFIXES: [&str; 6] = ["sk_live_", "sk_test_", "rk_live_", "rk_test_", "dtok_", "up_"];
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,7 +42,50 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) 
 impl Request {
     /// A request as Lambda hands it over.
     pub fn new(event: lambda_http::Request, now: Timestamp, entropy: u128, secret_bits: [u8; 32]) -> Self {
-        Self { event, now, entropy, secret_bits }
+        Self { event, now, entropy, secret_bits, caller: None }
+    }
+
+    /// The same request by a caller who is known by now, with the time and the randomness of its first call.
+    #[must_use]
+    pub(crate) fn repeating(self, now: Timestamp, entropy: u128, secret_bits: [u8; 32], caller: Caller) -> Self {
+        Self { now, entropy, secret_bits, caller: Some(caller), ..self }
+    }
+
+    /// Who calls, where that was found out already.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
+    /// Whether it is a POST with an `Idempotency-Key`.
+    pub(crate) fn is_keyed_post(&self) -> bool {
+        self.event.method() == http::Method::POST && self.event.headers().contains_key(IDEMPOTENCY_KEY)
+    }
+
+    /// The credential that it shows. RFC 6750: `Authorization: Bearer <credential>`; the scheme's case does not matter.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when it shows none, or what cannot be one.
+    pub(crate) fn credential(&self) -> Result<&str, Error> {
+        let (scheme, credential) =
+            self.header("authorization").and_then(|value| value.split_once(' ')).ok_or(Error::Unauthorized)?;
+        let credential = credential.trim();
+        let well_formed =
+            scheme.eq_ignore_ascii_case("bearer") && PREFIXES.iter().any(|known| credential.starts_with(known));
+        if well_formed { Ok(credential) } else { Err(Error::Unauthorized) }
+    }
+
+    /// Where it goes, without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.event.uri().path()
+    }
+
+    /// The body's bytes, as they came.
+    pub(crate) fn body(&self) -> &[u8] {
+        match self.event.body() {
+            Body::Text(text) => text.as_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => b"",
+        }
     }
 
     /// When it came.
@@ -89,7 +138,7 @@ impl Request {
     /// # Errors
     /// [`Error::Invalid`] when it is not 1 to 255 letters, digits, `-` and `_`.
     pub fn idempotency_key(&self) -> Result<Option<&str>, Error> {
-        let Some(key) = self.event.headers().get("idempotency-key") else { return Ok(None) };
+        let Some(key) = self.event.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
         let valid = (1..=255).contains(&key.len()) && key.as_bytes().iter().all(allowed);
         match key.to_str() {
@@ -103,11 +152,7 @@ impl Request {
     /// # Errors
     /// [`Error::RequestTooLarge`], or [`Error::Invalid`] with the JSON path of the bad field.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let bytes = match self.event.body() {
-            Body::Text(text) => text.as_bytes(),
-            Body::Binary(bytes) => bytes,
-            _ => b"",
-        };
+        let bytes = self.body();
         if bytes.len() > MAX_BODY_BYTES {
             return Err(Error::RequestTooLarge { limit_bytes: MAX_BODY_BYTES });
         }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use capstan_domain::{DeviceId, EndUserId, Error, RecordingId};
-use capstan_http::{Reply, Request};
+use capstan_http::{Dependencies, Reply, Request, once};
 use futures_util::FutureExt;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, Body, LambdaEvent, RequestExt, Response, Service, service_fn};
@@ -20,8 +20,8 @@ use crate::{Answer, Clock, Function, Invocation, InvocationError, StartError};
 /// [`StartError`] when the runtime cannot be reached.
 pub async fn serve_http<D, H, F>(dependencies: D, handler: H) -> Result<(), StartError>
 where
-    D: Clone,
-    H: Fn(D, Request) -> F,
+    D: Clone + Dependencies + Send + Sync,
+    H: Fn(D, Request) -> F + Clone + Send + Sync,
     F: Future<Output = Result<Reply, Error>> + Send,
 {
     lambda_http::tracing::init_default_subscriber();
@@ -32,7 +32,7 @@ where
 /// A handler as a value. Goes through the same adapter as behind Lambda's runtime.
 pub fn http_function<D, H, F>(dependencies: D, clock: Clock, handler: H) -> Function
 where
-    D: Clone + Send + Sync + 'static,
+    D: Clone + Dependencies + Send + Sync + 'static,
     H: Fn(D, Request) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply, Error>> + Send + 'static,
 {
@@ -60,13 +60,15 @@ fn answer<D, H, F>(
     event: lambda_http::Request,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<D, H, F>
 where
-    D: Clone,
-    H: Fn(D, Request) -> F,
+    D: Clone + Dependencies,
+    H: Fn(D, Request) -> F + Clone,
     F: Future<Output = Result<Reply, Error>>,
 {
     let line = AccessLine::begin(&event);
-    let running = Invocation::begin(clock)
-        .map(|at| handler(dependencies.clone(), Request::new(event, at.now, at.entropy, at.secret_bits)));
+    let running = Invocation::begin(clock).map(|at| {
+        let request = Request::new(event, at.now, at.entropy, at.secret_bits);
+        once(dependencies.clone(), request, handler.clone())
+    });
     async move {
         let result = match running {
             // A panic is answered like any other fault, and the sandbox lives on.

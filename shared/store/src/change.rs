@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use capstan_aws::failure;
 use capstan_domain::{Error, Metadata, Reach, Recording, RecordingId, Status, Tenant, Timestamp};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::Store;
 use crate::item::{attribute, from_item};
-use crate::keys::{self, Identifier};
+use crate::keys::{self, Identifier, Key};
 
 /// What became of a change.
 #[derive(Debug)]
@@ -231,14 +233,20 @@ impl Change {
         (Some(self.names).filter(|names| !names.is_empty()), Some(self.values).filter(|values| !values.is_empty()))
     }
 
+    /// Makes the change in what an identifier names.
     pub(crate) async fn apply<I: Identifier>(self, store: &Store, id: &I) -> Result<Changed<I::Entity>, Error> {
+        self.apply_at(store, id.key()).await
+    }
+
+    /// Makes the change in the item of that key.
+    pub(crate) async fn apply_at<T: DeserializeOwned>(self, store: &Store, key: Key) -> Result<Changed<T>, Error> {
         let (expression, condition) = (self.expression(), self.condition());
         let (names, values) = self.placeholders();
         let answer = store
             .client
             .update_item()
             .table_name(&store.table)
-            .set_key(Some(id.key()))
+            .set_key(Some(key))
             .update_expression(expression)
             .set_condition_expression(condition)
             .set_expression_attribute_names(names)
@@ -254,6 +262,29 @@ impl Change {
                     let old = refusal.item.clone().filter(|item| !item.is_empty());
                     Ok(Changed::Refused(old.map(from_item).transpose()?.map(Box::new)))
                 }
+                _ => Err(failure(error)),
+            },
+        }
+    }
+
+    /// Deletes the item of that key if what is required of it holds, and leaves it if not.
+    pub(crate) async fn delete_at(self, store: &Store, key: Key) -> Result<(), Error> {
+        let condition = self.condition();
+        let (names, values) = self.placeholders();
+        let answer = store
+            .client
+            .delete_item()
+            .table_name(&store.table)
+            .set_key(Some(key))
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
                 _ => Err(failure(error)),
             },
         }

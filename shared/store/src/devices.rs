@@ -23,7 +23,7 @@ pub enum Registered {
 }
 
 impl Store {
-    /// Keeps a new device, unless there is one of its serial number. Two calls when there is.
+    /// Keeps a new device, unless there is another of its serial number. Two calls when there is.
     pub async fn register_device(&self, device: &Device) -> Result<Registered, Error> {
         let mut transaction = Transaction::default();
         let key = keys::serial_number(&device.tenant, &device.serial_number);
@@ -31,6 +31,7 @@ impl Store {
         let name = transaction.put_new(item::named(key, &device.id)?);
         let Committed::Refused(refusals) = transaction.commit(self).await? else { return Ok(Registered::New) };
         let known = match refusals.old::<Named<DeviceId>>(name)? {
+            Some(named) if named.names == device.id => return Ok(Registered::New),
             Some(named) => self.device(&named.names).await?,
             None => None,
         };
@@ -124,6 +125,9 @@ impl Store {
             Committed::Made => Ok(Device { binding: Some(binding), updated_at: now, ..device }),
             Committed::Refused(refusals) => {
                 let old: Option<Device> = refusals.old(device_place)?;
+                if let Some(old) = old.as_ref().filter(|old| old.binding.as_ref() == Some(&binding)) {
+                    return Ok(old.clone());
+                }
                 Err(match old.and_then(|old| old.binding) {
                     Some(binding) => Error::DeviceAlreadyBound { end_user_id: binding.end_user_id },
                     None if refusals.has(device_place) => Error::no_device(),
@@ -166,6 +170,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<Device, Error> {
         let replace = |device: &Device| {
+            // Made already, by an attempt at this very call.
+            if device.binding.as_ref().is_some_and(|binding| binding.token == token) {
+                return Ok(None);
+            }
             let old = device.binding_for(caller)?;
             let binding = Binding { token, ..old.clone() };
             let mut transaction = Transaction::default();

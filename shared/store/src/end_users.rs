@@ -13,13 +13,13 @@ use crate::{Page, Store, item, keys};
 const UNBOUND_AT_ONCE: usize = (MAX_OPERATIONS - 2) / 2;
 
 impl Store {
-    /// Keeps a new end user.
+    /// Keeps a new end user, and gives it as it is kept. Finding it kept is no conflict, as for a recording.
     ///
     /// # Errors
     /// [`Error::ResourceAlreadyExists`] when the tenant has one of that external id.
-    pub async fn create_end_user(&self, end_user: &EndUser) -> Result<(), Error> {
+    pub async fn create_end_user(&self, end_user: EndUser) -> Result<EndUser, Error> {
         let mut transaction = Transaction::default();
-        transaction.put_new(item::listed(&end_user.id, &end_user.tenant, end_user)?);
+        let place = transaction.put_new(item::listed(&end_user.id, &end_user.tenant, &end_user)?);
         let name = match &end_user.external_id {
             Some(external_id) => {
                 let key = keys::external_id(&end_user.tenant, external_id);
@@ -27,7 +27,11 @@ impl Store {
             }
             None => None,
         };
-        let Committed::Refused(refusals) = transaction.commit(self).await? else { return Ok(()) };
+        let Committed::Refused(refusals) = transaction.commit(self).await? else { return Ok(end_user) };
+        let kept: Option<EndUser> = refusals.old(place)?;
+        if let Some(kept) = kept.filter(|kept| kept.tenant == end_user.tenant) {
+            return Ok(kept);
+        }
         let taken: Option<Named<EndUserId>> = name.map(|name| refusals.old(name)).transpose()?.flatten();
         Err(match taken {
             Some(taken) => {

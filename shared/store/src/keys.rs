@@ -6,7 +6,8 @@ use std::hash::Hash;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_domain::{
-    CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, Recording, RecordingId, SerialNumber, Tenant,
+    CallId, CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, Recording, RecordingId, SerialNumber,
+    Tenant,
 };
 use serde::de::DeserializeOwned;
 
@@ -82,6 +83,10 @@ pub(crate) fn serial_number(tenant: &Tenant, serial_number: &SerialNumber) -> Ke
 
 fn unique(tenant: &Tenant, field: &str, value: impl Display) -> Key {
     key(format!("UNIQUE#{tenant}#{field}#{value}"), "UNIQUE")
+}
+
+pub(crate) fn first_call(id: &CallId) -> Key {
+    key(format!("IDEM#{id}"), "IDEM")
 }
 
 pub(crate) fn credential(hash: &CredentialHash) -> Key {

@@ -9,6 +9,7 @@ mod credentials;
 mod devices;
 mod due;
 mod end_users;
+mod first_calls;
 mod item;
 mod keys;
 mod list;
@@ -25,6 +26,7 @@ use serde::de::DeserializeOwned;
 pub use change::Changed;
 pub use devices::Registered;
 pub use due::Due;
+pub use first_calls::Begun;
 pub use list::{ListQuery, Page, Position};
 pub use uploads::{Arrival, Renewal};
 

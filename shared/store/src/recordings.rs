@@ -10,12 +10,13 @@ use crate::keys::Identifier;
 use crate::{Store, item, keys};
 
 impl Store {
-    /// Keeps a new recording. Finding this very one kept is no conflict: the SDK repeats a call whose answer was lost.
+    /// Keeps a new recording, and gives it as it is kept. Finding it kept is no conflict: the SDK repeats a call whose
+    /// answer was lost, and so does a client, who gets the same identifier by its `Idempotency-Key`.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when there is one of that id.
-    pub async fn create_recording(&self, recording: &Recording) -> Result<(), Error> {
-        let item = item::recording(recording, recording.due_at(recording.created_at))?;
+    /// [`Error::Conflict`] when that identifier is another's.
+    pub async fn create_recording(&self, recording: Recording) -> Result<Recording, Error> {
+        let item = item::recording(&recording, recording.due_at(recording.created_at))?;
         let answer = self
             .client
             .put_item()
@@ -26,13 +27,14 @@ impl Store {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(recording),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
                     let kept: Option<Recording> = refusal.item.clone().map(item::from_item).transpose()?;
-                    let is_this = kept.is_some_and(|kept| kept == *recording);
+                    let is_this =
+                        |kept: &Recording| kept.tenant == recording.tenant && kept.created_at == recording.created_at;
                     let conflict = || Error::Conflict { reason: "a recording of this id exists".to_owned() };
-                    is_this.then_some(()).ok_or_else(conflict)
+                    kept.filter(is_this).ok_or_else(conflict)
                 }
                 _ => Err(failure(error)),
             },
@@ -99,23 +101,10 @@ impl Store {
 
     /// Removes the item of a deleted recording whose objects are gone.
     pub async fn forget_recording(&self, id: &RecordingId) -> Result<(), Error> {
-        let answer = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(id.key()))
-            .condition_expression("attribute_exists(deleted_at)")
-            .send()
-            .await;
-        match answer {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(failure(error)),
-        }
+        let mut change = Change::default();
+        let deleted = change.exists("deleted_at");
+        change.require(deleted);
+        change.delete_at(self, id.key()).await
     }
 }
 

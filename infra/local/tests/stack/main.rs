@@ -12,6 +12,7 @@ mod leaks;
 mod notifications;
 mod owners;
 mod process;
+mod repeats;
 mod states;
 mod triggers;
 mod uploads;

@@ -209,6 +209,11 @@ impl World {
     }
 }
 
+/// A name that nothing else has.
+pub(crate) fn unique() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
 /// A PUT as the signed answer asks for it; gives the status.
 pub(crate) async fn put(signed: &Value, bytes: &[u8]) -> u16 {
     put_with(signed, signed["upload_url"].as_str().unwrap(), &[], bytes).await

@@ -1,0 +1,325 @@
+//! `Idempotency-Key` on every POST that the document lists: one effect and one answer, however often a request comes,
+//! how many at once, and wherever the first one died.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use capstan_domain::Grant;
+use capstan_emulators::{Crash, Fault};
+use capstan_http::{Access, Reply, Request};
+use capstan_lambda::{Clock, http_function};
+use futures_util::future::join_all;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::world::{Answer, OPUS, World, answer, put, unique};
+
+/// Longer than an attempt may take.
+const DEAD: i64 = 60;
+const DAY: i64 = 24 * 3600;
+
+/// A request that can be made.
+#[derive(Clone)]
+struct Prepared {
+    path: String,
+    body: Value,
+}
+
+impl World {
+    async fn keyed(&self, credential: &str, key: &str, path: &str, body: &Value) -> Answer {
+        let request = http::Request::post(format!("{}{path}", self.stack.url()))
+            .header("authorization", format!("Bearer {credential}"))
+            .header("idempotency-key", key);
+        answer(request.body(body.to_string().into()).unwrap()).await
+    }
+
+    async fn keyed_post(&self, key: &str, prepared: &Prepared) -> Answer {
+        self.keyed(&self.project.api_key, key, &prepared.path, &prepared.body).await
+    }
+
+    async fn device(&self) -> String {
+        let body = json!({"serial_number": format!("SN-{}", unique())});
+        let made = self.post("/v1/devices", body).await.expect("201");
+        format!("/v1/devices/{}", made["id"].as_str().unwrap())
+    }
+
+    /// A first request to a route, with all that it needs in place.
+    async fn prepared(&self, route: &str) -> Prepared {
+        let binding = json!({"end_user_id": self.project.end_user_id.as_str()});
+        let (path, body) = match route {
+            "/v1/recordings" => (route.to_owned(), binding),
+            "/v1/end-users" => (route.to_owned(), json!({"external_id": unique()})),
+            "/v1/devices" => (route.to_owned(), json!({"serial_number": unique()})),
+            "/v1/recordings/{id}/upload-url" => (self.create().await, json!({"content_type": "audio/ogg"})),
+            "/v1/recordings/{id}/upload-complete" => (self.sent("audio/ogg", OPUS).await.0, json!({})),
+            "/v1/recordings/{id}/download-url" => {
+                let (path, signed) = self.sent("audio/ogg", OPUS).await;
+                self.stack.bus().settle().await;
+                (path, json!({"media_id": signed["media_id"]}))
+            }
+            "/v1/devices/{id}/bind" => (self.device().await, binding),
+            "/v1/devices/{id}/unbind" | "/v1/devices/{id}/heartbeat" | "/v1/devices/{id}/token/refresh" => {
+                let device = self.device().await;
+                self.post(&format!("{device}/bind"), binding).await.expect("200");
+                (device, json!({}))
+            }
+            other => panic!("say here how {other} is called"),
+        };
+        let action = route.split_once("{id}").map_or("", |(_, action)| action);
+        Prepared { path: format!("{path}{action}"), body }
+    }
+
+    /// Every route of the document that takes a POST.
+    async fn posts(&self) -> Vec<String> {
+        let document = self.get("/openapi.json").await;
+        let paths = document["paths"].as_object().unwrap().iter();
+        let posts: Vec<String> =
+            paths.filter(|(_, item)| item["post"].is_object()).map(|(path, _)| path.clone()).collect();
+        assert!(posts.len() >= 10, "{posts:?}");
+        posts
+    }
+
+    /// What every item holds, but for the first calls themselves.
+    async fn items(&self) -> BTreeMap<String, String> {
+        self.stack.bus().settle().await;
+        let table = self.stack.template().tables[0].name();
+        let mut items = BTreeMap::new();
+        let client = self.stack.emulators().dynamodb();
+        let mut pages = client.scan().table_name(table).into_paginator().items().send();
+        while let Some(item) = pages.next().await {
+            let item = item.unwrap();
+            let key = item["PK"].as_s().unwrap().clone();
+            if !key.starts_with("IDEM#") {
+                flatten(key, &AttributeValue::M(item), &mut items);
+            }
+        }
+        items
+    }
+}
+
+/// Every value by its path.
+fn flatten(path: String, value: &AttributeValue, into: &mut BTreeMap<String, String>) {
+    match value {
+        AttributeValue::M(fields) => {
+            for (name, value) in fields {
+                flatten(format!("{path} {name}"), value, into);
+            }
+        }
+        AttributeValue::L(values) => {
+            for (place, value) in values.iter().enumerate() {
+                flatten(format!("{path} {place}"), value, into);
+            }
+        }
+        scalar => {
+            into.insert(path, format!("{scalar:?}"));
+        }
+    }
+}
+
+/// How many items there are.
+fn count(values: &BTreeMap<String, String>) -> usize {
+    values.keys().filter(|path| path.ends_with(" PK")).count()
+}
+
+fn assert_same(now: &BTreeMap<String, String>, before: &BTreeMap<String, String>, what: &str) {
+    let changed: Vec<_> = now.iter().filter(|(key, item)| before.get(*key) != Some(item)).collect();
+    assert!(changed.is_empty() && now.len() == before.len(), "{what}: {changed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_repeat_of_any_post_changes_nothing_and_gets_the_first_answer() {
+    let world = World::start().await;
+    for route in world.posts().await {
+        let prepared = world.prepared(&route).await;
+        let first = world.keyed_post("a", &prepared).await;
+        assert_eq!(first.status / 100, 2, "{route}: {}", first.outcome());
+        let items = world.items().await;
+        world.advance(7);
+        let again = world.keyed_post("a", &prepared).await;
+        assert_eq!((again.status, &again.bytes), (first.status, &first.bytes), "{route}");
+        assert_ne!(again.headers["x-request-id"], first.headers["x-request-id"], "{route}");
+        assert_same(&world.items().await, &items, &route);
+
+        let other = Prepared { body: json!({"other": true}), ..prepared };
+        assert_eq!(world.keyed_post("a", &other).await.outcome(), "409 idempotency_key_reused", "{route}");
+        assert_same(&world.items().await, &items, &route);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_at_once_have_one_effect_and_one_answer() {
+    let world = World::start().await;
+    for route in world.posts().await {
+        let prepared = world.prepared(&route).await;
+        let before = count(&world.items().await);
+        let answers = join_all((0..100).map(|_| world.keyed_post("a", &prepared))).await;
+        let done: Vec<_> = answers.iter().filter(|answer| answer.status / 100 == 2).collect();
+        assert!(done.iter().all(|answer| answer.bytes == done[0].bytes), "{route}");
+        for waiting in answers.iter().filter(|answer| answer.status / 100 != 2) {
+            assert_eq!(waiting.outcome(), "409 conflict", "{route}");
+            assert_eq!(waiting.headers["retry-after"], "1", "{route}");
+        }
+        let after = count(&world.items().await);
+        // An end user or a device is an item and its name's; a binding adds its token's.
+        assert!(after <= before + 2, "{route}: {before} items became {after}");
+        assert_eq!(world.keyed_post("a", &prepared).await.bytes, done[0].bytes, "{route}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_died_anywhere_is_attempted_again_and_has_one_effect() {
+    let posts = World::start().await.posts().await;
+    for route in &posts {
+        for crash in [Crash::Before, Crash::After] {
+            for passes in 0.. {
+                let world = World::start().await;
+                let prepared = world.prepared(route).await;
+                // The sandbox remembers no credential after this.
+                world.advance(10);
+                let before = count(&world.items().await);
+                world.faults().crash_after(passes, crash);
+                let cut = world.keyed_post("a", &prepared).await;
+                world.stack.bus().settle().await;
+                let crashed = world.faults().has_crashed();
+                world.faults().clear();
+                let what = format!("{route}: {crash:?} call {}", passes + 1);
+                assert!(cut.status == 503 || cut.status / 100 == 2, "{what}: {}", cut.outcome());
+                world.advance(DEAD);
+                let done = world.keyed_post("a", &prepared).await;
+                assert_eq!(done.status / 100, 2, "{what}: {}", done.outcome());
+                if cut.status / 100 == 2 {
+                    assert_eq!(ids(&done), ids(&cut), "{what}");
+                }
+                let after = count(&world.items().await);
+                assert!(after <= before + 2, "{what}: {before} items became {after}");
+                assert_eq!(world.keyed_post("a", &prepared).await.bytes, done.bytes, "{what}");
+                if !crashed {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// What an answer names.
+fn ids(answer: &Answer) -> [Value; 2] {
+    ["id", "media_id"].map(|name| answer.json()[name].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_frees_the_key_and_a_failure_keeps_it_for_the_same_body() {
+    let world = World::start().await;
+    let path = format!("{}/upload-complete", world.create().await);
+    let complete = Prepared { path, body: json!({}) };
+    assert_eq!(world.keyed_post("a", &complete).await.outcome(), "400 media_not_uploaded");
+    let other = Prepared { body: json!({"file_size_bytes": 1}), ..complete.clone() };
+    assert_eq!(world.keyed_post("a", &other).await.outcome(), "400 media_not_uploaded");
+
+    let signed = world.sign(complete.path.trim_end_matches("/upload-complete"), json!({})).await;
+    assert_eq!(put(&signed, OPUS).await, 200);
+    assert_eq!(world.keyed_post("a", &complete).await.status, 200);
+
+    let create = Prepared {
+        path: "/v1/recordings".to_owned(),
+        body: json!({"end_user_id": world.project.end_user_id.as_str()}),
+    };
+    world.faults().fail_next("PutItem", Fault::Throttle, 100);
+    assert_eq!(world.keyed_post("b", &create).await.outcome(), "503 temporarily_unavailable");
+    world.faults().clear();
+    let other = Prepared { body: json!({}), ..create.clone() };
+    assert_eq!(world.keyed_post("b", &other).await.outcome(), "409 idempotency_key_reused");
+    assert_eq!(world.keyed_post("b", &create).await.status, 201, "at once, not when the first would have died");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_a_callers_own_and_last_a_day() {
+    let world = World::start().await;
+    let body = json!({"end_user_id": world.project.end_user_id.as_str()});
+    let create = Prepared { path: "/v1/recordings".to_owned(), body: body.clone() };
+    let id = |answer: Answer| answer.expect("201")["id"].as_str().unwrap().to_owned();
+
+    let first = id(world.keyed_post("a", &create).await);
+    let of_device = id(world.keyed(&world.project.device_token, "a", "/v1/recordings", &body).await);
+    assert_ne!(first, of_device, "a device's keys are not its project's");
+
+    // Another key of the same project cannot open the answer, and makes nothing twice.
+    let other_key = world.credential(world.tenant(), Grant::Secret).await;
+    assert_eq!(id(world.keyed(&other_key, "a", "/v1/recordings", &body).await), first);
+    assert_eq!(world.keyed("sk_test_unknown", "a", "/v1/recordings", &body).await.outcome(), "401 unauthorized");
+
+    world.advance(DAY - DEAD);
+    assert_eq!(id(world.keyed_post("a", &create).await), first);
+    world.advance(2 * DEAD);
+    assert_ne!(id(world.keyed_post("a", &create).await), first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_costs_two_calls_and_none_costs_nothing() {
+    let world = World::start().await;
+    let create = world.prepared("/v1/recordings").await;
+    let operations = || world.stack.emulators().take_calls();
+    let _ = operations();
+    world.keyed_post("a", &create).await.expect("201");
+    let _ = operations();
+    world.advance(10);
+    world.keyed_post("b", &create).await.expect("201");
+    assert_eq!(
+        operations(),
+        ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    );
+    world.keyed_post("b", &create).await.expect("201");
+    assert_eq!(operations(), ["dynamodb:UpdateItem"]);
+    world.post(&create.path, create.body.clone()).await.expect("201");
+    assert_eq!(operations(), ["dynamodb:GetItem", "dynamodb:PutItem"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_is_kept_for_a_repeat_lets_anyone_in() {
+    let world = World::start().await;
+    let mut secrets = vec![world.project.api_key.clone()];
+    for route in world.posts().await {
+        let prepared = world.prepared(&route).await;
+        let first = world.keyed_post("a", &prepared).await.json();
+        for name in ["device_token", "upload_token", "upload_url", "download_url"] {
+            let secret = first[name].as_str().map(|text| text.rsplit("Signature=").next().unwrap().to_owned());
+            secrets.extend(secret);
+        }
+    }
+    assert!(secrets.len() >= 5, "{} secrets", secrets.len());
+    let table = world.stack.template().tables[0].name();
+    let mut pages = world.stack.emulators().dynamodb().scan().table_name(table).into_paginator().items().send();
+    while let Some(item) = pages.next().await {
+        let item = format!("{:?}", item.unwrap());
+        assert!(!secrets.iter().any(|secret| item.contains(secret.as_str())), "{item}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_too_large_to_keep_is_made_again_from_the_same_time_and_randomness() {
+    let world = World::start().await;
+    let long = |_: Access, request: Request| async move {
+        Reply::ok(
+            &json!({"at": request.now().to_string(), "drawn": request.entropy().to_string(), "long": "x".repeat(400_000)}),
+        )
+    };
+    let now = world.now();
+    let clock = {
+        let seconds = Arc::new(std::sync::atomic::AtomicI64::new(0));
+        Clock::telling(move || now.plus_seconds(seconds.fetch_add(1, std::sync::atomic::Ordering::SeqCst)))
+    };
+    let function = http_function(Access::new(world.store.clone()), clock, long);
+    let event = |body: &str| {
+        json!({
+            "version": "2.0", "routeKey": "POST /v1/long", "rawPath": "/v1/long", "rawQueryString": "",
+            "headers": {"authorization": format!("Bearer {}", world.project.api_key), "idempotency-key": "a"},
+            "requestContext": {"http": {"method": "POST", "path": "/v1/long"}, "requestId": "r", "stage": "$default"},
+            "body": body, "isBase64Encoded": false,
+        })
+    };
+    let first = function.invoke(event("{}")).await.unwrap();
+    let again = function.invoke(event("{}")).await.unwrap();
+    assert_eq!((&first["statusCode"], &first["body"]), (&json!(200), &again["body"]));
+    assert_eq!(function.invoke(event("{ }")).await.unwrap()["statusCode"], 409);
+    assert_eq!(world.call(Method::GET, "/v1/recordings", None).await.status, 200);
+}

@@ -1,0 +1,162 @@
+//! A POST under an `Idempotency-Key` is carried out once, however often it comes.
+
+use capstan_domain::{CallId, Caller, Error, FirstCall, Seed, Sha256, Standing};
+use capstan_store::{Begun, Store};
+
+use crate::sealed::Seal;
+use crate::{Access, Reply, Request};
+
+/// An item holds 400 KB. An answer that is larger when sealed is not kept: its repeat is made again, with the same time
+/// and randomness.
+const MAX_SEALED_BYTES: usize = 350_000;
+
+/// What a handler stands on.
+pub trait Dependencies {
+    /// The door to the table, for those that have one.
+    fn access(&self) -> Option<&Access>;
+}
+
+impl Dependencies for () {
+    fn access(&self) -> Option<&Access> {
+        None
+    }
+}
+
+impl Dependencies for Access {
+    fn access(&self) -> Option<&Access> {
+        Some(self)
+    }
+}
+
+impl<A> Dependencies for (Access, A) {
+    fn access(&self) -> Option<&Access> {
+        Some(&self.0)
+    }
+}
+
+impl<A, B> Dependencies for (Access, A, B) {
+    fn access(&self) -> Option<&Access> {
+        Some(&self.0)
+    }
+}
+
+/// Hands a request to its handler; one that repeats an earlier POST under the same `Idempotency-Key` gets that one's
+/// answer. Two calls more for a request with a key, none for one without: the first call is kept, then its answer.
+///
+/// Only what was done is kept. A refusal frees the key, since nothing was done; a failure leaves the call to be attempted
+/// again, with the same time and randomness, so that what it may have made is found rather than made twice.
+///
+/// # Errors
+/// Those of the handler, [`Error::Unauthorized`], [`Error::IdempotencyKeyReused`], [`Error::FirstCallRunning`].
+pub async fn once<D, F>(
+    dependencies: D,
+    request: Request,
+    handler: impl FnOnce(D, Request) -> F,
+) -> Result<Reply, Error>
+where
+    D: Dependencies,
+    F: Future<Output = Result<Reply, Error>>,
+{
+    let Some(access) = dependencies.access().filter(|_| request.is_keyed_post()) else {
+        return handler(dependencies, request).await;
+    };
+    let access = access.clone();
+    let known = Known::of(&access, &request).await?;
+    let attempt = match known.begin(access.store(), &request).await? {
+        Beginning::Answered(reply) => return Ok(reply),
+        Beginning::Attempt(attempt) => attempt,
+    };
+    let result = handler(dependencies, attempt.repeat_of(request, &known.caller)).await;
+    if let Err(error) = attempt.end(access.store(), &known, &result).await {
+        tracing::warn!(%error, "a repeat of this call will be another attempt");
+    }
+    result
+}
+
+/// A call by someone whose credential is good.
+struct Known {
+    id: CallId,
+    caller: Caller,
+    credential: String,
+    payload: Sha256,
+}
+
+enum Beginning {
+    Answered(Reply),
+    Attempt(Attempt),
+}
+
+/// One attempt at the first call.
+struct Attempt {
+    call: FirstCall,
+    seal: Seal,
+    /// Whether its answer is kept. That of a caller who cannot open the kept one is not.
+    is_kept: bool,
+}
+
+impl Known {
+    async fn of(access: &Access, request: &Request) -> Result<Self, Error> {
+        let caller = access.identify(request).await?;
+        let key = request.idempotency_key()?.unwrap_or_default();
+        Ok(Self {
+            id: CallId::new(&caller.reach(), request.path(), key),
+            caller,
+            credential: request.credential()?.to_owned(),
+            payload: Sha256::of(request.body()),
+        })
+    }
+
+    async fn begin(&self, store: &Store, request: &Request) -> Result<Beginning, Error> {
+        let attempt = |call: FirstCall, is_kept| {
+            let seal = Seal::of(&self.credential, call.seed);
+            Attempt { call, seal, is_kept }
+        };
+        let call = FirstCall::begin(self.payload, Seed(request.entropy()), request.now());
+        let first = match store.begin_call(&self.id, &call, request.now()).await? {
+            Begun::First => return Ok(Beginning::Attempt(attempt(call, true))),
+            Begun::Known(first) => *first,
+        };
+        match first.standing(self.payload, request.now())? {
+            Standing::Answered(sealed) => match Seal::of(&self.credential, first.seed).open(sealed)? {
+                Some(answer) => Reply::from_kept(&answer).map(Beginning::Answered),
+                // A token that was refreshed, a key that was rotated: it may do what the first did and cannot open it.
+                None => Ok(Beginning::Attempt(attempt(first, false))),
+            },
+            Standing::Abandoned => {
+                let resumed = first.resume(request.now());
+                if store.resume_call(&self.id, &first, &resumed).await? {
+                    Ok(Beginning::Attempt(attempt(resumed, true)))
+                } else {
+                    Err(resumed.standing(self.payload, request.now()).err().unwrap_or(Error::IdempotencyKeyReused))
+                }
+            }
+        }
+    }
+}
+
+impl Attempt {
+    /// The request with the time and the randomness of the first call.
+    fn repeat_of(&self, request: Request, caller: &Caller) -> Request {
+        request.repeating(self.call.began_at, self.call.seed.0, self.seal.secret_bits(), caller.clone())
+    }
+
+    async fn end(&self, store: &Store, known: &Known, result: &Result<Reply, Error>) -> Result<(), Error> {
+        if !self.is_kept {
+            return Ok(());
+        }
+        match result {
+            Ok(reply) => {
+                let sealed = self.seal.close(&reply.to_kept()?)?;
+                if sealed.len() <= MAX_SEALED_BYTES {
+                    store.answer_call(&known.id, &self.call, &sealed).await
+                } else {
+                    store.abandon_call(&known.id, &self.call, self.call.began_at).await
+                }
+            }
+            Err(Error::Unavailable { .. } | Error::Internal { .. }) => {
+                store.abandon_call(&known.id, &self.call, self.call.began_at).await
+            }
+            Err(_) => store.forget_call(&known.id, &self.call).await,
+        }
+    }
+}

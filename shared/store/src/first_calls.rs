@@ -1,0 +1,87 @@
+//! First calls under an `Idempotency-Key`: begun, attempted again, answered.
+
+use capstan_domain::{CallId, Error, FirstCall, Timestamp};
+
+use crate::change::{Change, Changed};
+use crate::{Store, keys};
+
+const TTL: &str = "ttl";
+const RUNNING_UNTIL: &str = "running_until";
+const ANSWER: &str = "answer";
+
+/// What a call under an `Idempotency-Key` found.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is the first.
+    First,
+    /// This one came first.
+    Known(Box<FirstCall>),
+}
+
+impl Store {
+    /// Keeps a call as the first under its key, unless one is known that has not expired.
+    pub async fn begin_call(&self, id: &CallId, call: &FirstCall, now: Timestamp) -> Result<Begun, Error> {
+        let mut change = Change::default();
+        let new = change.is_missing(keys::PARTITION);
+        // DynamoDB removes what has expired some time later, within days.
+        let expired = change.compares(TTL, "<=", &seconds(now))?;
+        change
+            .require(format!("{new} OR {expired}"))
+            .set("payload", &call.payload)?
+            .set("began_at", &call.began_at)?
+            .set("seed", &call.seed)?
+            .set(RUNNING_UNTIL, &call.running_until)?
+            .set(TTL, &seconds(call.expires_at()))?
+            .remove(ANSWER);
+        match change.apply_at::<FirstCall>(self, keys::first_call(id)).await? {
+            Changed::Made(_) => Ok(Begun::First),
+            // The SDK repeats a call whose answer was lost: then the first is this one.
+            Changed::Refused(Some(known)) if known.seed == call.seed => Ok(Begun::First),
+            Changed::Refused(Some(known)) => Ok(Begun::Known(known)),
+            Changed::Refused(None) => Err(Error::internal("a first call was neither new nor known")),
+        }
+    }
+
+    /// Begins another attempt at an abandoned call. `false` when someone else did.
+    pub async fn resume_call(&self, id: &CallId, seen: &FirstCall, resumed: &FirstCall) -> Result<bool, Error> {
+        let mut change = held(seen)?;
+        change.set(RUNNING_UNTIL, &resumed.running_until)?;
+        match change.apply_at::<FirstCall>(self, keys::first_call(id)).await? {
+            Changed::Made(_) => Ok(true),
+            Changed::Refused(known) => Ok(known.is_some_and(|known| known == Box::new(resumed.clone()))),
+        }
+    }
+
+    /// Keeps the answer to a call, unless someone else has taken the call over.
+    pub async fn answer_call(&self, id: &CallId, call: &FirstCall, answer: &str) -> Result<(), Error> {
+        let mut change = held(call)?;
+        change.set(ANSWER, &answer)?;
+        change.apply_at::<FirstCall>(self, keys::first_call(id)).await.map(drop)
+    }
+
+    /// Lets go of a call whose answer is not kept: its next repeat is another attempt at it.
+    pub async fn abandon_call(&self, id: &CallId, call: &FirstCall, now: Timestamp) -> Result<(), Error> {
+        let mut change = held(call)?;
+        change.set(RUNNING_UNTIL, &now)?;
+        change.apply_at::<FirstCall>(self, keys::first_call(id)).await.map(drop)
+    }
+
+    /// Forgets a call that was refused and so did nothing: its key is free.
+    pub async fn forget_call(&self, id: &CallId, call: &FirstCall) -> Result<(), Error> {
+        held(call)?.delete_at(self, keys::first_call(id)).await
+    }
+}
+
+/// That the call is in the hands of this attempt at it.
+fn held(call: &FirstCall) -> Result<Change, Error> {
+    let mut change = Change::default();
+    let same = change.is(RUNNING_UNTIL, &call.running_until)?;
+    let unanswered = change.is_missing(ANSWER);
+    change.require(same).require(unanswered);
+    Ok(change)
+}
+
+/// As DynamoDB's TTL wants it.
+fn seconds(at: Timestamp) -> i64 {
+    at.milliseconds() / 1000
+}

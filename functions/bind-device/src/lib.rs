@@ -21,6 +21,7 @@ pub struct Body {
 /// [`Error::Forbidden`].
 #[utoipa::path(
     post, path = "/v1/devices/{id}/bind", operation_id = "bindDevice", tag = "Devices",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     params(("id" = String, Path, description = "The device.")),
     request_body = Body,
     responses(

@@ -18,6 +18,7 @@ use inspection::{Completed, Inspection};
 /// [`Error::IntegrityMismatch`], [`Error::FileSizeInvalid`], [`Error::NotFound`], [`Error::Invalid`].
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/upload-complete", operation_id = "completeUpload", tag = "Uploads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(("id" = String, Path, description = "The recording.")),
     request_body(content = Option<Body>),
     responses(

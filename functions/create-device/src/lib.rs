@@ -30,6 +30,7 @@ pub struct Body {
 /// [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     post, path = "/v1/devices", operation_id = "createDevice", tag = "Devices",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     request_body = Body,
     responses(
         (status = 201, description = "The new device, `unbound`.", body = DeviceBody),

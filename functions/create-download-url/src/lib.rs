@@ -51,6 +51,7 @@ pub struct Answer {
 /// [`Error::NotFound`], [`Error::MediaNotUploaded`], [`Error::Invalid`].
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/download-url", operation_id = "createDownloadUrl", tag = "Downloads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,
     responses((status = 200, description = "Leave to download.", body = Answer), Refusals),
@@ -68,6 +69,7 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
 /// Signs for the download of `media_id`, else of the first uploaded audio, else of the first uploaded medium.
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/download-url", operation_id = "getDownloadUrl", tag = "Downloads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(
         ("id" = String, Path, description = "The recording."),
         ("media_id" = Option<String>, Query, description = "A medium."),

@@ -29,6 +29,7 @@ pub struct Body {
 /// [`Error::ResourceAlreadyExists`], [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     post, path = "/v1/end-users", operation_id = "createEndUser", tag = "End users",
+    security(("secretKey" = []), ("restrictedKey" = ["end_users:write"])),
     request_body = Body,
     responses(
         (status = 201, description = "The new end user.", body = EndUserBody),

@@ -48,6 +48,7 @@ pub struct Body {
 /// [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     post, path = "/v1/recordings", operation_id = "createRecording", tag = "Recordings",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = [])),
     request_body = Body,
     responses((status = 201, description = "The new recording, `pending`.", body = RecordingBody), Refusals),
 )]

@@ -67,6 +67,7 @@ pub struct Answer {
 /// [`Error::FileTypeInvalid`], [`Error::FileSizeInvalid`], [`Error::Invalid`].
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/upload-url", operation_id = "createUploadUrl", tag = "Uploads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,
     responses((status = 200, description = "Leave to upload.", body = Answer), Refusals),

@@ -10,6 +10,7 @@ use capstan_http::{Access, Refusals, Reply, Request};
 /// [`Error::Forbidden`].
 #[utoipa::path(
     delete, path = "/v1/end-users/{id}", operation_id = "deleteEndUser", tag = "End users",
+    security(("secretKey" = []), ("restrictedKey" = ["end_users:write"])),
     params(("id" = String, Path, description = "The end user.")),
     responses((status = 204, description = "They are deleted."), Refusals),
 )]

@@ -9,6 +9,7 @@ use capstan_http::{Access, Refusals, Reply, Request};
 /// [`Error::NotFound`] also when it was deleted before, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     delete, path = "/v1/recordings/{id}", operation_id = "deleteRecording", tag = "Recordings",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     params(("id" = String, Path, description = "The recording.")),
     responses((status = 204, description = "It is deleted."), Refusals),
 )]

@@ -9,6 +9,7 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 /// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     get, path = "/v1/devices/{id}", operation_id = "getDevice", tag = "Devices",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:read"])),
     params(("id" = String, Path, description = "The device.")),
     responses((status = 200, description = "The device.", body = DeviceBody), Refusals),
 )]

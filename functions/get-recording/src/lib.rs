@@ -9,6 +9,7 @@ use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 /// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     get, path = "/v1/recordings/{id}", operation_id = "getRecording", tag = "Recordings",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(("id" = String, Path, description = "The recording.")),
     responses((status = 200, description = "The recording.", body = RecordingBody), Refusals),
 )]

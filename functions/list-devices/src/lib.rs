@@ -9,6 +9,7 @@ use capstan_http::{Access, DevicePage, Refusals, Reply, Request};
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     get, path = "/v1/devices", operation_id = "listDevices", tag = "Devices",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:read"])),
     params(
         ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),

@@ -9,6 +9,7 @@ use capstan_http::{Access, EndUserPage, Refusals, Reply, Request};
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     get, path = "/v1/end-users", operation_id = "listEndUsers", tag = "End users",
+    security(("secretKey" = []), ("restrictedKey" = ["end_users:read"])),
     params(
         ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),

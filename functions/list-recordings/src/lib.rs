@@ -12,6 +12,7 @@ const MAX_OFFSET: usize = 10_000;
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     get, path = "/v1/recordings", operation_id = "listRecordings", tag = "Recordings",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(
         ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),

@@ -20,6 +20,7 @@ pub struct Body {
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     post, path = "/v1/devices/{id}/heartbeat", operation_id = "recordHeartbeat", tag = "Devices",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:write"]), ("deviceToken" = [])),
     params(("id" = String, Path, description = "The device; `me` with its own token.")),
     request_body = Option<Body>,
     responses((status = 200, description = "The device as it is now.", body = DeviceBody), Refusals),

@@ -9,6 +9,7 @@ use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Requ
 /// [`Error::NotFound`], [`Error::Conflict`] when it is not bound, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     post, path = "/v1/devices/{id}/token/refresh", operation_id = "refreshDeviceToken", tag = "Devices",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:write"]), ("deviceToken" = [])),
     params(("id" = String, Path, description = "The device; `me` with its own token.")),
     responses(
         (status = 200, description = "The device and its new token.", body = DeviceWithTokenBody),

@@ -9,6 +9,7 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     post, path = "/v1/devices/{id}/unbind", operation_id = "unbindDevice", tag = "Devices",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     params(("id" = String, Path, description = "The device.")),
     responses((status = 200, description = "The device, `unbound`.", body = DeviceBody), Refusals),
 )]

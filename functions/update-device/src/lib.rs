@@ -29,6 +29,7 @@ pub struct Body {
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     patch, path = "/v1/devices/{id}", operation_id = "updateDevice", tag = "Devices",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     params(("id" = String, Path, description = "The device.")),
     request_body = Body,
     responses((status = 200, description = "The device as it is now.", body = DeviceBody), Refusals),

@@ -25,6 +25,7 @@ pub struct Body {
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
     patch, path = "/v1/recordings/{id}", operation_id = "updateRecording", tag = "Recordings",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,
     responses((status = 200, description = "The recording as it is now.", body = RecordingBody), Refusals),

@@ -2,7 +2,7 @@
 
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::Type;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
@@ -22,6 +22,7 @@ use utoipa::{Modify, OpenApi};
         get_recording::handle,
         update_recording::handle,
         delete_recording::handle,
+        create_upload_token::handle,
         create_upload_url::handle,
         complete_upload::handle,
         create_download_url::handle,
@@ -40,8 +41,7 @@ use utoipa::{Modify, OpenApi};
         refresh_device_token::handle,
         get_openapi::handle,
     ),
-    modifiers(&BearerCredential, &RepeatablePosts, &WithoutRustdocSections),
-    security(("credential" = [])),
+    modifiers(&Credentials, &RepeatablePosts, &WithoutRustdocSections),
     tags(
         (name = "Recordings", description = "Recordings and their media."),
         (name = "Uploads", description = "Sending files."),
@@ -53,12 +53,26 @@ use utoipa::{Modify, OpenApi};
 )]
 struct Contract;
 
-struct BearerCredential;
+/// The kinds of credentials. Which of them an operation takes, each handler says.
+struct Credentials;
 
-impl Modify for BearerCredential {
+impl Modify for Credentials {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("credential", scheme);
+        let components = document.components.get_or_insert_default();
+        for (name, format, description) in [
+            ("secretKey", "sk_live_ or sk_test_", "Secret key of a project: everything in its live or its test data."),
+            (
+                "restrictedKey",
+                "rk_live_ or rk_test_",
+                "Restricted key of a project: what its scopes say. An operation names the scope that it needs.",
+            ),
+            ("deviceToken", "dtok_", "Token of one device: its own recordings, its heartbeats, its next token."),
+            ("uploadToken", "up_", "Token for the upload of one recording. It ends by itself after minutes."),
+        ] {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(format);
+            let scheme = SecurityScheme::Http(scheme.description(Some(description)).build());
+            components.add_security_scheme(name, scheme);
+        }
     }
 }
 

@@ -1,6 +1,5 @@
-use capstan_domain::Scope;
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{DEVICE, DEVICE_TOKEN, SERIAL_NUMBER, Stage, call, event, with_body, with_credential};
+use capstan_stage::{DEVICE, SERIAL_NUMBER, Stage, call, event, with_body, with_credential};
 use serde_json::json;
 
 fn function(stage: &Stage) -> Function {
@@ -96,14 +95,6 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
         assert_eq!((answer.status, &error["param"]), (400, &json!(param)));
         assert!(error["message"].as_str().unwrap().contains(rule), "{error}");
     }
-}
-
-#[tokio::test]
-async fn a_key_needs_the_scope_and_a_device_may_not() {
-    let stage = Stage::set().await;
-    let function = function(&stage);
-    assert_eq!(stage.admitting(&function, &event("create-device")).await, [Scope::DevicesWrite]);
-    assert_eq!(call(&function, with_credential(event("create-device"), DEVICE_TOKEN)).await.status, 403);
 }
 
 #[tokio::test]

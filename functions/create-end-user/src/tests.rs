@@ -1,4 +1,3 @@
-use capstan_domain::Scope;
 use capstan_lambda::{Function, http_function};
 use capstan_stage::{Stage, call, event, with_body, with_credential};
 use serde_json::{Value, json};
@@ -105,15 +104,6 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
     }
     let longest = json!({"external_id": "é".repeat(255)});
     assert_eq!(call(&function, with_body(event("create-end-user"), longest)).await.status, 201);
-}
-
-#[tokio::test]
-async fn a_key_needs_the_scope_and_a_device_may_not() {
-    let stage = Stage::set().await;
-    let function = function(&stage);
-    assert_eq!(stage.admitting(&function, &event("create-end-user")).await, [Scope::EndUsersWrite]);
-    let by_device = with_credential(event("create-end-user"), capstan_stage::DEVICE_TOKEN);
-    assert_eq!(call(&function, by_device).await.status, 403);
 }
 
 #[tokio::test]

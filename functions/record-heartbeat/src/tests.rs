@@ -1,4 +1,3 @@
-use capstan_domain::Scope;
 use capstan_lambda::{Function, http_function};
 use capstan_stage::{DEVICE, DEVICE_TOKEN, SECRET_KEY, Stage, call, event, with_body, with_credential, with_id};
 use serde_json::{Value, json};
@@ -102,29 +101,4 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
         assert_eq!((answer.status, &error["param"]), (400, &json!(param)));
         assert!(error["message"].as_str().unwrap().contains(rule), "{error}");
     }
-}
-
-#[tokio::test]
-async fn what_is_out_of_reach_is_not_there() {
-    let stage = Stage::set().await;
-    let function = function(&stage);
-    let before = stage.stored_device(DEVICE).await;
-    for stranger in stage.strangers().await {
-        let event = with_credential(with_id(event("record-heartbeat"), DEVICE), &stranger);
-        let answer = call(&function, event).await;
-        assert_eq!((answer.status, &answer.body["error"]["code"]), (404, &json!("not_found")), "{stranger}");
-    }
-    for id in ["dev_unknown", "eu_01jcz695t07xwvpyt3bc2k45jh", "me", "%00"] {
-        let event = with_credential(with_id(event("record-heartbeat"), id), SECRET_KEY);
-        assert_eq!(call(&function, event).await.status, 404, "{id}");
-    }
-    assert_eq!(stage.stored_device(DEVICE).await, before);
-    assert!(stage.stored_device("dev_unknown").await.is_none());
-}
-
-#[tokio::test]
-async fn a_key_needs_the_scope() {
-    let stage = Stage::set().await;
-    let by_id = with_id(event("record-heartbeat"), DEVICE);
-    assert_eq!(stage.admitting(&function(&stage), &by_id).await, [Scope::DevicesWrite]);
 }

@@ -1,4 +1,4 @@
-use capstan_domain::{Caller, CredentialHash, Error, Grant, Scope};
+use capstan_domain::{Caller, CredentialHash, Error, Grant};
 use capstan_lambda::{Function, http_function};
 use capstan_stage::{DEVICE, DEVICE_TOKEN, SECRET_KEY, Stage, call, event, with_credential, with_id};
 use serde_json::json;
@@ -105,42 +105,6 @@ async fn a_device_that_is_not_bound_has_no_token_to_refresh() {
     let answer = call(&function, by_project()).await;
     assert_eq!((answer.status, &answer.body["error"]["code"]), (409, &json!("conflict")));
     assert_eq!(call(&function, event("refresh-device-token")).await.status, 401);
-}
-
-#[tokio::test]
-async fn a_device_refreshes_its_own_token_alone() {
-    let stage = Stage::set().await;
-    stage.bound_device(&Stage::tenant(), &"dev_2".parse().unwrap(), &Stage::end_user_id(), "dtok_2").await;
-    let function = function(&stage);
-    assert_eq!(call(&function, with_id(event("refresh-device-token"), "dev_2")).await.status, 404);
-    assert!(stage.is_valid("dtok_2").await);
-    assert_eq!(call(&function, with_id(event("refresh-device-token"), DEVICE)).await.status, 200);
-    assert_eq!(call(&function, with_credential(event("refresh-device-token"), DEVICE_TOKEN)).await.status, 401);
-}
-
-#[tokio::test]
-async fn what_is_out_of_reach_is_not_there() {
-    let stage = Stage::set().await;
-    let function = function(&stage);
-    let before = stage.stored_device(DEVICE).await;
-    for stranger in stage.strangers().await {
-        let event = with_credential(with_id(event("refresh-device-token"), DEVICE), &stranger);
-        let answer = call(&function, event).await;
-        assert_eq!((answer.status, &answer.body["error"]["code"]), (404, &json!("not_found")), "{stranger}");
-    }
-    for id in ["dev_unknown", "eu_01jcz695t07xwvpyt3bc2k45jh", "me", "%00"] {
-        let event = with_credential(with_id(event("refresh-device-token"), id), SECRET_KEY);
-        assert_eq!(call(&function, event).await.status, 404, "{id}");
-    }
-    assert_eq!(stage.stored_device(DEVICE).await, before);
-    assert!(stage.stored_device("dev_unknown").await.is_none());
-}
-
-#[tokio::test]
-async fn a_key_needs_the_scope() {
-    let stage = Stage::set().await;
-    let by_id = with_id(event("refresh-device-token"), DEVICE);
-    assert_eq!(stage.admitting(&function(&stage), &by_id).await, [Scope::DevicesWrite]);
 }
 
 #[tokio::test]

@@ -123,8 +123,7 @@ impl Stage {
 
     /// Keeps a credential of any tenant's.
     pub async fn credential_of(&self, tenant: Tenant, text: &str, grant: Grant) {
-        let credential =
-            Credential { tenant, grant, name: None, created_at: self.now(), expires_at: None, revoked_at: None };
+        let credential = Credential::new(tenant, grant, self.now());
         self.store.put_credential(&CredentialHash::of(text), &credential).await.expect("the credential is kept");
     }
 

@@ -1,11 +1,9 @@
 //! End users and devices, for tests.
 
-use capstan_domain::{CredentialHash, Device, DeviceId, EndUser, EndUserId, Grant, Mode, Scope, SerialNumber, Tenant};
-use capstan_lambda::Function;
+use capstan_domain::{CredentialHash, Device, DeviceId, EndUser, EndUserId, Grant, Mode, SerialNumber, Tenant};
 use capstan_store::Registered;
-use serde_json::Value;
 
-use crate::{DEVICE, SERIAL_NUMBER, Stage, call, with_credential};
+use crate::{DEVICE, SERIAL_NUMBER, Stage};
 
 impl Stage {
     /// The project's test data.
@@ -26,18 +24,6 @@ impl Stage {
         }
         let _ = self.emulators.take_calls();
         strangers
-    }
-
-    /// The scopes with any one of which a restricted key is not turned away.
-    pub async fn admitting(&self, function: &Function, event: &Value) -> Vec<Scope> {
-        let mut admitting = Vec::new();
-        for scope in Scope::ALL {
-            let key = self.restricted_key(*scope).await;
-            if call(function, with_credential(event.clone(), &key)).await.status != 403 {
-                admitting.push(*scope);
-            }
-        }
-        admitting
     }
 
     /// Keeps an end user, unless there is one of that id. It has no external id.

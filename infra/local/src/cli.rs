@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use capstan_domain::{Grant, Mode, ProjectId, Tenant};
+use capstan_domain::{Error, Grant, KeyId, Mode, ProjectId, Tenant};
 use capstan_emulators::template::Template;
 use capstan_emulators::{Emulators, Storage};
 use capstan_lambda::Clock;
@@ -55,8 +55,48 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Keys {
+    /// List the keys of a project, dead ones too: what they may do, when they were last used, how they stand.
+    List(ListedKeys),
     /// Make a key. It is shown once. A device gets its token by being bound: `POST /v1/devices/{id}/bind`.
     Create(NewKey),
+    /// Make a key that may do the same as another one, which ends after the overlap. It is shown once.
+    Rotate(RotatedKey),
+    /// Revoke a key. Whoever uses it is refused within five seconds. A repeat changes nothing.
+    Revoke(NamedKey),
+}
+
+#[derive(Debug, Args)]
+struct ListedKeys {
+    /// The project [default: that of the local stack's first start].
+    #[arg(long)]
+    project: Option<ProjectId>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct RotatedKey {
+    #[command(flatten)]
+    key: NamedKey,
+    /// How long the old key is still good, so that its users can change over. 0 for one that leaked.
+    #[arg(long, value_name = "HOURS", default_value_t = 24)]
+    overlap: u32,
+}
+
+#[derive(Debug, Args)]
+struct NamedKey {
+    /// The key's id, `key_...`, as `keys list` shows it.
+    key_id: KeyId,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where keys are kept.
+#[derive(Debug, Args)]
+struct Place {
+    /// A deployed table, reached with the AWS credentials of the environment. Without it, the local stack's.
+    #[arg(long)]
+    table: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -76,9 +116,8 @@ struct NewKey {
     /// What its owner calls it.
     #[arg(long)]
     name: Option<String>,
-    /// A deployed table, reached with the AWS credentials of the environment. Without it, the local stack's.
-    #[arg(long)]
-    table: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -117,7 +156,7 @@ impl Cli {
             Some(Command::Demo { file }) => {
                 demonstrate(&self.data_dir, self.port.unwrap_or(0), clock, file.as_deref()).await
             }
-            Some(Command::Keys(Keys::Create(key))) => create_key(&self.data_dir, key).await,
+            Some(Command::Keys(keys)) => keys.run(&self.data_dir).await,
             Some(Command::Openapi) => {
                 write!(io::stdout(), "{}", crate::openapi::document()?)?;
                 Ok(true)
@@ -214,29 +253,68 @@ fn show(outcome: &Outcome, data_dir: &Path) -> io::Result<()> {
     writeln!(out, "\nThe URLs answer for an hour, while the stack runs: cargo run -- --data-dir {}", data_dir.display())
 }
 
-async fn create_key(data_dir: &Path, key: NewKey) -> Result<bool, Failure> {
+impl Keys {
+    async fn run(self, data_dir: &Path) -> Result<bool, Failure> {
+        match self {
+            Self::List(listed) => {
+                let (store, _emulators) = open(&listed.place, data_dir).await?;
+                let project = listed.project.map_or_else(|| first_project(data_dir), Ok)?;
+                let keys = keys::list(&store, &project).await?;
+                write!(io::stdout(), "{}", keys::table(&keys, keys::now()))?;
+            }
+            Self::Create(key) => {
+                let (tenant, grant) = (tenant(&key), grant(&key)?);
+                let (store, _emulators) = open(&key.place, data_dir).await?;
+                show_key(&keys::create(&store, tenant, grant, key.name).await?)?;
+            }
+            Self::Rotate(RotatedKey { key, overlap }) => {
+                let (store, _emulators) = open(&key.place, data_dir).await?;
+                let found = keys::rotate(&store, &key.key_id, overlap).await;
+                let rotated = found.map_err(|error| about(&key.key_id, error))?;
+                show_key(&rotated.new)?;
+                let verb = if rotated.old_ends_at <= keys::now() { "ended" } else { "ends" };
+                writeln!(io::stderr(), "{} {verb} {}", key.key_id, rotated.old_ends_at)?;
+            }
+            Self::Revoke(key) => {
+                let (store, _emulators) = open(&key.place, data_dir).await?;
+                let found = store.revoke_key(&key.key_id, keys::now()).await;
+                let revoked = found.map_err(|error| about(&key.key_id, error))?;
+                let at = revoked.revoked_at.map_or_else(String::new, |at| format!(" {at}"));
+                writeln!(io::stdout(), "{} revoked{at}", key.key_id)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The key alone on standard output, for a program to take; what it is called by beside it.
+fn show_key(key: &keys::NewKey) -> io::Result<()> {
+    writeln!(io::stdout(), "{}", key.text)?;
+    writeln!(io::stderr(), "{} was made; this is the only time that its text is shown", key.id)
+}
+
+fn about(key_id: &KeyId, error: Error) -> Failure {
+    match error {
+        Error::NotFound { .. } => format!("there is no key {key_id}").into(),
+        error => error.into(),
+    }
+}
+
+fn tenant(key: &NewKey) -> Tenant {
     let mode = match key.mode {
         Some(KeyMode::Live) => Mode::Live,
         Some(KeyMode::Test) => Mode::Test,
-        None if key.table.is_some() => Mode::Live,
+        None if key.place.table.is_some() => Mode::Live,
         None => Mode::Test,
     };
-    let tenant = Tenant { project_id: key.project.clone(), mode };
-    let grant = grant(&key)?;
-    let text = match &key.table {
-        Some(table) => {
-            let configuration = capstan_aws::configuration().await;
-            let store = Store::new(aws_sdk_dynamodb::Client::new(&configuration), table);
-            keys::create(&store, tenant, grant, key.name).await?
-        }
-        None => {
-            // Held to the end: the emulators stop with it.
-            let (store, _emulators) = local_store(data_dir).await?;
-            keys::create(&store, tenant, grant, key.name).await?
-        }
-    };
-    writeln!(io::stdout(), "{text}")?;
-    Ok(true)
+    Tenant { project_id: key.project.clone(), mode }
+}
+
+/// The project that the local stack's first start made.
+fn first_project(data_dir: &Path) -> Result<ProjectId, Failure> {
+    let env = LocalEnv::read(&LocalEnv::path(data_dir))?.unwrap_or_default();
+    let id = env.get("CAPSTAN_PROJECT_ID").ok_or("say which project with --project")?;
+    Ok(id.parse()?)
 }
 
 fn grant(key: &NewKey) -> Result<Grant, Failure> {
@@ -247,8 +325,17 @@ fn grant(key: &NewKey) -> Result<Grant, Failure> {
     }
 }
 
+/// What stops with a local table that was opened for one call. Held to the call's end.
+type Opened = Option<(Emulators, DataDirectory)>;
+
+async fn open(place: &Place, data_dir: &Path) -> Result<(Store, Opened), Failure> {
+    let Some(table) = &place.table else { return local_store(data_dir).await };
+    let configuration = capstan_aws::configuration().await;
+    Ok((Store::new(aws_sdk_dynamodb::Client::new(&configuration), table), None))
+}
+
 /// The local table: the running stack's, else opened for this one call.
-async fn local_store(data_dir: &Path) -> Result<(Store, Option<(Emulators, DataDirectory)>), Failure> {
+async fn local_store(data_dir: &Path) -> Result<(Store, Opened), Failure> {
     let template = Template::of_this_project()?;
     let table = template.tables.first().map(|table| table.name().to_owned()).ok_or("template.yaml has no table")?;
     match DataDirectory::open(data_dir) {

@@ -92,6 +92,6 @@ impl FirstProject {
             let token = CredentialHash::of(&self.device_token);
             store.bind_device(device, self.end_user_id.clone(), token, keys::now()).await?;
         }
-        keys::put(store, &self.api_key, tenant, Grant::Secret, Some("first key".to_owned())).await
+        keys::put(store, &self.api_key, tenant, Grant::Secret, Some("first key".to_owned())).await.map(drop)
     }
 }

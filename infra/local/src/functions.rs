@@ -38,6 +38,7 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             "create-download-url" => http_function((on.access()?, on.objects()?), clock, create_download_url::handle),
             "create-end-user" => http_function(on.access()?, clock, create_end_user::handle),
             "create-recording" => http_function(on.access()?, clock, create_recording::handle),
+            "create-upload-token" => http_function(on.access()?, clock, create_upload_token::handle),
             "create-upload-url" => http_function((on.access()?, on.objects()?), clock, create_upload_url::handle),
             "delete-end-user" => http_function(on.access()?, clock, delete_end_user::handle),
             "delete-recording" => http_function(on.access()?, clock, delete_recording::handle),

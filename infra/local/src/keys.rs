@@ -1,9 +1,15 @@
-//! Making credentials, which are shown once and stored as their hash.
+//! Keys as their operator sees them: made and shown once, listed, rotated, revoked.
 
 use std::collections::BTreeSet;
 
-use capstan_domain::{Credential, CredentialHash, Error, Grant, Mode, Scope, Secret, Tenant, Timestamp};
+use capstan_domain::{
+    Credential, CredentialHash, CredentialStanding, Error, Grant, KeyId, Mode, ProjectId, Scope, Secret, Tenant,
+    Timestamp,
+};
 use capstan_store::Store;
+
+/// How many keys one page of the table's list brings.
+const PAGE: usize = 100;
 
 /// A credential's text: what it is by its prefix, then 256 random bits.
 ///
@@ -15,23 +21,131 @@ pub fn draw(grant: &Grant, mode: Mode) -> Result<String, Error> {
     Ok(Secret::new(grant, mode, bits).reveal())
 }
 
-/// Draws a credential and stores it.
-///
-/// # Errors
-/// When the table refuses.
-pub async fn create(store: &Store, tenant: Tenant, grant: Grant, name: Option<String>) -> Result<String, Error> {
-    let text = draw(&grant, tenant.mode)?;
-    put(store, &text, tenant, grant, name).await?;
-    Ok(text)
+/// A key that was just made.
+#[derive(Clone)]
+pub struct NewKey {
+    /// What it is called by.
+    pub id: KeyId,
+    /// What opens the data. Nobody can read it again.
+    pub text: String,
 }
 
-/// Stores a credential.
+/// A key that took another's place.
+#[derive(Clone)]
+pub struct Rotated {
+    /// The new one.
+    pub new: NewKey,
+    /// When the old one ends.
+    pub old_ends_at: Timestamp,
+}
+
+/// Draws a key and stores it.
 ///
 /// # Errors
 /// When the table refuses.
-pub async fn put(store: &Store, text: &str, tenant: Tenant, grant: Grant, name: Option<String>) -> Result<(), Error> {
-    let credential = Credential { tenant, grant, name, created_at: now(), expires_at: None, revoked_at: None };
-    store.put_credential(&CredentialHash::of(text), &credential).await
+pub async fn create(store: &Store, tenant: Tenant, grant: Grant, name: Option<String>) -> Result<NewKey, Error> {
+    let text = draw(&grant, tenant.mode)?;
+    let id = put(store, &text, tenant, grant, name).await?;
+    Ok(NewKey { id, text })
+}
+
+/// Stores a key.
+///
+/// # Errors
+/// When the table refuses.
+pub async fn put(
+    store: &Store,
+    text: &str,
+    tenant: Tenant,
+    grant: Grant,
+    name: Option<String>,
+) -> Result<KeyId, Error> {
+    let id = new_id()?;
+    let key = Credential { key_id: Some(id.clone()), name, ..Credential::new(tenant, grant, now()) };
+    store.create_key(&CredentialHash::of(text), &key).await?;
+    Ok(id)
+}
+
+/// Makes a key that may do the same as an old one, which ends after the overlap.
+///
+/// # Errors
+/// [`Error::NotFound`], and [`Error::Conflict`] when the old key is no longer good.
+pub async fn rotate(store: &Store, id: &KeyId, overlap_hours: u32) -> Result<Rotated, Error> {
+    let (old_hash, old) = store.key(id).await?;
+    let new = old.successor(new_id()?, now())?;
+    let text = draw(&new.grant, new.tenant.mode)?;
+    let end = now().plus_seconds(i64::from(overlap_hours) * 3600);
+    let hash = CredentialHash::of(&text);
+    let old_ends_at = store.replace_key((&old_hash, &old), (&hash, &new), end).await?;
+    let id = new.key_id.ok_or_else(|| Error::internal("a new key has an id"))?;
+    Ok(Rotated { new: NewKey { id, text }, old_ends_at })
+}
+
+/// All keys of a project, newest first, dead ones too.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn list(store: &Store, project_id: &ProjectId) -> Result<Vec<Credential>, Error> {
+    let mut keys = Vec::new();
+    for mode in [Mode::Live, Mode::Test] {
+        let tenant = Tenant { project_id: project_id.clone(), mode };
+        let mut after = None;
+        loop {
+            let page = store.list_keys(&tenant, after.as_ref(), PAGE).await?;
+            keys.extend(page.entities);
+            let Some(next) = page.next else { break };
+            after = Some(next.after);
+        }
+    }
+    Ok(keys)
+}
+
+/// Keys as a table for people.
+#[must_use]
+pub fn table(keys: &[Credential], now: Timestamp) -> String {
+    let mut rows = vec![["KEY", "MODE", "MAY", "CREATED", "LAST USED", "STANDING", "NAME"].map(str::to_owned)];
+    rows.extend(keys.iter().map(|key| row(key, now)));
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; 7]| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(key: &Credential, now: Timestamp) -> [String; 7] {
+    let may = match &key.grant {
+        Grant::Secret => "everything".to_owned(),
+        Grant::Restricted { scopes } => scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(","),
+        Grant::Device { device_id, .. } => device_id.to_string(),
+        Grant::Upload { recording_id } => recording_id.to_string(),
+    };
+    let standing = match key.standing(now) {
+        CredentialStanding::Good => "good".to_owned(),
+        CredentialStanding::GoodUntil(end) => format!("ends {end}"),
+        CredentialStanding::Ended(end) => format!("ended {end}"),
+        CredentialStanding::Revoked(at) => format!("revoked {at}"),
+    };
+    [
+        key.key_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        key.tenant.mode.as_str().to_owned(),
+        may,
+        key.created_at.to_string(),
+        key.last_used_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+        standing,
+        key.name.clone().unwrap_or_default(),
+    ]
+}
+
+fn new_id() -> Result<KeyId, Error> {
+    let mut entropy = [0; 16];
+    getrandom::fill(&mut entropy).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(KeyId::new(now(), u128::from_le_bytes(entropy)))
 }
 
 /// The machine's clock.

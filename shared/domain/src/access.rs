@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, EndUserId, Error, NamedDevice, ProjectId, Recording, RecordingId, Sha256, Timestamp};
+use crate::{DeviceId, EndUserId, Error, KeyId, NamedDevice, ProjectId, Recording, RecordingId, Sha256, Timestamp};
 
 /// Live or test data. They never mix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,6 +118,8 @@ pub enum Action {
     CreateRecording,
     /// Ask for upload URLs and complete the upload.
     Upload,
+    /// Make a token for the upload of one recording.
+    CreateUploadToken,
     /// Read recordings and fetch their media.
     ReadRecordings,
     /// Change or delete recordings.
@@ -140,7 +142,9 @@ impl Action {
     fn scope(self) -> Scope {
         match self {
             Self::ReadRecordings => Scope::RecordingsRead,
-            Self::CreateRecording | Self::Upload | Self::WriteRecordings => Scope::RecordingsWrite,
+            Self::CreateRecording | Self::Upload | Self::CreateUploadToken | Self::WriteRecordings => {
+                Scope::RecordingsWrite
+            }
             Self::ReadEndUsers => Scope::EndUsersRead,
             Self::WriteEndUsers => Scope::EndUsersWrite,
             Self::ReadDevices => Scope::DevicesRead,
@@ -150,6 +154,10 @@ impl Action {
 }
 
 const DEVICE_TOKEN_PREFIX: &str = "dtok_";
+const UPLOAD_TOKEN_PREFIX: &str = "up_";
+
+/// Seconds for which the noted last use of a key is recent enough.
+const USE_NOTED_SECONDS: i64 = 3600;
 
 /// What a credential is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,7 +193,7 @@ impl Grant {
             (Self::Restricted { .. }, Mode::Live) => "rk_live_",
             (Self::Restricted { .. }, Mode::Test) => "rk_test_",
             (Self::Device { .. }, _) => DEVICE_TOKEN_PREFIX,
-            (Self::Upload { .. }, _) => "up_",
+            (Self::Upload { .. }, _) => UPLOAD_TOKEN_PREFIX,
         }
     }
 
@@ -234,6 +242,11 @@ impl Secret {
         Self(format!("{DEVICE_TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bits)))
     }
 
+    /// The token for the upload of a recording, from 256 random bits.
+    pub fn upload_token(bits: [u8; 32]) -> Self {
+        Self(format!("{UPLOAD_TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bits)))
+    }
+
     /// What is stored of it.
     pub fn hash(&self) -> CredentialHash {
         CredentialHash::of(&self.0)
@@ -254,6 +267,8 @@ impl fmt::Debug for Secret {
 /// A credential as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
+    /// What operators call a key by. A token has none: it belongs to its device or its recording.
+    pub key_id: Option<KeyId>,
     /// Whose data it opens.
     pub tenant: Tenant,
     /// What it is good for.
@@ -266,15 +281,79 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// When a key was last used, to the hour.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Whether a credential is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialStanding {
+    /// It is, and stays so until it is revoked.
+    Good,
+    /// It is until then.
+    GoodUntil(Timestamp),
+    /// It ended by itself.
+    Ended(Timestamp),
+    /// It was revoked.
+    Revoked(Timestamp),
 }
 
 impl Credential {
+    /// A credential that has no name and no end.
+    pub fn new(tenant: Tenant, grant: Grant, now: Timestamp) -> Self {
+        Self {
+            key_id: None,
+            tenant,
+            grant,
+            name: None,
+            created_at: now,
+            expires_at: None,
+            revoked_at: None,
+            last_used_at: None,
+        }
+    }
+
+    /// The key that takes this one's place: good for the same, under the same name.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when this one is no longer good, so that nothing dead is brought back to life.
+    pub fn successor(&self, id: KeyId, now: Timestamp) -> Result<Self, Error> {
+        let is_over = |how: &str, at: Timestamp| {
+            Err(Error::Conflict { reason: format!("the key {how} at {at}; make a new one instead") })
+        };
+        match self.standing(now) {
+            CredentialStanding::Revoked(at) => is_over("was revoked", at),
+            CredentialStanding::Ended(at) => is_over("ended", at),
+            CredentialStanding::Good | CredentialStanding::GoodUntil(_) => {
+                let new = Self::new(self.tenant.clone(), self.grant.clone(), now);
+                Ok(Self { key_id: Some(id), name: self.name.clone(), ..new })
+            }
+        }
+    }
+
+    /// Whether it is good now.
+    pub fn standing(&self, now: Timestamp) -> CredentialStanding {
+        match (self.revoked_at, self.expires_at) {
+            (Some(at), _) => CredentialStanding::Revoked(at),
+            (None, Some(end)) if end <= now => CredentialStanding::Ended(end),
+            (None, Some(end)) => CredentialStanding::GoodUntil(end),
+            (None, None) => CredentialStanding::Good,
+        }
+    }
+
+    /// Whether a use now is worth a note: it is a good key's first for an hour.
+    pub fn is_use_news(&self, now: Timestamp) -> bool {
+        let is_good = matches!(self.standing(now), CredentialStanding::Good | CredentialStanding::GoodUntil(_));
+        let noted = |at: Timestamp| now < at.plus_seconds(USE_NOTED_SECONDS);
+        self.key_id.is_some() && is_good && !self.last_used_at.is_some_and(noted)
+    }
+
     /// Who calls with this credential, which is kept under `hash`.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] when it was revoked or has ended.
     pub fn caller(self, hash: CredentialHash, now: Timestamp) -> Result<Caller, Error> {
-        if self.revoked_at.is_some() || self.expires_at.is_some_and(|end| end <= now) {
+        if matches!(self.standing(now), CredentialStanding::Revoked(_) | CredentialStanding::Ended(_)) {
             return Err(Error::Unauthorized);
         }
         Ok(Caller { tenant: self.tenant, grant: self.grant, credential: hash })
@@ -379,9 +458,10 @@ impl Reach {
 mod tests {
     use super::*;
 
-    const ACTIONS: [Action; 10] = [
+    const ACTIONS: [Action; 11] = [
         Action::CreateRecording,
         Action::Upload,
+        Action::CreateUploadToken,
         Action::ReadRecordings,
         Action::WriteRecordings,
         Action::ReadEndUsers,
@@ -393,14 +473,7 @@ mod tests {
     ];
 
     fn credential(grant: Grant) -> Credential {
-        Credential {
-            tenant: Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live },
-            grant,
-            name: None,
-            created_at: now(),
-            expires_at: None,
-            revoked_at: None,
-        }
+        Credential::new(Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live }, grant, now())
     }
 
     fn now() -> Timestamp {
@@ -423,7 +496,7 @@ mod tests {
         assert_eq!(permitted(&scopes(Scope::RecordingsRead)), [Action::ReadRecordings]);
         assert_eq!(
             permitted(&scopes(Scope::RecordingsWrite)),
-            [Action::CreateRecording, Action::Upload, Action::WriteRecordings]
+            [Action::CreateRecording, Action::Upload, Action::CreateUploadToken, Action::WriteRecordings]
         );
         assert_eq!(permitted(&scopes(Scope::WebhooksWrite)), []);
         assert_eq!(permitted(&scopes(Scope::EndUsersRead)), [Action::ReadEndUsers]);
@@ -448,6 +521,34 @@ mod tests {
         let mut ended = credential(Grant::Secret);
         ended.expires_at = Some(now());
         assert!(matches!(authorize(ended, Action::ReadRecordings), Err(Error::Unauthorized)));
+    }
+
+    #[test]
+    fn a_key_that_is_good_has_a_successor_that_may_do_the_same() {
+        let (first, second) = ("key_1".parse().unwrap(), "key_2".parse::<KeyId>().unwrap());
+        let grant = Grant::Restricted { scopes: BTreeSet::from([Scope::DevicesRead]) };
+        let key = Credential { key_id: Some(first), name: Some("server".to_owned()), ..credential(grant) };
+        let ending = Credential { expires_at: Some(now().plus_seconds(1)), ..key.clone() };
+        for good in [&key, &ending] {
+            let successor = good.successor(second.clone(), now()).unwrap();
+            assert_eq!(successor, Credential { key_id: Some(second.clone()), ..key.clone() });
+        }
+        let ended = Credential { expires_at: Some(now()), ..key.clone() };
+        let revoked = Credential { revoked_at: Some(now()), ..key };
+        for over in [ended, revoked] {
+            assert!(matches!(over.successor(second.clone(), now()), Err(Error::Conflict { .. })));
+        }
+    }
+
+    #[test]
+    fn the_use_of_a_key_is_news_once_an_hour_and_that_of_a_token_never() {
+        let token = credential(Grant::Secret);
+        let key = Credential { key_id: Some("key_1".parse().unwrap()), ..token.clone() };
+        let used = Credential { last_used_at: Some(now()), ..key.clone() };
+        assert!(!token.is_use_news(now()) && key.is_use_news(now()));
+        assert!(!used.is_use_news(now().plus_seconds(3599)) && used.is_use_news(now().plus_seconds(3600)));
+        let revoked = Credential { revoked_at: Some(now()), ..key };
+        assert!(!revoked.is_use_news(now()));
     }
 
     #[test]

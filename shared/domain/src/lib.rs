@@ -17,13 +17,15 @@ mod text;
 mod time;
 mod work;
 
-pub use access::{Action, Caller, Credential, CredentialHash, Grant, Mode, Reach, Scope, Secret, Tenant};
+pub use access::{
+    Action, Caller, Credential, CredentialHash, CredentialStanding, Grant, Mode, Reach, Scope, Secret, Tenant,
+};
 pub use content::{ContentType, FileSize, MediaType, Sha256};
 pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
 pub use end_user::EndUser;
 pub use error::{Cause, Error};
 pub use first_call::{CallId, FirstCall, Seed, Standing};
-pub use id::{DeviceId, EndUserId, InvalidId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId};
+pub use id::{DeviceId, EndUserId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId};
 pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,
     RenditionKind, Sequencer, StoredObject,
@@ -38,6 +40,8 @@ pub use work::{Announcement, MAX_ATTEMPTS, Work};
 pub const MAX_MEDIA: usize = 100;
 /// Seconds that an upload or download URL is valid.
 pub const URL_SECONDS: u32 = 3600;
+/// Seconds that an upload token is valid.
+pub const UPLOAD_TOKEN_SECONDS: u32 = 900;
 /// Seconds that a recording nobody completes is kept.
 pub const PENDING_SECONDS: i64 = 7 * 24 * 3600;
 /// Seconds that a worker holds a recording it processes. It renews the lease well before.

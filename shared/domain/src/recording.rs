@@ -7,9 +7,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Announcement, DeviceId, EndUserId, Error, Facts, Findings, LEASE_SECONDS, LeaseId, MAX_ATTEMPTS, MAX_MEDIA, Media,
-    MediaId, MediaStatus, MediaType, Metadata, Name, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, RecordingId,
-    Rendition, RenditionId, Sha256, StoredObject, Tenant, Timestamp,
+    Announcement, Credential, DeviceId, EndUserId, Error, Facts, Findings, Grant, LEASE_SECONDS, LeaseId, MAX_ATTEMPTS,
+    MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, Name, PENDING_SECONDS, PICK_UP_SECONDS,
+    ProcessingError, RecordingId, Rendition, RenditionId, Sha256, StoredObject, Tenant, Timestamp,
+    UPLOAD_TOKEN_SECONDS,
 };
 
 /// Where a recording stands.
@@ -282,6 +283,19 @@ impl Recording {
         self.media.values().find_map(|media| {
             media.renditions().iter().find(|rendition| rendition.id == *id).map(|rendition| (media, rendition))
         })
+    }
+
+    /// A credential for the upload of its files and nothing else, good for [`UPLOAD_TOKEN_SECONDS`].
+    ///
+    /// # Errors
+    /// [`Error::RecordingNotPending`], [`Error::UploadExpired`].
+    pub fn upload_credential(&self, now: Timestamp) -> Result<Credential, Error> {
+        if self.status != Status::Pending || self.expires_at <= now {
+            return Err(self.refuse_media(now));
+        }
+        let grant = Grant::Upload { recording_id: self.id.clone() };
+        let expires_at = Some(now.plus_seconds(UPLOAD_TOKEN_SECONDS.into()));
+        Ok(Credential { expires_at, ..Credential::new(self.tenant.clone(), grant, now) })
     }
 
     /// Why this recording takes no further medium.

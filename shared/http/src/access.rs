@@ -79,6 +79,12 @@ impl Access {
             return Ok(credential);
         }
         let credential = self.store.credential(hash).await?.ok_or(Error::Unauthorized)?;
+        // Of interest to its owner only: whoever calls is served whether or not it can be noted.
+        if credential.is_use_news(now)
+            && let Err(error) = self.store.note_use(hash, &credential, now).await
+        {
+            tracing::warn!(%error, "the use of a key was not noted");
+        }
         // The token of a device that is lost must be dead at once.
         if matches!(credential.grant, Grant::Device { .. }) {
             return Ok(credential);

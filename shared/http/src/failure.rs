@@ -36,6 +36,16 @@ pub struct ErrorDetail {
     pub request_id: String,
 }
 
+/// API Gateway's own refusal, which no function of ours has seen.
+#[derive(Debug, ToSchema)]
+#[schema(as = GatewayRefusal)]
+#[allow(dead_code, reason = "it only describes the document")]
+pub struct GatewayRefusalBody {
+    /// What went wrong.
+    #[schema(example = "Too Many Requests")]
+    message: String,
+}
+
 /// The errors that any endpoint of a project's data may answer with, for the OpenAPI document.
 #[derive(Debug, IntoResponses)]
 #[allow(dead_code, reason = "the variants only describe the document")]
@@ -52,6 +62,9 @@ pub enum Refusals {
     /// There is none within the credential's reach.
     #[response(status = 404)]
     NotFound(ErrorBody),
+    /// More requests than the route takes. Wait a second before asking again, then twice as long.
+    #[response(status = 429)]
+    Throttled(GatewayRefusalBody),
     /// Something went wrong on our side.
     #[response(status = 500)]
     Internal(ErrorBody),

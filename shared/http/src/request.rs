@@ -103,6 +103,11 @@ impl Request {
         Secret::device_token(self.secret_bits)
     }
 
+    /// A new upload token: one for each request.
+    pub fn upload_token(&self) -> Secret {
+        Secret::upload_token(self.secret_bits)
+    }
+
     /// Its method, such as `POST`.
     pub fn method(&self) -> &str {
         self.event.method().as_str()

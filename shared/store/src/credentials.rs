@@ -1,9 +1,20 @@
-//! Credentials by their hash.
+//! Credentials by their hash, and keys by their id.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::{Config, retry::RetryConfig, timeout::TimeoutConfig};
 use capstan_aws::failure;
-use capstan_domain::{Credential, CredentialHash, Error};
+use capstan_domain::{Credential, CredentialHash, Error, KeyId, Tenant, Timestamp};
+use futures_util::future::try_join_all;
 
-use crate::{Store, item, keys};
+use crate::change::{Change, Changed};
+use crate::item::KeyName;
+use crate::keys::Identifier;
+use crate::transaction::{Committed, Transaction};
+use crate::{Page, Store, item, keys};
+
+/// How long a request waits at most for the note of who makes it.
+const NOTE_PATIENCE: Duration = Duration::from_millis(300);
 
 impl Store {
     /// The credential of that hash, if there is one.
@@ -11,10 +22,129 @@ impl Store {
         self.read(keys::credential(hash)).await
     }
 
-    /// Keeps a credential under its hash. DynamoDB removes one that ends by itself some time after its end.
+    /// Keeps a credential under its hash. DynamoDB removes a token that ends by itself some time after its end.
     pub async fn put_credential(&self, hash: &CredentialHash, credential: &Credential) -> Result<(), Error> {
         let item = item::credential(hash, credential)?;
         self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await.map_err(failure)?;
         Ok(())
     }
+
+    /// Notes that a key is used now, unless another request has just done so. Tries once, and not for long.
+    pub async fn note_use(&self, hash: &CredentialHash, seen: &Credential, now: Timestamp) -> Result<(), Error> {
+        let mut change = Change::default();
+        let unchanged = match &seen.last_used_at {
+            Some(at) => change.is("last_used_at", at)?,
+            None => change.is_missing("last_used_at"),
+        };
+        let kept = change.exists(keys::PARTITION);
+        change.require(kept).require(unchanged).set("last_used_at", &now)?;
+        let (expression, condition) = (change.expression(), change.condition());
+        let (names, values) = change.placeholders();
+        let timeouts = TimeoutConfig::builder().operation_timeout(NOTE_PATIENCE).build();
+        let once = Config::builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+        let request = self.client.update_item().table_name(&self.table).set_key(Some(keys::credential(hash)));
+        let request = request.update_expression(expression).set_condition_expression(condition);
+        let request = request.set_expression_attribute_names(names).set_expression_attribute_values(values);
+        match request.customize().config_override(once).send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// Keeps a new key: under its hash, and under its id in its tenant's list. One transaction.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when there is one of that id or that hash.
+    pub async fn create_key(&self, hash: &CredentialHash, key: &Credential) -> Result<(), Error> {
+        let mut transaction = Transaction::default();
+        put_key(&mut transaction, hash, key)?;
+        match transaction.commit(self).await? {
+            Committed::Made => Ok(()),
+            Committed::Refused(_) => Err(Error::Conflict { reason: "this key exists".to_owned() }),
+        }
+    }
+
+    /// The key of that id with its hash, whoever's it is. Two reads.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub async fn key(&self, id: &KeyId) -> Result<(CredentialHash, Credential), Error> {
+        let named: KeyName = self.read(id.key()).await?.ok_or_else(no_key)?;
+        let key = self.credential(&named.hash).await?.ok_or_else(no_key)?;
+        Ok((named.hash, key))
+    }
+
+    /// A page of a tenant's keys, newest first, dead ones too. One query per shard side by side, one BatchGetItem, then
+    /// a GetItem of each key side by side.
+    pub async fn list_keys(
+        &self,
+        tenant: &Tenant,
+        after: Option<&KeyId>,
+        limit: usize,
+    ) -> Result<Page<Credential, KeyId>, Error> {
+        let named = self.list(tenant, after, limit).await?;
+        let read = named.entities.iter().map(|named: &KeyName| self.credential(&named.hash));
+        let entities = try_join_all(read).await?.into_iter().flatten().collect();
+        Ok(Page { entities, next: named.next })
+    }
+
+    /// Revokes a key. One that was revoked before stays as it is. Two calls.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none of that id.
+    pub async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<Credential, Error> {
+        let named: KeyName = self.read(id.key()).await?.ok_or_else(no_key)?;
+        let mut change = Change::default();
+        let (kept, good) = (change.exists(keys::PARTITION), change.is_missing("revoked_at"));
+        change.require(kept).require(good).set("revoked_at", &now)?;
+        match change.apply_at(self, keys::credential(&named.hash)).await? {
+            Changed::Made(key) | Changed::Refused(Some(key)) => Ok(*key),
+            Changed::Refused(None) => Err(no_key()),
+        }
+    }
+
+    /// Keeps a new key in the place of one as it was read, which ends then, or earlier if it was to. One transaction.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the old key was revoked or rotated meanwhile.
+    pub async fn replace_key(
+        &self,
+        (old_hash, old): (&CredentialHash, &Credential),
+        (new_hash, new): (&CredentialHash, &Credential),
+        end: Timestamp,
+    ) -> Result<Timestamp, Error> {
+        let end = old.expires_at.map_or(end, |earlier| earlier.min(end));
+        let mut change = Change::default();
+        let (kept, good) = (change.exists(keys::PARTITION), change.is_missing("revoked_at"));
+        let same_end = match &old.expires_at {
+            Some(at) => change.is("expires_at", at)?,
+            None => change.is_missing("expires_at"),
+        };
+        change.require(kept).require(good).require(same_end).set("expires_at", &end)?;
+        let mut transaction = Transaction::default();
+        transaction.update_item(keys::credential(old_hash), change);
+        put_key(&mut transaction, new_hash, new)?;
+        match transaction.commit(self).await? {
+            Committed::Made => Ok(end),
+            Committed::Refused(_) => {
+                Err(Error::Conflict { reason: "the key was revoked or rotated meanwhile; look at it again".to_owned() })
+            }
+        }
+    }
+}
+
+fn put_key(transaction: &mut Transaction, hash: &CredentialHash, key: &Credential) -> Result<(), Error> {
+    let id = key.key_id.as_ref().ok_or_else(|| Error::internal("a token is not kept as a key"))?;
+    transaction.put_new(item::credential(hash, key)?);
+    transaction.put_new(item::listed(id, &key.tenant, &KeyName { id: id.clone(), hash: *hash })?);
+    Ok(())
+}
+
+fn no_key() -> Error {
+    Error::NotFound { what: "key" }
 }

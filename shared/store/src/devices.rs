@@ -225,13 +225,6 @@ fn as_bound(device: &Device, binding: &Binding) -> Result<Change, Error> {
 
 /// The item of a bound device's token.
 fn token_of(device: &Device, binding: &Binding, now: Timestamp) -> Result<item::Item, Error> {
-    let credential = Credential {
-        tenant: device.tenant.clone(),
-        grant: device.grant(&binding.end_user_id),
-        name: None,
-        created_at: now,
-        expires_at: None,
-        revoked_at: None,
-    };
+    let credential = Credential::new(device.tenant.clone(), device.grant(&binding.end_user_id), now);
     item::credential(&binding.token, &credential)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::{Credential, CredentialHash, Error, Recording, Tenant, Timestamp};
+use capstan_domain::{Credential, CredentialHash, Error, KeyId, Recording, Tenant, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -69,10 +69,18 @@ pub(crate) fn recording(recording: &Recording, due_at: Option<Timestamp>) -> Res
 pub(crate) fn credential(hash: &CredentialHash, credential: &Credential) -> Result<Item, Error> {
     let mut item = to_item(credential)?;
     item.extend(keys::credential(hash));
-    if let Some(expires_at) = credential.expires_at {
+    // A key stays, for its project to see what became of it.
+    if let Some(expires_at) = credential.expires_at.filter(|_| credential.key_id.is_none()) {
         item.insert("ttl".to_owned(), AttributeValue::N((expires_at.milliseconds() / 1000).to_string()));
     }
     Ok(item)
+}
+
+/// Which credential a key's id stands for. A credential is kept under its hash, which is all that a request brings.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeyName {
+    pub(crate) id: KeyId,
+    pub(crate) hash: CredentialHash,
 }
 
 /// What is called by a name that only one may have.

@@ -6,10 +6,12 @@ use std::hash::Hash;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_domain::{
-    CallId, CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, Recording, RecordingId, SerialNumber,
-    Tenant,
+    CallId, CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, KeyId, Recording, RecordingId,
+    SerialNumber, Tenant,
 };
 use serde::de::DeserializeOwned;
+
+use crate::item::KeyName;
 
 pub(crate) const PARTITION: &str = "PK";
 pub(crate) const SORT: &str = "SK";
@@ -68,6 +70,16 @@ impl Identifier for DeviceId {
 
     fn key(&self) -> Key {
         key(format!("DEV#{self}"), "DEV")
+    }
+}
+
+impl Identifier for KeyId {
+    type Entity = KeyName;
+    const PREFIX: &'static str = Self::PREFIX;
+    const LIST: &'static str = "#keys";
+
+    fn key(&self) -> Key {
+        key(format!("KEYID#{self}"), "KEYID")
     }
 }
 

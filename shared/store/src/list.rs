@@ -111,7 +111,7 @@ impl Store {
         let mut after = query.after.clone();
         let mut left_out = query.offset;
         if !query.is_filtered() && left_out > 0 {
-            let skipped = self.list_keys(&stretch, after.as_ref(), left_out).await?;
+            let skipped = self.list_ids(&stretch, after.as_ref(), left_out).await?;
             if skipped.len() < left_out {
                 return Ok(Page { entities: Vec::new(), next: None });
             }
@@ -121,7 +121,7 @@ impl Store {
         let batch = if query.is_filtered() { BATCH } else { query.limit };
         let mut recordings = Vec::new();
         for _ in 0..MAX_BATCHES {
-            let mut ids = self.list_keys(&stretch, after.as_ref(), batch + 1).await?;
+            let mut ids = self.list_ids(&stretch, after.as_ref(), batch + 1).await?;
             let more = ids.len() > batch;
             ids.truncate(batch);
             let mut found = self.entities(&ids).await?;
@@ -160,7 +160,7 @@ impl Store {
         after: Option<&I>,
         limit: usize,
     ) -> Result<Page<I::Entity, I>, Error> {
-        let mut ids = self.list_keys(&Stretch::of_project(tenant), after, limit + 1).await?;
+        let mut ids = self.list_ids(&Stretch::of_project(tenant), after, limit + 1).await?;
         let more = ids.len() > limit;
         ids.truncate(limit);
         let mut found = self.entities(&ids).await?;
@@ -169,20 +169,20 @@ impl Store {
     }
 
     /// The newest `count` ids of a stretch.
-    async fn list_keys<I: Identifier>(
+    async fn list_ids<I: Identifier>(
         &self,
         stretch: &Stretch<I>,
         after: Option<&I>,
         count: usize,
     ) -> Result<Vec<I>, Error> {
-        let queries = stretch.partitions.iter().map(|partition| self.partition_keys(stretch, partition, after, count));
+        let queries = stretch.partitions.iter().map(|partition| self.partition_ids(stretch, partition, after, count));
         let mut ids: Vec<I> = try_join_all(queries).await?.into_iter().flatten().collect();
         ids.sort_by(|a, b| b.cmp(a));
         ids.truncate(count);
         Ok(ids)
     }
 
-    async fn partition_keys<I: Identifier>(
+    async fn partition_ids<I: Identifier>(
         &self,
         stretch: &Stretch<I>,
         partition: &str,

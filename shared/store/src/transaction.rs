@@ -105,7 +105,12 @@ impl Transaction {
 
     /// Changes what an identifier names.
     pub(crate) fn update(&mut self, id: &impl Identifier, change: Change) -> usize {
-        self.add(Operation::Update(id.key(), change))
+        self.update_item(id.key(), change)
+    }
+
+    /// Changes the item of a key.
+    pub(crate) fn update_item(&mut self, key: Key, change: Change) -> usize {
+        self.add(Operation::Update(key, change))
     }
 
     /// Deletes an item, if what is required of it holds.

@@ -12,14 +12,14 @@ use capstan_local::local_env::LocalEnv;
 use http::Method;
 use serde_json::{Value, json};
 
-fn capstan(data_dir: &Path) -> Command {
+pub(crate) fn capstan(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
     command.arg("--data-dir").arg(data_dir).env("RUST_LOG", "error");
     command
 }
 
 /// Runs to the end.
-fn output(command: &mut Command) -> (bool, String, String) {
+pub(crate) fn output(command: &mut Command) -> (bool, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.success(), text(stdout), text(stderr))

@@ -52,6 +52,7 @@ impl World {
             "/v1/end-users" => (route.to_owned(), json!({"external_id": unique()})),
             "/v1/devices" => (route.to_owned(), json!({"serial_number": unique()})),
             "/v1/recordings/{id}/upload-url" => (self.create().await, json!({"content_type": "audio/ogg"})),
+            "/v1/recordings/{id}/upload-token" => (self.create().await, json!({})),
             "/v1/recordings/{id}/upload-complete" => (self.sent("audio/ogg", OPUS).await.0, json!({})),
             "/v1/recordings/{id}/download-url" => {
                 let (path, signed) = self.sent("audio/ogg", OPUS).await;

@@ -80,6 +80,10 @@ impl World {
         let store = Store::new(stack.emulators().dynamodb(), stack.template().tables[0].name());
         let project = FirstProject::new().unwrap();
         project.register(&store).await.unwrap();
+        // The key's first use has been noted, so that the tests meet the calls of a usual request.
+        let hash = CredentialHash::of(&project.api_key);
+        let key = store.credential(&hash).await.unwrap().unwrap();
+        store.note_use(&hash, &key, keys::now()).await.unwrap();
         let _ = stack.emulators().take_calls();
         Self { stack, store, project, ahead }
     }
@@ -100,8 +104,7 @@ impl World {
     /// Another credential.
     pub(crate) async fn credential(&self, tenant: Tenant, grant: Grant) -> String {
         let text = keys::draw(&grant, tenant.mode).unwrap();
-        let credential =
-            Credential { tenant, grant, name: None, created_at: keys::now(), expires_at: None, revoked_at: None };
+        let credential = Credential::new(tenant, grant, keys::now());
         self.store.put_credential(&CredentialHash::of(&text), &credential).await.unwrap();
         text
     }

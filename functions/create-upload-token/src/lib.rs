@@ -1,0 +1,57 @@
+//! `POST /v1/recordings/{id}/upload-token`
+
+use capstan_domain::{Action, Error, RecordingId, Secret, Timestamp, UPLOAD_TOKEN_SECONDS};
+use capstan_http::{Access, Refusals, Reply, Request};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A token for the upload of one recording, which is shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UploadToken)]
+pub struct Answer {
+    /// What to send as the credential.
+    #[schema(pattern = "^up_")]
+    upload_token: String,
+    /// The one recording that it opens.
+    recording_id: String,
+    /// When it ends.
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// Seconds until then.
+    expires_in: u32,
+}
+
+/// Makes a token for the upload of a pending recording's files, to be handed to whoever sends them.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::Unauthorized`],
+/// [`Error::Forbidden`].
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/upload-token", operation_id = "createUploadToken", tag = "Uploads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
+    params(("id" = String, Path, description = "The recording.")),
+    responses((status = 201, description = "The token, good for 15 minutes.", body = Answer), Refusals),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let read = async { access.store().recording(&request.path_id("recording")?).await };
+    let (caller, found) = access.caller_beside(&request, Action::CreateUploadToken, read).await?;
+    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let credential = recording.upload_credential(request.now())?;
+    let token = request.upload_token();
+    access.store().put_credential(&token.hash(), &credential).await?;
+    Reply::created(&Answer::new(token, &recording.id, request.now()))
+}
+
+impl Answer {
+    fn new(token: Secret, recording_id: &RecordingId, now: Timestamp) -> Self {
+        Self {
+            upload_token: token.reveal(),
+            recording_id: recording_id.to_string(),
+            expires_at: now.plus_seconds(UPLOAD_TOKEN_SECONDS.into()).to_string(),
+            expires_in: UPLOAD_TOKEN_SECONDS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! What a sandbox remembers of credentials, and what it notes of keys.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::{Duration, Instant};
+
+use capstan_domain::{Action, Credential, CredentialHash, Error, Grant, KeyId, Timestamp};
+use capstan_emulators::Fault;
+use capstan_http::{Access, Reply, Request};
+use capstan_lambda::{Function, http_function};
+use capstan_stage::{Stage, call, event, with_credential};
+
+const KEY: &str = "sk_live_key";
+
+/// Asks who calls, and nothing more.
+async fn admit(access: Access, request: Request) -> Result<Reply, Error> {
+    access.caller(&request, Action::ReadRecordings).await.map(|_| Reply::no_content())
+}
+
+fn sandbox(stage: &Stage) -> Function {
+    http_function(stage.access(), stage.clock(), admit)
+}
+
+async fn status(sandbox: &Function) -> u64 {
+    call(sandbox, with_credential(event("get-recording"), KEY)).await.status
+}
+
+fn key_id() -> KeyId {
+    "key_1".parse().unwrap()
+}
+
+/// A stage with a key that nobody has used.
+async fn stage() -> Stage {
+    let stage = Stage::set().await;
+    let key = Credential::new(Stage::tenant(), Grant::Secret, stage.now());
+    let key = Credential { key_id: Some(key_id()), ..key };
+    stage.store.create_key(&CredentialHash::of(KEY), &key).await.unwrap();
+    let _ = stage.emulators.take_calls();
+    stage
+}
+
+async fn last_used_at(stage: &Stage) -> Option<Timestamp> {
+    let used = stage.store.key(&key_id()).await.unwrap().1.last_used_at;
+    let _ = stage.emulators.take_calls();
+    used
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_unknown_within_five_seconds_to_a_sandbox_that_has_just_seen_it_and_at_once_to_others() {
+    let stage = stage().await;
+    let sandbox_1 = sandbox(&stage);
+    assert_eq!(status(&sandbox_1).await, 204);
+    stage.store.revoke_key(&key_id(), stage.now()).await.unwrap();
+    assert_eq!(status(&sandbox(&stage)).await, 401);
+    stage.advance(4);
+    assert_eq!(status(&sandbox_1).await, 204, "it trusts what it saw");
+    stage.advance(1);
+    assert_eq!(status(&sandbox_1).await, 401);
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_good_until_the_overlap_ends_and_not_a_second_longer() {
+    let stage = stage().await;
+    let (hash, old) = stage.store.key(&key_id()).await.unwrap();
+    let new = old.successor("key_2".parse().unwrap(), stage.now()).unwrap();
+    let end = stage.now().plus_seconds(60);
+    let new_hash = CredentialHash::of("sk_live_new");
+    assert_eq!(stage.store.replace_key((&hash, &old), (&new_hash, &new), end).await.unwrap(), end);
+    let sandbox = sandbox(&stage);
+    stage.advance(59);
+    assert_eq!(status(&sandbox).await, 204);
+    stage.advance(1);
+    assert_eq!(status(&sandbox).await, 401, "whatever it remembers");
+    let by_new = with_credential(event("get-recording"), "sk_live_new");
+    assert_eq!(call(&sandbox, by_new).await.status, 204);
+}
+
+#[tokio::test]
+async fn of_two_rotations_of_one_reading_one_is_made_and_a_revoked_key_is_not_rotated() {
+    let stage = stage().await;
+    let (hash, old) = stage.store.key(&key_id()).await.unwrap();
+    let end = stage.now().plus_seconds(60);
+    let rotate = async |id: &str, old: &Credential| {
+        let new = old.successor(id.parse().unwrap(), stage.now()).unwrap();
+        stage.store.replace_key((&hash, old), (&CredentialHash::of(id), &new), end).await
+    };
+    let (first, second) = tokio::join!(rotate("key_2", &old), rotate("key_3", &old));
+    assert!(first.is_ok() != second.is_ok());
+    let rotated = stage.store.key(&key_id()).await.unwrap().1;
+    stage.store.revoke_key(&key_id(), stage.now()).await.unwrap();
+    assert!(matches!(rotate("key_4", &rotated).await, Err(Error::Conflict { .. })));
+    assert_eq!(stage.store.list_keys(&Stage::tenant(), None, 100).await.unwrap().entities.len(), 2);
+}
+
+#[tokio::test]
+async fn the_use_of_a_key_is_noted_once_an_hour_by_one_call_of_whoever_reads_it_first() {
+    let stage = stage().await;
+    let (sandbox_1, sandbox_2) = (sandbox(&stage), sandbox(&stage));
+    status(&sandbox_1).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+    status(&sandbox_1).await;
+    assert_eq!(stage.emulators.take_calls(), [""; 0]);
+    status(&sandbox_2).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem"]);
+    assert_eq!(last_used_at(&stage).await, Some(stage.now()));
+    let first = stage.now();
+    stage.advance(3599);
+    status(&sandbox_1).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem"]);
+    stage.advance(5);
+    status(&sandbox_2).await;
+    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+    assert_eq!(last_used_at(&stage).await, Some(first.plus_seconds(3604)));
+}
+
+#[tokio::test]
+async fn whoever_calls_is_served_whether_or_not_it_can_be_noted() {
+    let stage = stage().await;
+    let faults = stage.emulators.faults();
+    for fault in [
+        Fault::Throttle,
+        Fault::Internal,
+        Fault::Unavailable,
+        Fault::DropConnection,
+        Fault::Delay(Duration::from_secs(20)),
+    ] {
+        faults.fail_next("UpdateItem", fault, 1);
+        let began = Instant::now();
+        assert_eq!(status(&sandbox(&stage)).await, 204, "{fault:?}");
+        assert!(began.elapsed() < Duration::from_secs(2), "{fault:?} took {:?}", began.elapsed());
+        let calls = stage.emulators.take_calls();
+        assert_eq!(calls, ["dynamodb:GetItem", "dynamodb:UpdateItem"], "{fault:?} is tried once");
+        assert_eq!(last_used_at(&stage).await, None);
+        faults.clear();
+    }
+    status(&sandbox(&stage)).await;
+    assert_eq!(last_used_at(&stage).await, Some(stage.now()));
+}
+
+#[tokio::test]
+async fn a_note_makes_no_credential() {
+    let stage = stage().await;
+    let (hash, seen) = stage.store.key(&key_id()).await.unwrap();
+    let dynamodb = stage.emulators.dynamodb();
+    let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
+    let delete = dynamodb.delete_item().table_name(stage.table());
+    delete.key("PK", text(format!("KEY#{hash}"))).key("SK", text("KEY".into())).send().await.unwrap();
+    stage.store.note_use(&hash, &seen, stage.now()).await.unwrap();
+    assert!(stage.store.credential(&hash).await.unwrap().is_none(), "a note makes no credential");
+    assert_eq!(status(&sandbox(&stage)).await, 401);
+}

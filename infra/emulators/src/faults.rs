@@ -14,6 +14,8 @@ use crate::calls::{Call, Service};
 pub enum Fault {
     /// The service says "slow down": DynamoDB and EventBridge with a 400 `ThrottlingException`, S3 with a 503 `SlowDown`.
     Throttle,
+    /// This error code, as the service words it: DynamoDB and EventBridge with a 400, S3 with a 503.
+    Refuse(&'static str),
     /// 500 in the service's own shape. Nothing has taken effect.
     Internal,
     /// 503 in the service's own shape. Nothing has taken effect.
@@ -123,6 +125,8 @@ pub(crate) fn error_answer(service: Service, fault: Fault) -> Response<Full<Byte
     let (status, json_type, s3_code) = match fault {
         Fault::Throttle if service == Service::S3 => (StatusCode::SERVICE_UNAVAILABLE, "", "SlowDown"),
         Fault::Throttle => (StatusCode::BAD_REQUEST, "ThrottlingException", ""),
+        Fault::Refuse(code) if service == Service::S3 => (StatusCode::SERVICE_UNAVAILABLE, "", code),
+        Fault::Refuse(code) => (StatusCode::BAD_REQUEST, code, ""),
         Fault::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "ServiceUnavailable"),
         Fault::Internal | Fault::DropConnection | Fault::LoseAnswer | Fault::Delay(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "InternalError")

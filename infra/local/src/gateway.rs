@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use capstan_emulators::template::{ApiCors, Template};
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::lambda::Lambda;
 use crate::payload;
 use crate::routes::Routes;
+use crate::throttle::Buckets;
 
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Of the request line and all headers together.
@@ -37,6 +38,7 @@ type Answer = Response<Full<Bytes>>;
 pub(crate) struct Gateway {
     routes: Routes,
     cors: Option<ApiCors>,
+    buckets: Buckets,
     lambda: Arc<Lambda>,
     integration_timeout: Duration,
 }
@@ -46,6 +48,7 @@ impl Gateway {
         Self {
             routes: Routes::of(template),
             cors: template.api_cors.clone(),
+            buckets: Buckets::of(&template.throttles),
             lambda,
             integration_timeout: INTEGRATION_TIMEOUT,
         }
@@ -118,6 +121,9 @@ impl Gateway {
         let Some((route, parameters)) = self.routes.find(parts.method.as_str(), path) else {
             return message(StatusCode::NOT_FOUND, "Not Found");
         };
+        if !self.buckets.take(&route.key, Instant::now()) {
+            return message(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
+        }
         let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
@@ -221,10 +227,13 @@ mod tests {
     Properties:
       CodeUri: functions/f/
       Timeout: 900
-      Events: { R: { Type: HttpApi, Properties: { Method: GET, Path: /slow } } }";
+      Events: { R: { Type: HttpApi, Properties: { Method: GET, Path: /slow } } }
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties: { RouteSettings: { GET /slow: { ThrottlingRateLimit: 0.01, ThrottlingBurstLimit: 1 } } }";
 
     #[tokio::test]
-    async fn a_function_that_keeps_a_client_waiting_is_503_and_no_route_is_404() {
+    async fn a_function_that_keeps_a_client_waiting_is_503_a_throttled_route_429_and_no_route_404() {
         let template = Template::parse(TEMPLATE, &[]).unwrap();
         let slow = Function::new(|_| std::future::pending::<Result<serde_json::Value, String>>());
         let functions = Functions::from([("f".to_owned(), slow)]);
@@ -240,6 +249,8 @@ mod tests {
         let get = |path| client.call(Method::GET, path, "", None);
         let slow = get("/slow").await.unwrap_err().to_string();
         assert!(slow.contains(r#"503: {"message":"Service Unavailable"}"#), "{slow}");
+        let throttled = get("/slow").await.unwrap_err().to_string();
+        assert!(throttled.contains(r#"429: {"message":"Too Many Requests"}"#), "{throttled}");
         let missing = get("/nowhere").await.unwrap_err().to_string();
         assert!(missing.contains(r#"404: {"message":"Not Found"}"#), "{missing}");
 

@@ -18,5 +18,6 @@ mod progress;
 mod routes;
 pub mod serve;
 mod stack;
+mod throttle;
 
 pub use stack::{MakeFunctions, Options, Stack, StackError};

@@ -40,6 +40,7 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Codes by which DynamoDB, S3 and EventBridge say: later. Each words a fault of its own in another way.
 const BUSY: &[&str] = &[
+    "BandwidthLimitExceeded",
     "InternalError",
     "InternalException",
     "InternalFailure",
@@ -47,11 +48,15 @@ const BUSY: &[&str] = &[
     "OperationAborted",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
     "RequestTimeout",
     "ServiceUnavailable",
     "SlowDown",
     "ThrottledException",
+    "Throttling",
     "ThrottlingException",
+    "TooManyRequestsException",
     "TransactionConflictException",
     "TransactionInProgressException",
 ];

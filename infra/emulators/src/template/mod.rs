@@ -64,6 +64,8 @@ pub struct Template {
     pub buckets: Vec<Bucket>,
     /// What the HTTP API allows to browsers.
     pub api_cors: Option<ApiCors>,
+    /// How much the HTTP API takes.
+    pub throttles: Throttles,
 }
 
 /// A Lambda function.
@@ -146,6 +148,26 @@ pub struct ApiCors {
     pub max_age: Option<u32>,
 }
 
+/// How much a route of the HTTP API takes, by CloudFormation's names.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Throttle {
+    /// Requests a second.
+    #[serde(rename = "ThrottlingRateLimit")]
+    pub rate: f64,
+    /// Requests at once.
+    #[serde(rename = "ThrottlingBurstLimit")]
+    pub burst: u32,
+}
+
+/// How much the routes of the HTTP API take.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Throttles {
+    /// Each that has no throttle of its own.
+    pub default: Option<Throttle>,
+    /// By the route's key, such as `GET /v1/recordings` or `$default`.
+    pub routes: BTreeMap<String, Throttle>,
+}
+
 /// CloudFormation takes booleans as texts too.
 fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(plain_text(&Value::deserialize(deserializer)?) == "true")
@@ -181,7 +203,13 @@ impl Template {
         let document = yaml::parse(text)?;
         let scope = Scope::new(&document, parameters);
         let globals = scope.evaluate(&document["Globals"]["Function"]["Environment"], "Globals.Function")?;
-        let mut template = Self { functions: Vec::new(), tables: Vec::new(), buckets: Vec::new(), api_cors: None };
+        let mut template = Self {
+            functions: Vec::new(),
+            tables: Vec::new(),
+            buckets: Vec::new(),
+            api_cors: None,
+            throttles: Throttles::default(),
+        };
         for (id, resource) in scope.resources() {
             let resource = Resource {
                 scope: &scope,
@@ -198,7 +226,10 @@ impl Template {
                 "AWS::Serverless::Function" => template.functions.push(resource.function(&globals)?),
                 "AWS::DynamoDB::Table" => template.tables.push(resource.table()?),
                 "AWS::S3::Bucket" => template.buckets.push(resource.bucket()?),
-                "AWS::Serverless::HttpApi" => template.api_cors = resource.api_cors()?,
+                "AWS::Serverless::HttpApi" => {
+                    template.api_cors = resource.api_cors()?;
+                    template.throttles = resource.throttles()?;
+                }
                 _ => {}
             }
         }
@@ -269,6 +300,16 @@ impl Resource<'_> {
             return Ok(None);
         }
         self.read("CorsConfiguration", configuration).map(Some)
+    }
+
+    fn throttles(&self) -> Result<Throttles, TemplateError> {
+        let default = self.get("DefaultRouteSettings")?;
+        let routes = self.get("RouteSettings")?;
+        let default = if default["ThrottlingRateLimit"].is_null() { Value::Null } else { default };
+        Ok(Throttles {
+            default: self.read("DefaultRouteSettings", default)?,
+            routes: self.read::<Option<_>>("RouteSettings", routes)?.unwrap_or_default(),
+        })
     }
 
     fn function(&self, globals: &Value) -> Result<Function, TemplateError> {

@@ -14,6 +14,16 @@ fn the_template_of_this_project_is_understood() {
     assert!(create.triggers.contains(&Trigger::Http { method: "POST".to_owned(), path: "/v1/recordings".to_owned() }));
     assert_eq!(template.buckets[0].cors.len(), 1);
     assert!(template.api_cors.is_some());
+    let default = template.throttles.default.unwrap();
+    for (route, throttle) in &template.throttles.routes {
+        assert!(throttle.rate < default.rate && f64::from(throttle.burst) >= throttle.rate, "{route}");
+        let is_route = |trigger: &Trigger| match trigger {
+            Trigger::Http { path, .. } if path == "$default" => route == path,
+            Trigger::Http { method, path } => *route == format!("{method} {path}"),
+            _ => false,
+        };
+        assert!(template.functions.iter().any(|function| function.triggers.iter().any(is_route)), "{route} is none");
+    }
     for function in &template.functions {
         assert!(!function.triggers.is_empty(), "{} has no trigger", function.name);
     }

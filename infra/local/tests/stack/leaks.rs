@@ -8,15 +8,18 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::Sha256;
+use capstan_domain::{Grant, Sha256};
 use capstan_emulators::Fault;
+use capstan_local::keys;
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::EnvFilter;
 
-use super::world::{OPUS, World, answer, put};
+use super::matrix::{About, Resource, served};
+use super::world::{Answer, OPUS, World, answer, put};
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -43,6 +46,60 @@ struct Given {
     items: String,
     events: String,
     secrets: Vec<String>,
+    operations: Vec<String>,
+}
+
+/// The signature of a signed URL.
+fn signature(url: &str) -> Option<String> {
+    Some(url.split_once("X-Amz-Signature=")?.1.split('&').next()?.to_owned())
+}
+
+/// Every token and every signature in an answer.
+fn secrets_in(answer: &Value, secrets: &mut Vec<String>) {
+    match answer {
+        Value::String(text) if text.starts_with("dtok_") || text.starts_with("up_") => secrets.push(text.clone()),
+        Value::String(text) => secrets.extend(signature(text)),
+        Value::Array(values) => values.iter().for_each(|value| secrets_in(value, secrets)),
+        Value::Object(fields) => fields.values().for_each(|value| secrets_in(value, secrets)),
+        _ => {}
+    }
+}
+
+/// Every operation there is, by everyone whom it lets in: first as it should go, then with services that fail. Gives the
+/// operations.
+async fn every_operation(world: &World, secrets: &mut Vec<String>, answers: &mut Vec<Answer>) -> Vec<String> {
+    let (operations, mut failing) = (served(world).await, Vec::new());
+    for operation in &operations {
+        let about = if operation.path.starts_with("/v1/recordings/") { About::Recording } else { About::Device };
+        let takes = |scheme: &&str| operation.takes.contains_key(*scheme) || operation.is_public;
+        for scheme in ["secretKey", "deviceToken", "uploadToken"].into_iter().filter(takes) {
+            let mut request = async || {
+                let resource = Box::pin(Resource::make(world, world.tenant(), about)).await;
+                secrets.extend(resource.tokens());
+                let credential = match scheme {
+                    "secretKey" => world.project.api_key.clone(),
+                    "deviceToken" => resource.device_token.clone(),
+                    _ => resource.upload_token.clone(),
+                };
+                let (path, body) = operation.request(&resource);
+                (credential, operation.method.clone(), path, Some(body).filter(|body| !body.is_null()))
+            };
+            let (credential, method, path, body) = request().await;
+            failing.push(request().await);
+            let got = world.call_as(&credential, method, &path, body.as_ref()).await;
+            assert_eq!(got.status / 100, 2, "{operation} with {scheme}: {}", got.outcome());
+            secrets_in(&got.json(), secrets);
+        }
+    }
+    // No key is remembered any more.
+    world.advance(10);
+    world.faults().fail_next("*", Fault::Throttle, u32::MAX);
+    let failing = failing.iter().map(|(credential, method, path, body)| {
+        Box::pin(world.call_as(credential, method.clone(), path, body.as_ref()))
+    });
+    answers.extend(join_all(failing).await.into_iter().filter(|answer| answer.status >= 400));
+    world.faults().clear();
+    operations.iter().map(ToString::to_string).collect()
 }
 
 /// The main flow and a good many failures.
@@ -59,9 +116,15 @@ async fn flow(filter: &str) -> Given {
     let _second = Dispatch::new(NoSubscriber::default());
     // Of this thread only, which is also the runtime's: other tests run beside.
     let guard = tracing::subscriber::set_default(subscriber);
-    let world = World::start().await;
+    let world = Box::pin(World::start()).await;
     let (key, token) = (world.project.api_key.clone(), world.project.device_token.clone());
-    let mut answers = Vec::new();
+    let (mut answers, mut secrets) = (Vec::new(), Vec::new());
+    let operations = Box::pin(every_operation(&world, &mut secrets, &mut answers)).await;
+    let made = keys::create(&world.store, world.tenant(), Grant::Secret, Some("leaks".to_owned())).await.unwrap();
+    world.call_as(&made.text, Method::GET, "/v1/recordings", None).await.expect("200");
+    let rotated = keys::rotate(&world.store, &made.id, 0).await.unwrap();
+    world.store.revoke_key(&rotated.new.id, world.now()).await.unwrap();
+    secrets.extend([made.text, rotated.new.text]);
 
     let made = world.call_as(&token, Method::POST, "/v1/recordings", Some(&json!({"name": BODY}))).await.expect("201");
     let path = format!("/v1/recordings/{}", made["id"].as_str().unwrap());
@@ -130,20 +193,17 @@ async fn flow(filter: &str) -> Given {
     world.sweep().await;
 
     let table = world.stack.template().tables[0].name();
-    let scanned = world.stack.emulators().dynamodb().scan().table_name(table).send().await.unwrap();
-    let items: Vec<_> = scanned.items.unwrap_or_default();
+    let scan = world.stack.emulators().dynamodb().scan().table_name(table).into_paginator().items().send();
+    let items = scan.collect::<Result<Vec<_>, _>>().await.unwrap();
     assert!(items.iter().any(|item| matches!(&item["PK"], AttributeValue::S(key) if key.starts_with("KEY#"))));
     let events = world.stack.emulators().events();
     assert!(!events.is_empty());
     drop(guard);
 
-    let signatures = urls.iter().map(|url| {
-        let url = url.as_str().unwrap();
-        url.split("X-Amz-Signature=").nth(1).unwrap().split('&').next().unwrap().to_owned()
-    });
-    let mut secrets = vec![key, token, capstan_emulators::SECRET_ACCESS_KEY.to_owned()];
-    secrets.extend(signatures);
-    let text = |answer: &super::world::Answer| String::from_utf8(answer.bytes.to_vec()).unwrap();
+    // The key comes first: what a client puts where it does not belong, its own refusal may quote.
+    secrets.splice(0..0, [key, token, capstan_emulators::SECRET_ACCESS_KEY.to_owned()]);
+    secrets.extend(urls.iter().map(|url| signature(url.as_str().unwrap()).unwrap()));
+    let text = |answer: &Answer| String::from_utf8(answer.bytes.to_vec()).unwrap();
     let (server_errors, refusals): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status >= 500);
     assert!(server_errors.len() >= 12 && refusals.len() >= 10, "{} and {}", server_errors.len(), refusals.len());
     let log = log.0.lock().unwrap().clone();
@@ -154,6 +214,7 @@ async fn flow(filter: &str) -> Given {
         items: format!("{items:?}"),
         events: Value::from_iter(events.into_iter().map(|put| put.event)).to_string(),
         secrets,
+        operations,
     }
 }
 
@@ -178,7 +239,8 @@ async fn no_credential_signature_or_body_gets_into_logs_5xx_answers_items_or_eve
 
     let mut marks = given.secrets.clone();
     marks.extend(
-        ["X-Amz-Signature", "X-Amz-Credential", "AWS4-HMAC-SHA256", "Bearer sk_", "Bearer dtok_"].map(str::to_owned),
+        ["X-Amz-Signature", "X-Amz-Credential", "AWS4-HMAC-SHA256", "Bearer sk_", "Bearer dtok_", "Bearer up_"]
+            .map(str::to_owned),
     );
     assert_absent(&marks, &given.items, "the table");
     assert_absent(&marks, &given.events, "the bus");
@@ -195,6 +257,9 @@ async fn no_credential_signature_or_body_gets_into_logs_5xx_answers_items_or_eve
 
     // The log was listened to: a line for each request and each failure, and why, which no client is told.
     assert!(given.log.lines().filter(|line| line.contains("POST /v1/recordings/{id}/upload-url")).count() >= 5);
+    for operation in &given.operations {
+        assert!(given.log.contains(operation), "{operation} left no line");
+    }
     assert!(given.log.contains("injected"), "the cause of a failure is logged");
     assert!(given.log.contains("ERROR"));
 }

@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use capstan_bench_stack::{arguments, print_times, variable};
 use capstan_local::client::Client;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Method;
@@ -49,10 +50,7 @@ impl Target {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let recordings: usize = arguments.next().map_or(Ok(2000), |text| text.parse())?;
-    let concurrency: usize = arguments.next().map_or(Ok(8), |text| text.parse())?;
-    let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set: source local.env"));
+    let [recordings, concurrency] = arguments([2000, 8])?;
     let target = Target {
         client: Client::new(&variable("CAPSTAN_URL")?),
         key: variable("CAPSTAN_API_KEY")?,
@@ -63,12 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stream::iter(0..recordings).map(|_| target.send_one()).buffer_unordered(concurrency).try_collect().await?;
     let rate = recordings as f64 / began.elapsed().as_secs_f64();
     println!("{recordings} recordings, {concurrency} at a time: {rate:.0} recordings/s, {:.0} requests/s", rate * 4.0);
-    println!("\n| call | p50 ms | p99 ms |\n|---|---|---|");
-    for (index, call) in CALLS.into_iter().enumerate() {
-        let mut times: Vec<_> = took.iter().map(|times| times[index].as_secs_f64() * 1000.0).collect();
-        times.sort_by(f64::total_cmp);
-        let percentile = |percent: usize| times[(times.len() - 1) * percent / 100];
-        println!("| {call} | {:.1} | {:.1} |", percentile(50), percentile(99));
-    }
+    println!();
+    print_times(CALLS.into_iter().enumerate().map(|(at, call)| (call, took.iter().map(|times| times[at]).collect())));
     Ok(())
 }

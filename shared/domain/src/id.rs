@@ -89,6 +89,7 @@ id!(/** Names a rendition: what was made of one medium. */ RenditionId, "ren_");
 id!(/** Names a device. */ DeviceId, "dev_");
 id!(/** Names an end user: the person whose recordings they are. */ EndUserId, "eu_");
 id!(/** Names a key of a project's, without opening anything. */ KeyId, "key_");
+id!(/** Names a transcription. */ TranscriptionId, "txn_");
 id!(/** Names one attempt at processing a recording. */ LeaseId, "lease_");
 
 impl RenditionId {

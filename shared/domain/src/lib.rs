@@ -8,6 +8,7 @@ mod content;
 mod device;
 mod end_user;
 mod error;
+mod export;
 mod first_call;
 mod id;
 mod media;
@@ -15,6 +16,7 @@ mod metadata;
 mod recording;
 mod text;
 mod time;
+mod transcription;
 mod work;
 
 pub use access::{
@@ -24,8 +26,9 @@ pub use content::{ContentType, FileSize, MediaType, Sha256};
 pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
 pub use end_user::EndUser;
 pub use error::{Cause, Error};
+pub use export::ExportFormat;
 pub use first_call::{CallId, FirstCall, Seed, Standing};
-pub use id::{DeviceId, EndUserId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId};
+pub use id::{DeviceId, EndUserId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId, TranscriptionId};
 pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,
     RenditionKind, Sequencer, StoredObject,
@@ -34,6 +37,10 @@ pub use metadata::Metadata;
 pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Source, Status};
 pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, SerialNumber};
 pub use time::Timestamp;
+pub use transcription::{
+    Confidence, InvalidLanguage, Language, Offset, ProviderName, Segment, Speaker, Transcript, TranscriptionError,
+    TranscriptionErrorCode, TranscriptionStatus,
+};
 pub use work::{Announcement, MAX_ATTEMPTS, Work};
 
 /// How many media one recording holds at most.

@@ -16,10 +16,13 @@
 //! states them: Opus pre-skip and granule positions, LAME tags, MP4 edit lists.
 
 mod container;
+mod cut;
 mod decode;
 mod error;
+mod flac;
 mod layout;
 mod loudness;
+mod mono;
 mod mp4;
 mod opus;
 mod outputs;
@@ -36,6 +39,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use capstan_domain::RenditionKind;
+pub use cut::{CutJob, Cutting, Piece, cut};
 pub use error::AudioError;
 pub use plan::Codec;
 

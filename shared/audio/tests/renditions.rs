@@ -6,32 +6,7 @@ mod harness;
 
 use capstan_audio::RenditionKind::{Peaks, Playback, Transcription};
 use capstan_audio::TranscriptionRendition::{Always, WhenNeeded};
-use harness::{Run, expected, fixture, made, run, run_as, run_bytes};
-use symphonia::core::codecs::audio::AudioDecoderOptions;
-use symphonia::core::formats::TrackType;
-use symphonia::core::io::MediaSourceStream;
-
-/// Decodes FLAC or WAV to 16-bit samples with its checksum verified, apart from the crate's own code.
-fn samples(data: Vec<u8>) -> Vec<i16> {
-    let stream = MediaSourceStream::new(Box::new(std::io::Cursor::new(data)), Default::default());
-    let probe = symphonia::default::get_probe();
-    let mut reader = probe.probe(&Default::default(), stream, Default::default(), Default::default()).unwrap();
-    let track = reader.default_track(TrackType::Audio).unwrap();
-    let params = track.codec_params.as_ref().unwrap().audio().unwrap();
-    assert_eq!((params.sample_rate, params.channels.as_ref().unwrap().count()), (Some(16_000), 1));
-    let options = AudioDecoderOptions::default().verify(true);
-    let stated = track.num_frames;
-    let mut decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options).unwrap();
-    let (mut all, mut block) = (Vec::new(), Vec::<i16>::new());
-    while let Some(packet) = reader.next_packet().unwrap() {
-        decoder.decode(&packet).unwrap().copy_to_vec_interleaved(&mut block);
-        all.extend_from_slice(&block);
-    }
-    // `Some(false)` would be a wrong MD5; WAV has none.
-    assert_ne!(decoder.finalize().verify_ok, Some(false));
-    assert_eq!(stated, Some(all.len() as u64), "samples stated in the header");
-    all
-}
+use harness::{Run, expected, fixture, made, run, run_as, run_bytes, samples};
 
 fn flac_of(name: &str) -> Vec<i16> {
     let flac = made(&run_as(name, Always), Transcription).unwrap();

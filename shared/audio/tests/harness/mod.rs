@@ -7,6 +7,9 @@ use std::io::Cursor;
 use std::path::Path;
 
 use capstan_audio::{AudioError, Job, Processed, RenditionKind, TranscriptionRendition, process};
+use symphonia::core::codecs::audio::AudioDecoderOptions;
+use symphonia::core::formats::TrackType;
+use symphonia::core::io::MediaSourceStream;
 use tempfile::TempDir;
 
 #[derive(Debug, serde::Deserialize)]
@@ -62,4 +65,26 @@ pub(crate) fn made(run: &Run, kind: RenditionKind) -> Option<Vec<u8>> {
     let bytes = std::fs::read(&rendition.path).unwrap();
     assert_eq!(bytes.len() as u64, rendition.size_bytes);
     Some(bytes)
+}
+
+/// Decodes FLAC or WAV to 16-bit samples with its checksum verified, apart from the crate's own code.
+pub(crate) fn samples(data: Vec<u8>) -> Vec<i16> {
+    let stream = MediaSourceStream::new(Box::new(std::io::Cursor::new(data)), Default::default());
+    let probe = symphonia::default::get_probe();
+    let mut reader = probe.probe(&Default::default(), stream, Default::default(), Default::default()).unwrap();
+    let track = reader.default_track(TrackType::Audio).unwrap();
+    let params = track.codec_params.as_ref().unwrap().audio().unwrap();
+    assert_eq!((params.sample_rate, params.channels.as_ref().unwrap().count()), (Some(16_000), 1));
+    let options = AudioDecoderOptions::default().verify(true);
+    let stated = track.num_frames;
+    let mut decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options).unwrap();
+    let (mut all, mut block) = (Vec::new(), Vec::<i16>::new());
+    while let Some(packet) = reader.next_packet().unwrap() {
+        decoder.decode(&packet).unwrap().copy_to_vec_interleaved(&mut block);
+        all.extend_from_slice(&block);
+    }
+    // `Some(false)` would be a wrong MD5; WAV has none.
+    assert_ne!(decoder.finalize().verify_ok, Some(false));
+    assert_eq!(stated, Some(all.len() as u64), "samples stated in the header");
+    all
 }

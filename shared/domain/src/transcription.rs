@@ -225,7 +225,7 @@ pub struct Offset(u64);
 
 impl Offset {
     /// So many milliseconds from the start.
-    pub fn from_milliseconds(milliseconds: u64) -> Self {
+    pub const fn from_milliseconds(milliseconds: u64) -> Self {
         Self(milliseconds)
     }
 

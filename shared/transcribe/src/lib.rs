@@ -1,1 +1,169 @@
-//! x
+//! Transcription providers, each by its own protocol, and what makes them one: what is given to them, what comes back,
+//! and how they fail.
+//!
+//! A provider either answers with the transcript at once ([`Started::Done`]) or works on and tells later
+//! ([`Started::Awaiting`]), through a callback, which [`Provider::callback`] reads, or when asked, by
+//! [`Provider::poll`]. Starting the same job twice is safe: of the same job a provider is told by the same name.
+//!
+//! To add a provider: its file, its line in the list below, its name in `capstan_domain::ProviderName`.
+//!
+//! Whatever a provider does, it cannot make this crate keep more than [`LARGEST_ANSWER`] in memory, wait longer than
+//! [`Http`] has patience, follow a redirect, or print a key or a signed URL.
+
+mod failure;
+mod http;
+mod input;
+mod job;
+mod join;
+mod key;
+mod pieces;
+mod words;
+
+use ::http::HeaderMap;
+use aws_config::SdkConfig;
+use capstan_domain::{ProviderName, Transcript, TranscriptionError, TranscriptionErrorCode};
+
+pub use crate::assemblyai::AssemblyAi;
+pub use crate::aws::Aws;
+pub use crate::deepgram::Deepgram;
+pub use crate::failure::{CallbackFailure, Failure};
+pub use crate::http::{Http, LARGEST_ANSWER};
+pub use crate::input::{Input, Limits, Sound, input_for};
+pub use crate::job::{Audio, InvalidJobName, Job, JobName, Place, ProviderJobId};
+pub use crate::join::{Part, join};
+pub use crate::key::{ApiKey, SignedUrl};
+pub use crate::pieces::start_all;
+pub use crate::whisper::Whisper;
+
+/// What came of the start of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Started {
+    /// The provider answered at once.
+    Done(Transcript),
+    /// The provider works on it and knows it by this id.
+    Awaiting(ProviderJobId),
+}
+
+/// How a job stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Polled {
+    /// The provider is at work.
+    Running,
+    /// The provider is done.
+    Done(Transcript),
+    /// This provider tells by its callback alone. What it told to nobody must be started again.
+    OnlyByCallback,
+}
+
+/// What a callback told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Callback {
+    /// The transcript.
+    Done(Transcript),
+    /// That the job has ended, no more: [`Provider::poll`] has the rest.
+    Ended(ProviderJobId),
+}
+
+/// Reads a variable of the environment.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+macro_rules! providers {
+    ($($name:ident in $module:ident;)+) => {
+        $(mod $module;)+
+
+        /// A provider that the deployment has.
+        #[derive(Clone, Debug)]
+        pub enum Provider {
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)+
+        }
+
+        impl Provider {
+            /// Which it is.
+            pub fn name(&self) -> ProviderName {
+                match self { $(Self::$name(_) => ProviderName::$name),+ }
+            }
+
+            /// What it takes.
+            pub fn limits(&self) -> &Limits {
+                match self { $(Self::$name(provider) => provider.limits()),+ }
+            }
+
+            /// Gives it a job.
+            ///
+            /// # Errors
+            /// [`Failure`] says whether to try again.
+            pub async fn start(&self, job: &Job) -> Result<Started, Failure> {
+                match self { $(Self::$name(provider) => provider.start(job).await),+ }
+            }
+
+            /// Asks how a job stands.
+            ///
+            /// # Errors
+            /// [`Failure`] says whether to ask again. [`Failure::Refused`] is the end of the job.
+            pub async fn poll(&self, id: &ProviderJobId) -> Result<Polled, Failure> {
+                match self { $(Self::$name(provider) => provider.poll(id).await),+ }
+            }
+
+            /// Reads a callback that came for a job. Nothing of it is believed before its token was found right, in
+            /// constant time.
+            ///
+            /// # Errors
+            /// [`CallbackFailure::NotAuthentic`], or what the provider tells of the job.
+            pub fn callback(&self, job: &JobName, headers: &HeaderMap, body: &[u8]) -> Result<Callback, CallbackFailure> {
+                match self { $(Self::$name(provider) => provider.callback(job, headers, body)),+ }
+            }
+        }
+
+        fn configured(variables: Variables<'_>, http: &Http, aws: &SdkConfig) -> Vec<Provider> {
+            [$($name::configured(variables, http, aws).map(Provider::$name)),+].into_iter().flatten().collect()
+        }
+    };
+}
+
+// In the order in which the default is chosen. Amazon Transcribe is always there: it needs no key.
+providers! {
+    Whisper in whisper;
+    Deepgram in deepgram;
+    AssemblyAi in assemblyai;
+    Aws in aws;
+}
+
+/// Those that the deployment has.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    configured: Vec<Provider>,
+    default: Option<ProviderName>,
+}
+
+impl Providers {
+    /// As the environment says: each provider's own variables, and `TRANSCRIPTION_PROVIDER`, the default. Without that,
+    /// the default is the first that there is.
+    ///
+    /// # Errors
+    /// When `TRANSCRIPTION_PROVIDER` names no provider.
+    pub fn from_variables(variables: Variables<'_>, http: &Http, aws: &SdkConfig) -> Result<Self, &'static str> {
+        let default = given(variables, "TRANSCRIPTION_PROVIDER").map(|name| name.parse()).transpose()?;
+        Ok(Self { configured: configured(variables, http, aws), default })
+    }
+
+    /// That provider, or the default.
+    ///
+    /// # Errors
+    /// `provider_not_configured`, when the deployment has none of that name.
+    pub fn get(&self, name: Option<ProviderName>) -> Result<&Provider, TranscriptionError> {
+        let found = match name.or(self.default) {
+            Some(name) => self.configured.iter().find(|provider| provider.name() == name),
+            None => self.configured.first(),
+        };
+        found.ok_or_else(|| {
+            let name = name.or(self.default).map_or("any provider", ProviderName::as_str);
+            let message = format!("This deployment is not set up for {name}");
+            TranscriptionError::new(TranscriptionErrorCode::ProviderNotConfigured, message)
+        })
+    }
+}
+
+/// A variable that is set to something.
+fn given(variables: Variables<'_>, name: &str) -> Option<String> {
+    variables(name).filter(|value| !value.is_empty())
+}

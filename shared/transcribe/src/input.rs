@@ -1,0 +1,153 @@
+//! Which of the files of a medium a provider is given.
+
+use capstan_domain::{AudioFacts, ContentType, Offset, Rendition, RenditionKind};
+
+/// What a provider takes. Every one takes FLAC, which pieces are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The formats, as they should be.
+    pub content_types: &'static [ContentType],
+    /// The largest file, in bytes.
+    pub largest_bytes: u64,
+    /// The longest sound.
+    pub longest: Offset,
+}
+
+/// A medium with sound, as far as the choice needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sound<'a> {
+    /// What the original was declared as.
+    pub content_type: ContentType,
+    /// How large the original is.
+    pub size_bytes: u64,
+    /// What is in it.
+    pub facts: &'a AudioFacts,
+    /// What was made of it.
+    pub renditions: &'a [Rendition],
+}
+
+/// What a provider is given of a medium.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input<'a> {
+    /// The original.
+    Original,
+    /// This rendition of it.
+    Rendition(&'a Rendition),
+    /// Pieces that are yet to be cut, from the original; one, where it is only the format that does not fit.
+    Cut,
+}
+
+/// The smallest file that the provider takes whole, or pieces where there is none.
+pub fn input_for<'a>(limits: &Limits, sound: &Sound<'a>) -> Input<'a> {
+    if sound.facts.duration_ms > limits.longest.milliseconds() {
+        return Input::Cut;
+    }
+    let fits = |content_type, size_bytes: u64| {
+        size_bytes <= limits.largest_bytes && limits.content_types.contains(&content_type)
+    };
+    let original = (is_what_it_says(sound.content_type, sound.facts) && fits(sound.content_type, sound.size_bytes))
+        .then_some((sound.size_bytes, Input::Original));
+    let renditions = sound.renditions.iter().filter_map(|rendition| {
+        let fits = fits(type_of(rendition.kind)?, rendition.size_bytes);
+        fits.then_some((rendition.size_bytes, Input::Rendition(rendition)))
+    });
+    // The original first: of files of one size it is the one that lost nothing.
+    let all = original.into_iter().chain(renditions);
+    all.min_by_key(|(size_bytes, _)| *size_bytes).map_or(Input::Cut, |(_, input)| input)
+}
+
+/// The type of a rendition that is sound.
+fn type_of(kind: RenditionKind) -> Option<ContentType> {
+    match kind {
+        RenditionKind::Peaks => None,
+        RenditionKind::Playback => Some(ContentType::AudioOgg),
+        RenditionKind::Transcription => Some(ContentType::AudioFlac),
+    }
+}
+
+/// Whether a provider that goes by the type will find what it expects: the codec that the usual providers take in such
+/// a file, and no more than two channels.
+fn is_what_it_says(content_type: ContentType, facts: &AudioFacts) -> bool {
+    let codec = facts.codec.as_str();
+    let usual = match content_type {
+        ContentType::AudioOpus | ContentType::AudioOgg | ContentType::AudioWebm => codec == "opus",
+        ContentType::AudioWav => matches!(codec, "pcm_u8" | "pcm_s16le" | "pcm_s24le" | "pcm_s32le" | "pcm_f32le"),
+        ContentType::AudioMpeg => codec == "mp3",
+        ContentType::AudioMp4 | ContentType::VideoMp4 | ContentType::AudioAac => codec == "aac",
+        ContentType::AudioFlac => codec == "flac",
+        ContentType::ImageJpeg | ContentType::ImagePng => false,
+    };
+    usual && facts.channels <= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use capstan_domain::MediaId;
+
+    use super::*;
+
+    const MB: u64 = 1_000_000;
+    const LIMITS: Limits = Limits {
+        content_types: &[ContentType::AudioOpus, ContentType::AudioOgg, ContentType::AudioFlac, ContentType::AudioWav],
+        largest_bytes: 25 * MB,
+        longest: Offset::from_milliseconds(2 * 3_600_000),
+    };
+
+    /// The name of what is chosen of a medium: declared type, codec, channels, minutes, MB, renditions with their MB.
+    fn chosen(
+        content_type: ContentType,
+        (codec, channels, minutes, megabytes): (&str, u16, u64, u64),
+        renditions: &[(RenditionKind, u64)],
+    ) -> &'static str {
+        let facts = AudioFacts {
+            duration_ms: minutes * 60_000,
+            codec: codec.to_owned(),
+            sample_rate_hz: 48_000,
+            channels,
+            loudness_lufs: None,
+        };
+        let media_id: MediaId = "med_1".parse().unwrap();
+        let renditions: Vec<_> =
+            renditions.iter().map(|(kind, size)| Rendition::new(&media_id, *kind, size * MB)).collect();
+        let sound = Sound { content_type, size_bytes: megabytes * MB, facts: &facts, renditions: &renditions };
+        match input_for(&LIMITS, &sound) {
+            Input::Original => "original",
+            Input::Rendition(rendition) => rendition.kind.as_str(),
+            Input::Cut => "cut",
+        }
+    }
+
+    #[test]
+    fn the_smallest_file_that_fits_is_taken_or_pieces() {
+        use ContentType::{AudioAac, AudioMpeg, AudioOgg, AudioOpus, AudioWav};
+        use RenditionKind::{Peaks, Playback, Transcription};
+        let peaks = (Peaks, 1);
+        for (medium, facts, renditions, expected) in [
+            (AudioOpus, ("opus", 1, 30, 5), vec![peaks], "original"),
+            (AudioOpus, ("opus", 1, 30, 5), vec![peaks, (Transcription, 22)], "original"),
+            (AudioOpus, ("opus", 1, 119, 25), vec![peaks], "original"),
+            (AudioOpus, ("opus", 2, 119, 26), vec![peaks], "cut"),
+            (AudioOpus, ("opus", 1, 121, 20), vec![peaks, (Transcription, 9)], "cut"),
+            (AudioWav, ("pcm_s16le", 1, 10, 19), vec![peaks, (Playback, 2)], "playback"),
+            (AudioWav, ("pcm_s16le", 1, 30, 57), vec![peaks, (Playback, 6)], "playback"),
+            (AudioWav, ("pcm_s16le", 1, 30, 57), vec![peaks, (Transcription, 22)], "transcription"),
+            (AudioWav, ("pcm_s16le", 1, 30, 57), vec![peaks], "cut"),
+            // What it was called is not what it is.
+            (AudioWav, ("mp3", 1, 10, 5), vec![peaks], "cut"),
+            (AudioWav, ("mp3", 1, 10, 5), vec![peaks, (Transcription, 9)], "transcription"),
+            (AudioWav, ("pcm_s16le", 8, 10, 5), vec![peaks, (Playback, 2)], "playback"),
+            (AudioOgg, ("vorbis", 2, 10, 5), vec![peaks, (Playback, 6), (Transcription, 9)], "playback"),
+            // This provider does not take those at all.
+            (AudioMpeg, ("mp3", 1, 10, 5), vec![peaks], "cut"),
+            (AudioAac, ("aac", 1, 10, 5), vec![peaks, (Transcription, 9)], "transcription"),
+        ] {
+            assert_eq!(chosen(medium, facts, &renditions), expected, "{medium:?} {facts:?} {renditions:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_files_of_one_size_the_original_is_taken() {
+        let renditions = [(RenditionKind::Playback, 5)];
+        assert_eq!(chosen(ContentType::AudioOpus, ("opus", 1, 30, 5), &renditions), "original");
+    }
+}

@@ -19,7 +19,7 @@ use capstan_domain::{ContentType, Language, Offset, Transcript};
 use http::{HeaderMap, Request};
 use serde::Deserialize;
 
-use crate::http::{Wait, empty};
+use crate::http::{Wait, empty, late};
 use crate::words::{Voices, Word, segments};
 use crate::{
     Callback, CallbackFailure, Failure, Http, Job, JobName, Limits, Place, Polled, ProviderJobId, Started, Variables,
@@ -74,7 +74,7 @@ impl Aws {
         });
         let language = job.language.as_ref().map(code_of).transpose()?;
         let id: ProviderJobId = job.name.to_string().parse()?;
-        let outcome = self
+        let request = self
             .client
             .start_transcription_job()
             .transcription_job_name(id.as_str())
@@ -83,9 +83,9 @@ impl Aws {
             .set_identify_language(language.is_none().then_some(true))
             .set_language_code(language)
             .set_settings(settings)
-            .send()
-            .await;
-        match outcome {
+            .send();
+        match self.within_patience(request).await? {
+            Ok(answer) if answer.transcription_job.is_none() => Err(Failure::nonsense("an answer without a job")),
             Ok(_) => Ok(Started::Awaiting(id)),
             // The name is taken: this very job has been started before.
             Err(error) if error.code() == Some("ConflictException") => Ok(Started::Awaiting(id)),
@@ -94,8 +94,9 @@ impl Aws {
     }
 
     pub(crate) async fn poll(&self, id: &ProviderJobId) -> Result<Polled, Failure> {
-        let outcome = self.client.get_transcription_job().transcription_job_name(id.as_str()).send().await;
-        let job = outcome.map_err(|error| failure(&error))?.transcription_job;
+        let request = self.client.get_transcription_job().transcription_job_name(id.as_str()).send();
+        let answer = self.within_patience(request).await?.map_err(|error| failure(&error))?;
+        let job = answer.transcription_job;
         let job = job.ok_or_else(|| Failure::nonsense("an answer without a job"))?;
         match &job.transcription_job_status {
             Some(TranscriptionJobStatus::Completed) => Ok(Polled::Done(self.output(&job).await?)),
@@ -104,6 +105,12 @@ impl Aws {
             }
             _ => Ok(Polled::Running),
         }
+    }
+
+    /// The SDK by itself waits for ever.
+    async fn within_patience<T>(&self, request: impl Future<Output = T>) -> Result<T, Failure> {
+        let patience = self.http.patience(Wait::Quick);
+        tokio::time::timeout(patience, request).await.map_err(|_| late(patience))
     }
 
     async fn output(&self, job: &TranscriptionJob) -> Result<Transcript, Failure> {

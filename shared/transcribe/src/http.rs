@@ -75,6 +75,14 @@ impl Http {
         Self { client: Client::builder(TokioExecutor::new()).build(connector), patience }
     }
 
+    /// How long to wait for an answer.
+    pub(crate) fn patience(&self, wait: Wait) -> Duration {
+        match wait {
+            Wait::Quick => self.patience.min(QUICK),
+            Wait::Patient => self.patience,
+        }
+    }
+
     /// Sends a request and reads the answer whole.
     ///
     /// The inner result is what the provider said; the outer fails where there was no whole answer.
@@ -83,17 +91,13 @@ impl Http {
         request: Request<Body>,
         wait: Wait,
     ) -> Result<Result<Answer, Unsuccessful>, Failure> {
-        let patience = match wait {
-            Wait::Quick => self.patience.min(QUICK),
-            Wait::Patient => self.patience,
-        };
+        let patience = self.patience(wait);
         let whole = async {
             let answer = self.client.request(request).await.map_err(|error| no_answer(&error))?;
             let (parts, body) = answer.into_parts();
             Ok((parts, read(body).await?))
         };
-        let late = |_| Failure::later(format!("no answer within {} s", patience.as_secs_f32()));
-        let (parts, body) = timeout(patience, whole).await.map_err(late)??;
+        let (parts, body) = timeout(patience, whole).await.map_err(|_| late(patience))??;
         Ok(if parts.status.is_success() {
             Ok(Answer { body })
         } else {
@@ -116,8 +120,8 @@ impl Http {
             }
             Place::Object { url, .. } => {
                 let request = Request::get(url.expose()).body(empty()).map_err(|_| Failure::later("no URL of S3's"))?;
-                let late = |_| Failure::later("S3 does not answer");
-                let answer = timeout(QUICK, self.client.request(request)).await.map_err(late)?;
+                let patience = self.patience(Wait::Quick);
+                let answer = timeout(patience, self.client.request(request)).await.map_err(|_| late(patience))?;
                 let answer = answer.map_err(|error| no_answer(&error))?;
                 let size = answer.body().size_hint().exact();
                 if answer.status() != StatusCode::OK || size != Some(audio.size_bytes) {
@@ -161,6 +165,10 @@ async fn read(mut body: Incoming) -> Result<Bytes, Failure> {
         }
     }
     Ok(whole.freeze())
+}
+
+pub(crate) fn late(patience: Duration) -> Failure {
+    Failure::later(format!("no answer within {} s", patience.as_secs_f32()))
 }
 
 /// hyper's own words could hold the URL.

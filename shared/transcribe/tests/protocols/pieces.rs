@@ -1,0 +1,120 @@
+//! Long sound: cut, transcribed side by side, joined.
+
+use std::io::Cursor;
+use std::ops::ControlFlow::Continue;
+use std::time::Duration;
+
+use capstan_audio::{CutJob, Cutting, Piece, cut};
+use capstan_domain::{ContentType, Offset, ProviderName};
+use capstan_transcribe::{Audio, Failure, Job, Part, Place, Started, join, start_all};
+
+use crate::server::{Reply, Server};
+use crate::stage::{job, provider};
+
+fn job_of(url: &str, index: u32, piece: &Piece) -> Job {
+    let mut job = job(url);
+    job.name.piece = Some(index);
+    job.audio = Audio {
+        content_type: ContentType::AudioFlac,
+        size_bytes: piece.size_bytes,
+        place: Place::File(piece.path.clone()),
+    };
+    job.duration = Offset::from_milliseconds(piece.end_ms - piece.start_ms);
+    job
+}
+
+#[tokio::test]
+async fn spoken_sound_is_cut_transcribed_and_joined_in_order() {
+    let spoken = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/local/sample/spoken.ogg")).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let job = CutJob { scratch: scratch.path(), longest_ms: 10_000, largest_bytes: u64::MAX };
+    let mut pieces = Vec::new();
+    cut(Cursor::new(&spoken), spoken.len() as u64, &job, &mut |news| {
+        if let Cutting::Piece(piece) = news {
+            pieces.push(piece);
+        }
+        Continue(())
+    })
+    .unwrap();
+    assert!(pieces.len() >= 3);
+
+    // Each piece is answered with its own number, the later the sooner.
+    let server = Server::answering(|seen| {
+        let number = seen.header("content-type").unwrap().rsplit('.').next().unwrap().to_owned();
+        Reply::json(
+            200,
+            format!(r#"{{"text": "{number}", "segments": [{{"start": 0.5, "end": 1.5, "text": "piece {number}"}}]}}"#),
+        )
+    })
+    .await;
+    let jobs: Vec<_> = (0..).zip(&pieces).map(|(index, piece)| job_of(&server.url, index, piece)).collect();
+    let started = start_all(&provider(ProviderName::Whisper, &server.url), &jobs, 2).await.unwrap();
+    let parts = pieces.iter().zip(started).map(|(piece, started)| {
+        let Started::Done(transcript) = started else { panic!() };
+        Part {
+            start: Offset::from_milliseconds(piece.start_ms),
+            end: Offset::from_milliseconds(piece.end_ms),
+            transcript,
+        }
+    });
+    let whole = join(parts.collect());
+    let expected: Vec<_> =
+        (0..).zip(&pieces).map(|(index, piece)| (format!("piece {index}"), piece.start_ms + 500)).collect();
+    let said: Vec<_> =
+        whole.segments().iter().map(|segment| (segment.text.clone(), segment.start.milliseconds())).collect();
+    assert_eq!(said, expected);
+    assert_eq!(whole.duration.milliseconds(), pieces.last().unwrap().end_ms);
+}
+
+fn small_jobs(url: &str, count: u32) -> (Vec<Job>, tempfile::TempDir) {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("piece.flac");
+    std::fs::write(&path, b"fLaC").unwrap();
+    let piece = Piece { path, size_bytes: 4, start_ms: 0, end_ms: 1_000 };
+    ((0..count).map(|index| job_of(url, index, &piece)).collect(), scratch)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_asked_for_are_under_way_at_once() {
+    let server = Server::answering(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        Reply::json(200, r#"{"text": "."}"#)
+    })
+    .await;
+    let (jobs, _scratch) = small_jobs(&server.url, 12);
+    let started = start_all(&provider(ProviderName::Whisper, &server.url), &jobs, 3).await.unwrap();
+    assert_eq!(started.len(), 12);
+    assert!((2..=3).contains(&server.most_at_once()), "{}", server.most_at_once());
+}
+
+#[tokio::test]
+async fn a_piece_that_is_put_off_does_not_cost_the_others() {
+    let server = Server::replying([
+        Reply::json(429, "{}").with("retry-after", "0"),
+        Reply::json(200, "<html>"),
+        Reply::json(200, r#"{"text": "at last"}"#),
+        Reply::json(200, r#"{"text": "and on"}"#),
+    ])
+    .await;
+    let (jobs, _scratch) = small_jobs(&server.url, 2);
+    let started = start_all(&provider(ProviderName::Whisper, &server.url), &jobs, 1).await.unwrap();
+    let texts = started.iter().map(|started| match started {
+        Started::Done(transcript) => transcript.full_text(),
+        Started::Awaiting(_) => panic!(),
+    });
+    assert_eq!(texts.collect::<Vec<_>>(), ["at last", "and on"]);
+}
+
+#[tokio::test]
+async fn what_does_not_pass_or_takes_too_long_ends_them_all() {
+    let refused =
+        Reply::json(400, r#"{"error": {"message": "Audio file is too short. Minimum audio length is 0.1 seconds."}}"#);
+    let put_off = Reply::json(429, "{}").with("retry-after", "3600");
+    for (reply, later) in [(refused, false), (put_off, true)] {
+        let server = Server::replying([reply]).await;
+        let (jobs, _scratch) = small_jobs(&server.url, 1);
+        let failure = start_all(&provider(ProviderName::Whisper, &server.url), &jobs, 1).await.unwrap_err();
+        assert_eq!(matches!(failure, Failure::Later { .. }), later, "{failure}");
+        assert_eq!(server.take_seen().len(), 1);
+    }
+}

@@ -57,19 +57,9 @@ impl Failure {
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| small.contains(phrase));
         let code = if says(&["too short", "long enough", "shorter than"]) {
             AudioTooShort
-        } else if says(&["unsupported media", "unsupported format", "invalid file format", "media format", "language"])
-        {
+        } else if says(FORMAT) {
             UnsupportedFormat
-        } else if says(&["too large", "too long", "longer than", "number of channels", "sample rate"]) {
-            UnsupportedFormat
-        } else if says(&[
-            "corrupt",
-            "could not be decoded",
-            "decode",
-            "failed to read audio",
-            "no audio",
-            "not contain audio",
-        ]) {
+        } else if says(&["corrupt", "decode", "failed to read audio", "no audio", "not contain audio"]) {
             AudioCorrupt
         } else {
             ProcessingError
@@ -78,6 +68,19 @@ impl Failure {
     }
 }
 
+/// By which the providers' words tell that it is the kind of file, and not what is in it.
+const FORMAT: &[&str] = &[
+    "unsupported media",
+    "unsupported format",
+    "invalid file format",
+    "media format",
+    "language",
+    "too large",
+    "too long",
+    "longer than",
+    "number of channels",
+    "sample rate",
+];
 const LONGEST_WORDS: usize = 300;
 
 /// A provider's words without the URLs and what else it repeats to us, on one line, and not too many.

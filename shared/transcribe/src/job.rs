@@ -111,7 +111,8 @@ impl FromStr for ProviderJobId {
 
     fn from_str(text: &str) -> Result<Self, Failure> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let well_formed = (1..=200).contains(&text.len()) && text.bytes().all(plain) && text.trim_matches('.') != "";
+        let well_formed =
+            (1..=200).contains(&text.len()) && text.bytes().all(plain) && !text.trim_matches('.').is_empty();
         if well_formed { Ok(Self(text.to_owned())) } else { Err(Failure::nonsense("an id that is none")) }
     }
 }

@@ -47,8 +47,8 @@ fn breaks(segment: &[Word], next: &Word) -> bool {
 fn joined(words: &[Word]) -> Segment {
     let mut text = String::new();
     for word in words {
-        let together = |at: Option<char>| at.is_none_or(is_written_together);
-        if !(together(text.chars().last()) && together(word.text.chars().next())) && !text.is_empty() {
+        let meet = text.chars().last().zip(word.text.chars().next());
+        if meet.is_some_and(|(one, next)| !is_written_together(one) || !is_written_together(next)) {
             text.push(' ');
         }
         text.push_str(&word.text);

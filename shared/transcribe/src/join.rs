@@ -2,7 +2,8 @@
 //!
 //! Where a piece was cut in a pause there is nothing to do but to shift its times. Where two pieces overlap, both have
 //! the words of the overlap, and the first and the last of those may be halves of words. The same words are sought in
-//! both, and the one transcript is left for the other in their middle, far from either edge.
+//! both, and the one transcript is left for the other in their middle, far from either edge. Only where one word fills
+//! all of an overlap, said again and again, nobody can tell how often it was.
 //!
 //! Providers count the speakers of each piece anew. Those that say the same words in an overlap are the same; of others
 //! nobody can tell, so they are kept apart.
@@ -112,7 +113,7 @@ fn sew(
     let near = |token: &Token| token.end.plus(TOLERANCE) > from && token.start < to.plus(TOLERANCE);
     let ours: Vec<_> = tokens(left).into_iter().filter(near).collect();
     let theirs: Vec<_> = tokens(&right).into_iter().filter(near).collect();
-    let run = longest_run(&ours, &theirs);
+    let run = likeliest_run(&ours, &theirs);
     let same = match &run {
         Some(run) => speakers_of(left, &right, run.pairs(&ours, &theirs)),
         None => HashMap::new(),
@@ -203,9 +204,11 @@ impl Run {
         ours[self.ours..][..self.length].iter().zip(&theirs[self.theirs..][..self.length])
     }
 
-    /// The sum of the differences of time, in milliseconds.
-    fn distance(&self, ours: &[Token], theirs: &[Token]) -> u64 {
-        self.pairs(ours, theirs).map(|(one, other)| difference(one, other).milliseconds()).sum()
+    /// How likely it is that both are the same moment. Many words count for it, and those that both say at one time
+    /// count most: somebody may say one word again and again.
+    fn weight(&self, ours: &[Token], theirs: &[Token]) -> u64 {
+        let weight = |(one, other)| 1_000_u64.saturating_sub(difference(one, other).milliseconds()).max(150);
+        self.pairs(ours, theirs).map(weight).sum()
     }
 }
 
@@ -214,27 +217,24 @@ fn difference(one: &Token, other: &Token) -> Offset {
     one.max(other).minus(one.min(other))
 }
 
-/// The longest run at about the same time; of several the closest.
-fn longest_run(ours: &[Token], theirs: &[Token]) -> Option<Run> {
+/// The run that is most likely the same moment.
+fn likeliest_run(ours: &[Token], theirs: &[Token]) -> Option<Run> {
     let same = |one: &Token, other: &Token| {
         !one.spelling.is_empty() && one.spelling == other.spelling && difference(one, other) <= TOLERANCE
     };
-    let mut best: Option<Run> = None;
+    let mut best: Option<(Run, u64)> = None;
     for first in 0..ours.len() {
         for second in 0..theirs.len() {
             let pairs = ours[first..].iter().zip(&theirs[second..]);
             let length = pairs.take_while(|(one, other)| same(one, other)).count();
             let run = Run { ours: first, theirs: second, length };
-            let better = best.as_ref().is_none_or(|best| {
-                length > best.length
-                    || (length == best.length && run.distance(ours, theirs) < best.distance(ours, theirs))
-            });
-            if length > 0 && better {
-                best = Some(run);
+            let weight = run.weight(ours, theirs);
+            if weight > best.as_ref().map_or(0, |(_, weight)| *weight) {
+                best = Some((run, weight));
             }
         }
     }
-    best
+    best.map(|(run, _)| run)
 }
 
 /// Who of the right is who of the left: with whom most of the words are shared.
@@ -376,17 +376,19 @@ mod tests {
         end: u64,
     }
 
-    /// People speak at different speeds and stop to think.
+    /// People speak at different speeds, stop to think, and say a word again, though not the same one for seconds: of that
+    /// nobody can count how often it was.
     fn speech() -> impl Strategy<Value = Vec<Spoken>> {
         let word = (0usize..400, 120u64..700, prop_oneof![8 => 0u64..80, 1 => 200u64..1_500]);
         prop::collection::vec(word, 20..160).prop_map(|words| {
             let mut at = 0;
             words
                 .into_iter()
-                .map(|(word, length, pause)| {
+                .enumerate()
+                .map(|(index, (word, length, pause))| {
                     let start = at + pause;
                     at = start + length;
-                    Spoken { text: format!("w{word}"), start, end: at }
+                    Spoken { text: format!("w{word}x{}", index % 5), start, end: at }
                 })
                 .collect()
         })

@@ -3,7 +3,8 @@
 //!
 //! A provider either answers with the transcript at once ([`Started::Done`]) or works on and tells later
 //! ([`Started::Awaiting`]), through a callback, which [`Provider::callback`] reads, or when asked, by
-//! [`Provider::poll`]. Starting the same job twice is safe: of the same job a provider is told by the same name.
+//! [`Provider::poll`]. Starting the same job twice is safe: Amazon Transcribe knows the second by its name; the others
+//! do it twice, and the answers to both are answers to the job.
 //!
 //! To add a provider: its file, its line in the list below, its name in `capstan_domain::ProviderName`.
 //!

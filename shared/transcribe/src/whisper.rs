@@ -64,7 +64,7 @@ impl Whisper {
             model: given(variables, "WHISPER_MODEL").unwrap_or_else(|| "whisper-1".to_owned()),
             limits: Limits {
                 content_types: CONTENT_TYPES,
-                largest_bytes: number("WHISPER_LARGEST_BYTES").unwrap_or(LARGEST_REQUEST) - FORM,
+                largest_bytes: number("WHISPER_LARGEST_BYTES").unwrap_or(LARGEST_REQUEST).saturating_sub(FORM),
                 longest: Offset::from_milliseconds(longest.saturating_mul(1000)),
             },
             verbose: Arc::new(AtomicBool::new(true)),

@@ -107,14 +107,16 @@ impl ContentType {
     }
 }
 
-/// The size of a file that one PUT can carry: 1 byte to 5 GiB, S3's limit.
+/// The size of a file: 1 byte to what 10,000 parts of 5 GiB hold, S3's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FileSize(u64);
 
 impl FileSize {
-    /// The largest, 5 GiB.
-    pub const MAX: u64 = 5 * 1024 * 1024 * 1024;
+    /// The largest in bytes, 48.8 TiB.
+    pub const MAX: u64 = 10_000 * Self::MAX_BY_PUT;
+    /// The largest in bytes that one PUT can carry, 5 GiB.
+    pub const MAX_BY_PUT: u64 = 5 * 1024 * 1024 * 1024;
 
     /// A size in bytes.
     ///
@@ -124,7 +126,7 @@ impl FileSize {
         if (1..=Self::MAX).contains(&bytes) {
             Ok(Self(bytes))
         } else {
-            Err(Error::FileSizeInvalid { rule: format!("must be 1 to {} bytes (5 GiB)", Self::MAX) })
+            Err(Error::FileSizeInvalid { rule: format!("must be 1 to {} bytes", Self::MAX) })
         }
     }
 
@@ -135,6 +137,18 @@ impl FileSize {
     pub fn from_json(number: &serde_json::Number) -> Result<Self, Error> {
         // Zero stands for every number that is no size: the rule is the same.
         Self::new(number.as_u64().unwrap_or(0))
+    }
+
+    /// The same size, if one PUT can carry it.
+    ///
+    /// # Errors
+    /// [`Error::FileSizeInvalid`] over [`Self::MAX_BY_PUT`].
+    pub fn by_one_put(self) -> Result<Self, Error> {
+        if self.0 <= Self::MAX_BY_PUT {
+            return Ok(self);
+        }
+        let rule = format!("must be 1 to {} bytes (5 GiB) unless multipart is true", Self::MAX_BY_PUT);
+        Err(Error::FileSizeInvalid { rule })
     }
 
     /// In bytes.
@@ -219,11 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_1_byte_to_5_gib() {
+    fn a_size_is_1_byte_to_10_000_times_the_5_gib_that_one_put_can_carry() {
         assert!(FileSize::new(0).is_err());
         assert!(FileSize::new(1).is_ok());
         assert!(FileSize::new(FileSize::MAX).is_ok());
         assert!(FileSize::new(FileSize::MAX + 1).is_err());
+        assert!(FileSize::new(FileSize::MAX_BY_PUT).unwrap().by_one_put().is_ok());
+        assert!(FileSize::new(FileSize::MAX_BY_PUT + 1).unwrap().by_one_put().is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Everything that can be said no to.
 
-use crate::{EndUserId, MediaId, Sha256, Status};
+use crate::{EndUserId, MediaId, PartNumber, Sha256, Status};
 
 /// What went wrong below, for the log only. A client never sees it.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -43,6 +43,18 @@ pub enum Error {
     /// The recording holds as many media as it may.
     #[error("the recording holds {} media, the most it may", crate::MAX_MEDIA)]
     TooManyMedia,
+    /// Not every part of a file has arrived.
+    #[error("parts {} are missing", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    PartsMissing {
+        /// Those that have not.
+        missing: Vec<PartNumber>,
+    },
+    /// An upload in parts is no longer known to S3, and neither is its file.
+    #[error("the upload in parts of {media_id} has expired")]
+    MultipartUploadExpired {
+        /// The medium that is still awaited.
+        media_id: MediaId,
+    },
     /// The recording was not completed in time.
     #[error("the upload has expired")]
     UploadExpired,

@@ -13,6 +13,7 @@ mod first_call;
 mod id;
 mod media;
 mod metadata;
+mod part;
 mod recording;
 mod text;
 mod time;
@@ -34,6 +35,9 @@ pub use media::{
     RenditionKind, Sequencer, StoredObject,
 };
 pub use metadata::Metadata;
+pub use part::{
+    ClaimedPart, EntityTag, MultipartUpload, PartNumber, PartPlan, PlannedPart, ReceivedPart, UploadId,
+};
 pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Source, Status};
 pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, SerialNumber};
 pub use time::Timestamp;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{ContentType, FileSize, MediaId, RenditionId, Sha256, Timestamp};
+use crate::{ContentType, FileSize, MediaId, MultipartUpload, RenditionId, Sha256, Timestamp};
 
 /// Where a medium stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,6 +220,8 @@ pub struct Media {
     pub created_at: Timestamp,
     /// When its newest upload URL ends.
     pub url_expires_at: Timestamp,
+    /// How it is sent, where that is in parts.
+    pub multipart: Option<MultipartUpload>,
     /// Where it stands.
     pub status: MediaStatus,
     /// What S3 was last seen to hold.
@@ -242,6 +244,7 @@ impl Media {
             declared_captured_at: None,
             created_at: now,
             url_expires_at,
+            multipart: None,
             status: MediaStatus::Pending,
             stored: None,
             late: false,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Announcement, Credential, DeviceId, EndUserId, Error, Facts, Findings, Grant, LEASE_SECONDS, LeaseId, MAX_ATTEMPTS,
-    MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, Name, PENDING_SECONDS, PICK_UP_SECONDS,
+    MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload, Name, PENDING_SECONDS, PICK_UP_SECONDS,
     ProcessingError, RecordingId, Rendition, RenditionId, Sha256, StoredObject, Tenant, Timestamp,
     UPLOAD_TOKEN_SECONDS,
 };
@@ -296,6 +296,28 @@ impl Recording {
         let grant = Grant::Upload { recording_id: self.id.clone() };
         let expires_at = Some(now.plus_seconds(UPLOAD_TOKEN_SECONDS.into()));
         Ok(Credential { expires_at, ..Credential::new(self.tenant.clone(), grant, now) })
+    }
+
+    /// A medium that is sent in parts, and how.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn multipart_upload(&self, media_id: &MediaId) -> Result<(&Media, &MultipartUpload), Error> {
+        let media = self.media.get(media_id).ok_or(Error::NotFound { what: "medium" })?;
+        let upload = media.multipart.as_ref().ok_or(Error::NotFound { what: "upload in parts" })?;
+        Ok((media, upload))
+    }
+
+    /// A medium that is still awaited and may be signed for again.
+    ///
+    /// # Errors
+    /// [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::Invalid`] of `media_id`.
+    pub fn awaited(&self, media_id: &MediaId, now: Timestamp) -> Result<&Media, Error> {
+        if self.status != Status::Pending || self.expires_at <= now {
+            return Err(self.refuse_media(now));
+        }
+        let awaited = self.media.get(media_id).filter(|media| media.status == MediaStatus::Pending);
+        awaited.ok_or_else(|| Error::invalid("media_id", "must be a pending medium of this recording"))
     }
 
     /// Why this recording takes no further medium.

@@ -14,7 +14,7 @@ pub(crate) struct Body {
     #[schema(value_type = Option<String>, pattern = "^[0-9a-fA-F]{64}$")]
     content_sha256: Option<Sha256>,
     /// Its size, to be compared with the stored size.
-    #[schema(value_type = Option<u64>, minimum = 1, maximum = 5_368_709_120u64)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 53_687_091_200_000u64)]
     file_size_bytes: Option<Number>,
 }
 

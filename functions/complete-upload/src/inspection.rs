@@ -3,7 +3,7 @@
 use capstan_domain::{
     Error, Media, MediaId, MediaStatus, Reach, Recording, RecordingId, Repeat, Status, StoredObject, Timestamp,
 };
-use capstan_objects::{ObjectKey, Objects};
+use capstan_objects::{MAX_HASHED_BYTES, ObjectKey, Objects};
 use capstan_store::{Changed, Store};
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -121,6 +121,10 @@ impl Inspection<'_> {
     async fn hashed(&self, seen: &Recording, media: &Media, object: &StoredObject) -> Result<StoredObject, Error> {
         if object.sha256.is_some() {
             return Ok(object.clone());
+        }
+        if object.size_bytes > MAX_HASHED_BYTES {
+            let rule = format!("must be left out: a file of more than {MAX_HASHED_BYTES} bytes is not hashed");
+            return Err(Error::invalid("content_sha256", rule));
         }
         if object.size_bytes > HASHED_AT_ONCE {
             self.store.request_verification(seen, self.now).await?;

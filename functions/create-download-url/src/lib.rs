@@ -1,8 +1,8 @@
 //! `POST` and `GET /v1/recordings/{id}/download-url`
 
-use capstan_domain::{Action, Error, Media, MediaId, MediaStatus, Recording, RenditionId, Timestamp, URL_SECONDS};
+use capstan_domain::{Action, Error, Media, MediaId, MediaStatus, Recording, RenditionId};
 use capstan_http::{Access, Refusals, Reply, Request};
-use capstan_objects::{ObjectKey, Objects};
+use capstan_objects::{ObjectKey, Objects, SignedDownload};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,8 +62,9 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
     let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
     let wanted = Wanted::by(&request)?;
     let file = File::of(&recording, &wanted)?;
-    let signed = objects.sign_download(&file.key, file.mime_type, wanted.filename.as_deref()).await?;
-    Reply::ok(&file.answer(signed.url, request.now()))
+    let signer = objects.signer(request.now()).await?;
+    let signed = signer.download(&file.key, file.mime_type, wanted.filename.as_deref()).await?;
+    Reply::ok(&file.answer(signed))
 }
 
 /// Signs for the download of `media_id`, else of the first uploaded audio, else of the first uploaded medium.
@@ -158,15 +159,15 @@ impl<'a> File<'a> {
         })
     }
 
-    fn answer(self, download_url: String, now: Timestamp) -> Answer {
+    fn answer(self, signed: SignedDownload) -> Answer {
         Answer {
-            download_url,
+            download_url: signed.url,
             media_id: self.media.id.to_string(),
             rendition_id: self.rendition_id,
             content_type: self.mime_type,
             file_size_bytes: self.size_bytes,
-            expires_at: now.plus_seconds(URL_SECONDS.into()).to_string(),
-            expires_in: URL_SECONDS,
+            expires_at: signed.validity.until.to_string(),
+            expires_in: signed.validity.seconds,
         }
     }
 }

@@ -1,17 +1,19 @@
 //! `POST /v1/recordings/{id}/upload-url`
 
-use std::collections::BTreeMap;
+mod file;
+mod in_parts;
+mod one_put;
 
-use capstan_domain::{
-    Action, Caller, ContentType, Error, FileSize, Media, MediaId, MediaType, RecordingId, Sha256, Timestamp,
-    URL_SECONDS,
-};
+use capstan_domain::{Action, Error, MediaId, MediaType, RecordingId, Sha256, Timestamp};
 use capstan_http::{Access, Refusals, Reply, Request};
-use capstan_objects::{ObjectKey, Objects, SignedUpload};
-use capstan_store::Renewal;
+use capstan_objects::Objects;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use utoipa::ToSchema;
+
+use file::{File, Upload};
+use in_parts::UploadInParts;
+use one_put::UploadUrl;
 
 /// A file to be uploaded.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -24,10 +26,12 @@ pub struct Body {
     /// The type of the file; `audio/opus`, `image/jpeg` and `video/mp4` are the defaults of the kinds.
     #[schema(example = "audio/opus")]
     content_type: Option<String>,
-    /// Its size, 1 to 5,368,709,120. S3 then refuses any other.
-    #[schema(value_type = Option<u64>, minimum = 1, maximum = 5_368_709_120u64)]
+    /// Its size, 1 to 5,368,709,120, with `multipart` up to 53,687,091,200,000. S3 then refuses any other. Required
+    /// with `multipart`.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 53_687_091_200_000u64)]
     file_size_bytes: Option<Number>,
-    /// Its SHA-256 as 64 hexadecimal digits. S3 then refuses any other bytes.
+    /// Its SHA-256 as 64 hexadecimal digits. S3 then refuses any other bytes. Not with `multipart`: give it to
+    /// upload-complete.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-fA-F]{64}$")]
     content_sha256: Option<Sha256>,
     /// When it was taken.
@@ -36,114 +40,54 @@ pub struct Body {
     /// A pending medium of this recording to sign for again, instead of a new one.
     #[schema(value_type = Option<String>)]
     media_id: Option<MediaId>,
+    /// Whether it is sent in parts, which can be resumed.
+    #[serde(default)]
+    multipart: Option<bool>,
 }
 
-/// Leave to upload a file.
+/// Leave to upload a file: in one piece, or with `multipart` in parts.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UploadUrl)]
-pub struct Answer {
-    /// The medium that the file becomes.
-    media_id: String,
-    /// Where to send it.
-    upload_url: String,
-    /// How: `PUT`.
-    #[schema(pattern = "^PUT$")]
-    method: &'static str,
-    /// Every header to send beside those that an HTTP client sends by itself.
-    headers: BTreeMap<String, String>,
-    /// The type of the file.
-    content_type: &'static str,
-    /// When the URL ends.
-    #[schema(format = DateTime)]
-    expires_at: String,
-    /// Seconds until then.
-    expires_in: u32,
+#[schema(as = Upload)]
+#[serde(untagged)]
+pub enum Answer {
+    /// By one PUT.
+    OnePut(UploadUrl),
+    /// In parts.
+    InParts(UploadInParts),
 }
 
-/// Signs for the upload of one file by PUT.
+/// Signs for the upload of one file, by one PUT or in parts.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::TooManyMedia`],
-/// [`Error::FileTypeInvalid`], [`Error::FileSizeInvalid`], [`Error::Invalid`].
+/// [`Error::FileTypeInvalid`], [`Error::FileSizeInvalid`], [`Error::Conflict`], [`Error::Invalid`].
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/upload-url", operation_id = "createUploadUrl", tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,
-    responses((status = 200, description = "Leave to upload.", body = Answer), Refusals),
+    responses(
+        (status = 200, description = "Leave to upload.", body = Answer),
+        (status = 409, description = "Another change came first.", body = capstan_http::ErrorBody),
+        Refusals,
+    ),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::Upload).await?;
-    let id: RecordingId = request.path_id("recording")?;
-    let upload = Upload::new(request.json()?, &request)?;
-    let media = upload.announce(&access, &caller, &id, request.now()).await?;
-    let key = ObjectKey::original(&caller.tenant.project_id, &id, &media.id, media.content_type);
-    let signed = objects.sign_upload(&key, media.content_type, media.declared_size, media.declared_sha256).await?;
-    Reply::ok(&Answer::new(&media, signed))
-}
-
-/// What to sign for.
-enum Upload {
-    /// A new medium.
-    New(Box<Media>),
-    /// A pending medium, with what is now declared of it.
-    Again(Renewal),
-}
-
-impl Upload {
-    fn new(body: Body, request: &Request) -> Result<Self, Error> {
-        let size = body.file_size_bytes.as_ref().map(FileSize::from_json).transpose()?;
-        let content_type = ContentType::declared(body.media_type, body.content_type.as_deref())?;
-        let declares_type = body.media_type.is_some() || body.content_type.is_some();
-        let url_expires_at = request.now().plus_seconds(URL_SECONDS.into());
-        Ok(match body.media_id {
-            Some(media_id) => Self::Again(Renewal {
-                media_id,
-                content_type: declares_type.then_some(content_type),
-                size,
-                sha256: body.content_sha256,
-                captured_at: body.captured_at,
-                url_expires_at,
-            }),
-            None => {
-                let id = MediaId::new(request.now(), request.entropy());
-                let mut media = Media::new(id, content_type, url_expires_at, request.now());
-                (media.declared_size, media.declared_sha256) = (size, body.content_sha256);
-                media.declared_captured_at = body.captured_at;
-                Self::New(Box::new(media))
-            }
-        })
-    }
-
-    async fn announce(
-        &self,
-        access: &Access,
-        caller: &Caller,
-        id: &RecordingId,
-        now: Timestamp,
-    ) -> Result<Media, Error> {
-        let (media_id, recording) = match self {
-            Self::New(media) => (&media.id, access.store().add_media(&caller.reach(), id, media, now).await?),
-            Self::Again(renewal) => {
-                (&renewal.media_id, access.store().renew_media(&caller.reach(), id, renewal, now).await?)
-            }
-        };
-        recording.media.get(media_id).cloned().ok_or_else(|| Error::internal("the medium was not kept"))
-    }
-}
-
-impl Answer {
-    fn new(media: &Media, signed: SignedUpload) -> Self {
-        Self {
-            media_id: media.id.to_string(),
-            upload_url: signed.url,
-            method: "PUT",
-            headers: signed.headers,
-            content_type: media.content_type.as_str(),
-            expires_at: media.url_expires_at.to_string(),
-            expires_in: URL_SECONDS,
-        }
-    }
+    let recording_id: RecordingId = request.path_id("recording")?;
+    let upload = Upload {
+        store: access.store(),
+        objects: &objects,
+        signer: objects.signer(request.now()).await?,
+        caller: &caller,
+        recording_id: &recording_id,
+        file: File::of(&request)?,
+        now: request.now(),
+    };
+    Reply::ok(&match upload.file.plan {
+        Some(plan) => Answer::InParts(upload.in_parts(plan).await?),
+        None => Answer::OnePut(upload.by_one_put().await?),
+    })
 }
 
 #[cfg(test)]

@@ -157,6 +157,15 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
         (json!({"content_sha256": "abc"}), "invalid_request", "content_sha256"),
         (json!({"captured_at": "noon"}), "invalid_request", "captured_at"),
         (json!({"media_id": "rec_1"}), "invalid_request", "media_id"),
+        (json!({"multipart": "yes"}), "invalid_request", "multipart"),
+        (json!({"multipart": true}), "invalid_request", "file_size_bytes"),
+        (json!({"multipart": true, "file_size_bytes": 0}), "file_size_invalid", "file_size_bytes"),
+        (json!({"multipart": true, "file_size_bytes": 53_687_091_200_001_u64}), "file_size_invalid", "file_size_bytes"),
+        (
+            json!({"multipart": true, "file_size_bytes": 1, "content_sha256": "0".repeat(64)}),
+            "invalid_request",
+            "content_sha256",
+        ),
     ] {
         let answer = ask(&function, body.clone()).await;
         assert_eq!(answer.status, 400, "{body}");
@@ -164,4 +173,145 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
         assert_eq!((&error["code"], &error["param"]), (&json!(code), &json!(param)), "{body}");
     }
     assert!(stage.stored(RECORDING).await.unwrap().media.is_empty());
+}
+
+const MIB: u64 = 1024 * 1024;
+
+fn in_parts(size: u64) -> Value {
+    json!({"content_type": "audio/wav", "file_size_bytes": size, "multipart": true})
+}
+
+#[tokio::test]
+async fn answers_with_a_url_for_each_part() {
+    let stage = Stage::set().await;
+    stage.recording().pending().await;
+    let answer = ask(&function(&stage), in_parts(6 * MIB)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let (media_id, upload_id) = (answer.body["media_id"].as_str().unwrap(), answer.body["upload_id"].as_str().unwrap());
+    for (index, part) in answer.body["parts"].as_array().unwrap().iter().enumerate() {
+        let url = part["upload_url"].as_str().unwrap();
+        assert!(url.contains(&format!("/{RECORDING}/{media_id}/audio.wav?")), "{url}");
+        assert!(url.contains(&format!("uploadId={upload_id}&partNumber={}&", index + 1)), "{url}");
+        assert!(url.contains("X-Amz-Expires=3600") && url.contains("SignedHeaders=content-length%3Bhost"), "{url}");
+    }
+    insta::assert_json_snapshot!(
+        answer.body,
+        {".parts[].upload_url" => "[url]", ".media_id" => "[id]", ".upload_id" => "[id]"},
+        @r#""#
+    );
+    let stored = stage.stored(RECORDING).await.unwrap();
+    let (media, upload) = stored.multipart_upload(&Stage::media_id(media_id)).unwrap();
+    assert_eq!((media.status, media.size_bytes()), (MediaStatus::Pending, Some(6 * MIB)));
+    assert_eq!(stage.open_uploads().await, [upload.id.as_str()]);
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_begins_with_the_same_calls_whatever_the_size() {
+    let stage = Stage::set().await;
+    stage.recording().pending().await;
+    for size in [1_000_000, 50_000_000_000, 53_687_091_200_000] {
+        let answer = ask(&function(&stage), in_parts(size)).await;
+        assert_eq!(answer.status, 200);
+        let calls = ["dynamodb:GetItem", "s3:CreateMultipartUpload", "dynamodb:UpdateItem"];
+        assert_eq!(stage.emulators.take_calls(), calls);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_no_upload_behind() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
+    let function = function(&stage);
+    assert_eq!(ask(&function, in_parts(MIB)).await.body["error"]["code"], "recording_not_pending");
+    let elsewhere = with_id(with_body(event("create-upload-url"), in_parts(MIB)), "rec_1");
+    assert_eq!(call(&function, elsewhere).await.status, 404);
+    assert!(stage.open_uploads().await.is_empty());
+}
+
+#[tokio::test]
+async fn goes_on_with_the_upload_that_is_under_way() {
+    let stage = Stage::set().await;
+    stage.recording().in_parts(ContentType::AudioWav, 6 * MIB).pending().await;
+    let open = stage.open_uploads().await;
+    let _ = stage.emulators.take_calls();
+    let again = json!({"media_id": "med_1", "file_size_bytes": 6 * MIB, "multipart": true});
+    let answer = ask(&function(&stage), again).await;
+    assert_eq!((answer.status, &answer.body["upload_id"]), (200, &json!(open[0])), "{}", answer.body);
+    assert_eq!(answer.body["parts"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        stage.emulators.take_calls(),
+        ["dynamodb:GetItem", "dynamodb:GetItem", "s3:ListParts", "dynamodb:UpdateItem"]
+    );
+    assert_eq!(stage.open_uploads().await, open);
+}
+
+#[tokio::test]
+async fn begins_another_upload_where_the_old_one_is_gone_or_of_another_size_or_there_was_none() {
+    let stage = Stage::set().await;
+    let builder = stage.recording().in_parts(ContentType::AudioWav, 6 * MIB).in_parts(ContentType::AudioWav, 6 * MIB);
+    let recording = builder.awaiting(ContentType::AudioWav).pending().await;
+    let old = stage.open_uploads().await;
+    let (media, upload) = recording.multipart_upload(&Stage::media_id("med_1")).unwrap();
+    let key = capstan_objects::ObjectKey::of(&recording, media);
+    stage.objects.abort_multipart_upload(&key, &upload.id).await.unwrap();
+    let function = function(&stage);
+    for (media_id, size) in [("med_1", 6 * MIB), ("med_2", 7 * MIB), ("med_3", MIB)] {
+        let again = json!({"media_id": media_id, "file_size_bytes": size, "multipart": true});
+        let answer = ask(&function, again).await;
+        assert_eq!((answer.status, &answer.body["file_size_bytes"]), (200, &json!(size)), "{}", answer.body);
+        assert!(!old.contains(&answer.body["upload_id"].as_str().unwrap().to_owned()));
+        let stored = stage.stored(RECORDING).await.unwrap();
+        let (media, upload) = stored.multipart_upload(&Stage::media_id(media_id)).unwrap();
+        assert_eq!((upload.id.as_str(), media.size_bytes()), (answer.body["upload_id"].as_str().unwrap(), Some(size)));
+    }
+    let open = stage.open_uploads().await;
+    assert_eq!(open.len(), 3);
+    assert!(old.iter().all(|old| !open.contains(old)));
+}
+
+#[tokio::test]
+async fn of_two_that_begin_for_one_medium_at_once_one_wins_and_nothing_is_left_of_the_other() {
+    let stage = Stage::set().await;
+    stage.recording().awaiting(ContentType::AudioWav).pending().await;
+    let function = function(&stage);
+    let again = || json!({"media_id": "med_1", "file_size_bytes": MIB, "multipart": true});
+    let (a, b) = tokio::join!(ask(&function, again()), ask(&function, again()));
+    let mut outcomes = [(a.status, a.body), (b.status, b.body)];
+    outcomes.sort_by_key(|(status, _)| *status);
+    let [(200, won), (409, lost)] = outcomes else { panic!("{outcomes:?}") };
+    assert_eq!(lost["error"]["code"], "conflict");
+    assert_eq!(stage.open_uploads().await, [won["upload_id"].as_str().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_medium_that_is_sent_in_parts_is_not_sent_in_one_piece_by_mistake() {
+    let stage = Stage::set().await;
+    stage.recording().in_parts(ContentType::AudioWav, 6 * MIB).pending().await;
+    let answer = ask(&function(&stage), json!({"media_id": "med_1"})).await;
+    assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!("multipart")));
+    assert_eq!(stage.open_uploads().await.len(), 1);
+}
+
+#[tokio::test]
+async fn no_url_outlives_the_credentials_that_signed_it() {
+    let stage = Stage::set().await;
+    stage.recording().pending().await;
+    let ending_in = |seconds| {
+        let objects = stage.objects_until(stage.now().plus_seconds(seconds));
+        http_function((stage.access(), objects), stage.clock(), super::handle)
+    };
+    for body in [json!({}), in_parts(MIB)] {
+        let answer = ask(&ending_in(900), body.clone()).await;
+        assert_eq!(
+            (&answer.body["expires_at"], &answer.body["expires_in"]),
+            (&json!("2024-11-20T09:15:00Z"), &json!(900))
+        );
+        let url = answer.body["upload_url"].as_str().or(answer.body["parts"][0]["upload_url"].as_str()).unwrap();
+        assert!(url.contains("X-Amz-Expires=900"), "{url}");
+        assert_eq!(ask(&ending_in(7200), body.clone()).await.body["expires_in"], 3600);
+        let media = stage.stored(RECORDING).await.unwrap().media;
+        let refused = ask(&ending_in(59), body).await;
+        assert_eq!((refused.status, &refused.body["error"]["code"]), (503, &json!("temporarily_unavailable")));
+        assert_eq!(stage.stored(RECORDING).await.unwrap().media, media, "nothing was announced");
+    }
 }

@@ -185,3 +185,19 @@ async fn what_fails_for_one_recording_holds_up_no_other_and_is_due_again() {
     sweep(&stage).await;
     assert_eq!(stage.object_keys().await.len(), 1, "that of rec_2");
 }
+
+#[tokio::test]
+async fn what_a_deleted_recording_had_begun_to_send_in_parts_is_aborted() {
+    let stage = Stage::set().await;
+    let recording =
+        stage.recording().in_parts(ContentType::AudioWav, 3).in_parts(ContentType::AudioWav, 3).pending().await;
+    stage.recording().id("rec_other").in_parts(ContentType::AudioWav, 3).pending().await;
+    stage.send_parts(&recording, &Stage::media_id("med_1")).await;
+    assert_eq!(stage.open_uploads().await.len(), 3);
+    let reach = capstan_domain::Reach::Tenant { tenant: Stage::tenant() };
+    stage.store.delete_recording(&reach, &recording.id, stage.now()).await.unwrap();
+    sweep(&stage).await;
+    let stored = stage.stored("rec_other").await.unwrap();
+    let (_, kept) = stored.multipart_upload(&Stage::media_id("med_1")).unwrap();
+    assert_eq!(stage.open_uploads().await, [kept.id.as_str()], "those of others go on");
+}

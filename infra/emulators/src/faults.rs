@@ -20,6 +20,9 @@ pub enum Fault {
     Internal,
     /// 503 in the service's own shape. Nothing has taken effect.
     Unavailable,
+    /// S3 answers 200 and says in the body that it failed, as it may once a completion of parts takes long. Nothing has
+    /// taken effect.
+    InternalInBody,
     /// The connection closes before the call takes effect.
     DropConnection,
     /// The call takes effect, then the connection closes without an answer.
@@ -123,6 +126,7 @@ impl Faults {
 /// How `service` words an error of this kind.
 pub(crate) fn error_answer(service: Service, fault: Fault) -> Response<Full<Bytes>> {
     let (status, json_type, s3_code) = match fault {
+        Fault::InternalInBody => (StatusCode::OK, "InternalServerError", "InternalError"),
         Fault::Throttle if service == Service::S3 => (StatusCode::SERVICE_UNAVAILABLE, "", "SlowDown"),
         Fault::Throttle => (StatusCode::BAD_REQUEST, "ThrottlingException", ""),
         Fault::Refuse(code) if service == Service::S3 => (StatusCode::SERVICE_UNAVAILABLE, "", code),

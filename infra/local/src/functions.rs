@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_eventbridge::Client as EventBridge;
-use aws_sdk_s3::Client as S3;
 use capstan_emulators::template::Template;
 use capstan_events::Events;
 use capstan_http::Access;
@@ -30,7 +29,13 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
         let on = Environment { function: name, aws, variables: &definition.environment };
         let clock = clock.clone();
         let function = match name {
+            "abort-multipart-upload" => {
+                http_function((on.access()?, on.objects()?), clock, abort_multipart_upload::handle)
+            }
             "bind-device" => http_function(on.access()?, clock, bind_device::handle),
+            "complete-multipart-upload" => {
+                http_function((on.access()?, on.objects()?, on.events()?), clock, complete_multipart_upload::handle)
+            }
             "complete-upload" => {
                 http_function((on.access()?, on.objects()?, on.events()?), clock, complete_upload::handle)
             }
@@ -44,6 +49,7 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             "delete-recording" => http_function(on.access()?, clock, delete_recording::handle),
             "get-device" => http_function(on.access()?, clock, get_device::handle),
             "get-end-user" => http_function(on.access()?, clock, get_end_user::handle),
+            "get-multipart-upload" => http_function((on.access()?, on.objects()?), clock, get_multipart_upload::handle),
             "get-openapi" => http_function((), clock, get_openapi::handle),
             "get-recording" => http_function(on.access()?, clock, get_recording::handle),
             "list-devices" => http_function(on.access()?, clock, list_devices::handle),
@@ -101,7 +107,7 @@ impl Environment<'_> {
     }
 
     fn objects(&self) -> Result<Objects, String> {
-        Ok(Objects::new(S3::new(self.aws), self.variable("MEDIA_BUCKET")?))
+        Ok(Objects::new(self.aws, self.variable("MEDIA_BUCKET")?))
     }
 
     fn events(&self) -> Result<Events, String> {

@@ -12,12 +12,15 @@ mod recording;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use capstan_domain::{
     Credential, CredentialHash, DeviceId, EndUserId, Grant, Mode, ProjectId, Scope, Tenant, Timestamp,
 };
 use capstan_emulators::template::Template;
-use capstan_emulators::{Emulators, Storage};
+use capstan_emulators::{ACCESS_KEY_ID, Emulators, SECRET_ACCESS_KEY, Storage};
 use capstan_events::Events;
 use capstan_http::Access;
 use capstan_lambda::{Clock, Function};
@@ -82,7 +85,7 @@ impl Stage {
         let bucket = template.buckets[0].name.clone();
         let stage = Self {
             store: Store::new(emulators.dynamodb(), table.as_str()),
-            objects: Objects::new(emulators.s3(), bucket.as_str()),
+            objects: Objects::new(&emulators.sdk_config(), bucket.as_str()),
             events: Events::new(emulators.eventbridge(), "capstan"),
             emulators,
             table,
@@ -177,6 +180,22 @@ impl Stage {
         &self.bucket
     }
 
+    /// The media bucket, behind credentials that end then.
+    pub fn objects_until(&self, end: Timestamp) -> Objects {
+        let end = UNIX_EPOCH + Duration::from_millis(end.milliseconds().unsigned_abs());
+        let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, Some(end), "stage");
+        let configuration = self.emulators.sdk_config().to_builder();
+        let configuration = configuration.credentials_provider(SharedCredentialsProvider::new(credentials)).build();
+        Objects::new(&configuration, self.bucket())
+    }
+
+    /// The ids of all uploads in parts that are under way.
+    pub async fn open_uploads(&self) -> Vec<String> {
+        let listed = self.emulators.s3().list_multipart_uploads().bucket(&self.bucket).send().await;
+        let uploads = listed.expect("S3 answers").uploads.unwrap_or_default();
+        uploads.into_iter().filter_map(|upload| upload.upload_id).collect()
+    }
+
     /// The keys of all objects in the bucket.
     pub async fn object_keys(&self) -> Vec<String> {
         let listed = self.emulators.s3().list_objects_v2().bucket(&self.bucket).send().await.expect("S3 answers");
@@ -218,6 +237,12 @@ pub fn without_header(mut event: Value, name: &str) -> Value {
 /// An HTTP event with another `{id}` in its path.
 pub fn with_id(mut event: Value, id: &str) -> Value {
     event["pathParameters"]["id"] = Value::String(id.to_owned());
+    event
+}
+
+/// An HTTP event with another `{media_id}` in its path.
+pub fn with_media_id(mut event: Value, id: &str) -> Value {
+    event["pathParameters"]["media_id"] = Value::String(id.to_owned());
     event
 }
 

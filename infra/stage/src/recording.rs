@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    Completion, ContentType, Facts, Findings, ImageFacts, LeaseId, Media, MediaId, MediaStatus, Outcome, Reach,
-    Recording, RecordingId, Sequencer, Tenant,
+    Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaStatus,
+    MultipartUpload, Outcome, PartPlan, Reach, Recording, RecordingId, Sequencer, Tenant,
 };
 use capstan_objects::ObjectKey;
 use capstan_store::Changed;
@@ -15,7 +15,15 @@ use crate::{RECORDING, Stage};
 pub struct RecordingBuilder<'a> {
     stage: &'a Stage,
     recording: Recording,
-    media: Vec<(ContentType, Option<Vec<u8>>)>,
+    media: Vec<(ContentType, Content)>,
+}
+
+/// What is there of a medium.
+#[derive(Debug)]
+enum Content {
+    Awaited,
+    Whole(Vec<u8>),
+    InParts(PartPlan),
 }
 
 impl<'a> RecordingBuilder<'a> {
@@ -53,14 +61,22 @@ impl<'a> RecordingBuilder<'a> {
     /// With a medium whose bytes are awaited.
     #[must_use]
     pub fn awaiting(mut self, content_type: ContentType) -> Self {
-        self.media.push((content_type, None));
+        self.media.push((content_type, Content::Awaited));
         self
     }
 
     /// With a medium that was uploaded and of which S3 has told.
     #[must_use]
     pub fn holding(mut self, content_type: ContentType, bytes: impl Into<Vec<u8>>) -> Self {
-        self.media.push((content_type, Some(bytes.into())));
+        self.media.push((content_type, Content::Whole(bytes.into())));
+        self
+    }
+
+    /// With a medium of that many bytes whose upload in parts was begun.
+    #[must_use]
+    pub fn in_parts(mut self, content_type: ContentType, size_bytes: u64) -> Self {
+        let size = FileSize::new(size_bytes).expect("a size");
+        self.media.push((content_type, Content::InParts(PartPlan::of(size))));
         self
     }
 
@@ -73,13 +89,18 @@ impl<'a> RecordingBuilder<'a> {
             stage.device(&recording.tenant, device_id).await;
         }
         stage.store.create_recording(recording.clone()).await.expect("the recording is kept");
-        for (number, (content_type, bytes)) in (1..).zip(media) {
+        for (number, (content_type, content)) in (1..).zip(media) {
             let media_id: MediaId = format!("med_{number}").parse().expect("a media id");
-            let medium = Media::new(media_id.clone(), content_type, stage.now().plus_seconds(3600), stage.now());
+            let mut medium = Media::new(media_id.clone(), content_type, stage.now().plus_seconds(3600), stage.now());
+            let key = ObjectKey::of(&recording, &medium);
+            if let Content::InParts(plan) = content {
+                let begun = stage.objects.begin_multipart_upload(&key, content_type).await.expect("S3 answers");
+                medium.declared_size = Some(plan.file_size());
+                medium.multipart = Some(MultipartUpload { id: begun, plan });
+            }
             stage.store.add_media(&reach, &id, &medium, stage.now()).await.expect("the medium is kept");
-            if let Some(bytes) = bytes {
+            if let Content::Whole(bytes) = content {
                 stage.put(&recording, &media_id, content_type, bytes).await;
-                let key = ObjectKey::original(&recording.tenant.project_id, &id, &media_id, content_type);
                 let found = stage.objects.inspect(&key, stage.now()).await.expect("S3 answers");
                 let mut object = found.expect("the object was stored");
                 object.sequencer = Some(Sequencer::new("01"));
@@ -141,6 +162,29 @@ impl Stage {
         let s3 = self.emulators.s3();
         let put = s3.put_object().bucket(self.bucket()).key(key.as_str()).content_type(content_type.as_str());
         put.body(ByteStream::from(bytes)).send().await.expect("S3 takes the object");
+    }
+
+    /// Sends a part of a recording's medium, every byte of it the part's number, and gives S3's tag with its quotes.
+    pub async fn send_part(&self, recording: &Recording, media: &MediaId, number: u16) -> String {
+        let (media, upload) = recording.multipart_upload(media).expect("it is sent in parts");
+        let part = upload.plan.parts().find(|part| part.number.get() == number).expect("it has this part");
+        let bytes =
+            vec![u8::try_from(number % 256).unwrap_or_default(); usize::try_from(part.size_bytes).expect("fits")];
+        let key = ObjectKey::of(recording, media);
+        let s3 = self.emulators.s3();
+        let send = s3.upload_part().bucket(self.bucket()).key(key.as_str()).upload_id(upload.id.as_str());
+        let sent = send.part_number(number.into()).body(ByteStream::from(bytes)).send().await;
+        sent.expect("S3 takes the part").e_tag.expect("S3 tags the part")
+    }
+
+    /// Sends all parts of a recording's medium.
+    pub async fn send_parts(&self, recording: &Recording, media: &MediaId) -> Vec<String> {
+        let (_, upload) = recording.multipart_upload(media).expect("it is sent in parts");
+        let mut tags = Vec::new();
+        for part in upload.plan.parts() {
+            tags.push(self.send_part(recording, media, part.number.get()).await);
+        }
+        tags
     }
 
     /// The id of a recording's medium.

@@ -35,9 +35,7 @@ pub use media::{
     RenditionKind, Sequencer, StoredObject,
 };
 pub use metadata::Metadata;
-pub use part::{
-    ClaimedPart, EntityTag, MultipartUpload, PartNumber, PartPlan, PlannedPart, ReceivedPart, UploadId,
-};
+pub use part::{ClaimedPart, EntityTag, MultipartUpload, PartNumber, PartPlan, PlannedPart, ReceivedPart, UploadId};
 pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Source, Status};
 pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, SerialNumber};
 pub use time::Timestamp;

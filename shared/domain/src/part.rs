@@ -291,9 +291,10 @@ mod tests {
 
     #[test]
     fn a_part_number_is_1_to_10_000() {
-        assert_eq!([0, 1, 10_000, 10_001, 65_537].map(|n| PartNumber::new(n).is_some()), [
-            false, true, true, false, false
-        ]);
+        assert_eq!(
+            [0, 1, 10_000, 10_001, 65_537].map(|n| PartNumber::new(n).is_some()),
+            [false, true, true, false, false]
+        );
         assert_eq!("7".parse(), Ok(number(7)));
         assert!("0".parse::<PartNumber>().is_err() && "-1".parse::<PartNumber>().is_err());
         assert!(serde_json::from_str::<PartNumber>("10001").is_err());

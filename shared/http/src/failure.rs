@@ -133,6 +133,16 @@ fn answer(error: &Error) -> Answer {
             let message = format!("A recording holds at most {} media.", capstan_domain::MAX_MEDIA);
             Answer::new(S::BAD_REQUEST, "too_many_media", message)
         }
+        Error::PartsMissing { missing } => {
+            let numbers: Vec<_> = missing.iter().map(|number| number.get()).collect();
+            let message = "Not every part has arrived. Upload those in details, then ask again.";
+            Answer::new(S::BAD_REQUEST, "parts_missing", message).details(json!({"part_numbers": numbers}))
+        }
+        Error::MultipartUploadExpired { media_id } => {
+            let message = "The upload in parts has expired, and its parts are gone. Ask for upload-url with this \
+                media_id and multipart to begin it again.";
+            Answer::new(S::BAD_REQUEST, "upload_expired", message).details(json!({"media_id": media_id.as_str()}))
+        }
         Error::UploadExpired => {
             let message = "The recording was not completed in time and takes no more files. Create a new one.";
             Answer::new(S::BAD_REQUEST, "upload_expired", message)

@@ -16,7 +16,7 @@ const DEFAULT_LIMIT: usize = 25;
 const MAX_LIMIT: usize = 100;
 
 /// A function's answer may hold 6 MB. A hundred recordings of a hundred processed media come to more.
-const MAX_PAGE_BYTES: usize = 5_000_000;
+pub(crate) const MAX_PAGE_BYTES: usize = 5_000_000;
 
 /// Where a page begins. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use capstan_domain::{Caller, Error, Secret, Timestamp};
+use capstan_domain::{Caller, Error, MediaId, Secret, Timestamp};
 use lambda_http::{Body, RequestExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
@@ -118,8 +118,20 @@ impl Request {
     /// # Errors
     /// [`Error::NotFound`] of `what`.
     pub fn path_id<T: FromStr>(&self, what: &'static str) -> Result<T, Error> {
+        self.path_parameter("id", what)
+    }
+
+    /// The medium in the path of what belongs to one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], as [`Self::path_id`].
+    pub fn path_media_id(&self) -> Result<MediaId, Error> {
+        self.path_parameter("media_id", "medium")
+    }
+
+    fn path_parameter<T: FromStr>(&self, name: &str, what: &'static str) -> Result<T, Error> {
         let parameters = self.event.path_parameters_ref();
-        let id = parameters.and_then(|parameters| parameters.first("id")).and_then(|id| id.parse().ok());
+        let id = parameters.and_then(|parameters| parameters.first(name)).and_then(|id| id.parse().ok());
         id.ok_or(Error::NotFound { what })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use capstan_domain::{ContentType, MediaId, ProjectId, RecordingId, RenditionKind};
+use capstan_domain::{ContentType, Media, MediaId, ProjectId, Recording, RecordingId, RenditionKind};
 
 /// The key of an object in the media bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,11 @@ impl ObjectKey {
     pub fn original(project: &ProjectId, recording: &RecordingId, media: &MediaId, content_type: ContentType) -> Self {
         let (kind, extension) = (content_type.media_type().as_str(), content_type.extension());
         Self(format!("{project}/{recording}/{media}/{kind}.{extension}"))
+    }
+
+    /// Of the original of a recording's medium.
+    pub fn of(recording: &Recording, media: &Media) -> Self {
+        Self::original(&recording.tenant.project_id, &recording.id, &media.id, media.content_type)
     }
 
     /// Of what was made of it, beside the original: `{project}/{recording}/{media}/renditions/{kind}.{extension}`.

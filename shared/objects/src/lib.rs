@@ -1,14 +1,16 @@
-//! The media bucket: keys, signed URLs, what is stored and its hash.
+//! The media bucket: keys, signed URLs, uploads in parts, what is stored and its hash.
 //!
 //! IAM: `s3:GetObject` and `s3:PutObject` (the signer of a URL needs what the URL allows), `s3:DeleteObject`,
 //! `s3:ListBucket` (without it, a missing object is 403 rather than 404).
 
 mod key;
+mod multipart;
 mod reader;
 mod signed;
 
 use std::path::Path;
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
@@ -18,19 +20,30 @@ use sha2::Digest;
 
 pub use key::{ObjectKey, Original};
 pub use reader::ObjectReader;
-pub use signed::{SignedDownload, SignedUpload};
+pub use signed::{PartSigner, SignedDownload, SignedUpload, Signer, Validity};
 
 /// The media bucket.
 #[derive(Clone, Debug)]
 pub struct Objects {
     client: Client,
     bucket: String,
+    region: String,
+    credentials: Option<SharedCredentialsProvider>,
 }
+
+/// The largest object in bytes that is read for its hash: what a function reads within its five minutes at the
+/// 75 MB a second that Lambda's network gives it, with room.
+pub const MAX_HASHED_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 
 impl Objects {
     /// The bucket of that name.
-    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+    pub fn new(configuration: &aws_config::SdkConfig, bucket: impl Into<String>) -> Self {
+        Self {
+            client: Client::new(configuration),
+            bucket: bucket.into(),
+            region: configuration.region().map(ToString::to_string).unwrap_or_default(),
+            credentials: configuration.credentials_provider(),
+        }
     }
 
     /// The bucket that `MEDIA_BUCKET` names.
@@ -38,7 +51,7 @@ impl Objects {
     /// # Errors
     /// [`MissingVariable`] when it is not set.
     pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
-        Ok(Self::new(Client::new(configuration), variable("MEDIA_BUCKET")?))
+        Ok(Self::new(configuration, variable("MEDIA_BUCKET")?))
     }
 
     /// What is stored under a key, not read: its hash stays unknown. `None` when there is nothing.
@@ -57,7 +70,8 @@ impl Objects {
         }
     }
 
-    /// What is stored under a key with the SHA-256 of its bytes, read as a stream. `None` when there is nothing.
+    /// What is stored under a key with the SHA-256 of its bytes, read as a stream; without it over
+    /// [`MAX_HASHED_BYTES`]. `None` when there is nothing.
     pub async fn inspect(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<StoredObject>, Error> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await;
         let mut object = match answer {
@@ -65,6 +79,16 @@ impl Objects {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
             Err(error) => return Err(failure(error)),
         };
+        let stored = size(object.content_length)?;
+        if stored > MAX_HASHED_BYTES {
+            return Ok(Some(StoredObject {
+                size_bytes: stored,
+                etag: unquoted(object.e_tag.as_deref()),
+                sha256: None,
+                sequencer: None,
+                recorded_at: now,
+            }));
+        }
         let mut hash = sha2::Sha256::new();
         let mut size_bytes = 0;
         while let Some(chunk) = object.body.next().await {
@@ -107,9 +131,12 @@ impl Objects {
         Ok(())
     }
 
-    /// Deletes all objects of a recording, originals and renditions: two calls for each thousand.
+    /// Deletes all objects of a recording, originals and renditions, and aborts its uploads in parts: a call to list
+    /// either, one to abort each upload, and two for each thousand objects.
     pub async fn delete_recording(&self, project: &ProjectId, recording: &RecordingId) -> Result<(), Error> {
         let prefix = key::recording_prefix(project, recording);
+        // First, so that no object is made of parts after the objects are gone.
+        self.abort_multipart_uploads(&prefix).await?;
         loop {
             let listed =
                 self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).send().await.map_err(failure)?;

@@ -1,8 +1,8 @@
 //! Media on their way: announced, arrived, completed.
 
 use capstan_domain::{
-    Completion, ContentType, Error, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus, PICK_UP_SECONDS, Reach,
-    Recording, RecordingId, Sha256, Status, StoredObject, Timestamp,
+    Completion, ContentType, Error, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus, MultipartUpload, PICK_UP_SECONDS,
+    Reach, Recording, RecordingId, Sha256, Status, StoredObject, Timestamp, UploadId,
 };
 
 use crate::change::{Change, Changed};
@@ -26,6 +26,17 @@ pub struct Renewal {
     pub captured_at: Option<Timestamp>,
     /// When the new URL ends.
     pub url_expires_at: Timestamp,
+    /// How it is sent in parts, unless it is sent in one piece.
+    pub multipart: Option<MultipartRenewal>,
+}
+
+/// How a medium is sent in parts from now on.
+#[derive(Clone, Debug)]
+pub struct MultipartRenewal {
+    /// The upload that was seen, if there was one.
+    pub seen: Option<UploadId>,
+    /// The upload that is under way: the same, or one that takes its place.
+    pub upload: MultipartUpload,
 }
 
 /// What an object's arrival meant.
@@ -81,7 +92,9 @@ impl Store {
     /// Renews what was declared of a pending medium.
     ///
     /// # Errors
-    /// As [`Self::add_media`]; [`Error::Invalid`] of `media_id` when it is not a pending medium of the recording.
+    /// As [`Self::add_media`]; [`Error::Invalid`] of `media_id` when it is not a pending medium of the recording, and of
+    /// `multipart` when it is sent in parts and was not asked for so; [`Error::Conflict`] when its upload in parts is
+    /// not the one that was seen.
     pub async fn renew_media(
         &self,
         reach: &Reach,
@@ -97,6 +110,21 @@ impl Store {
             .require(pending)
             .set(&media(medium, "url_expires_at"), &renewal.url_expires_at)?
             .set("updated_at", &now)?;
+        match &renewal.multipart {
+            Some(renewed) => {
+                let as_seen = match &renewed.seen {
+                    Some(seen) => change.is(&media(medium, "multipart.id"), seen)?,
+                    None => change.is_missing(&media(medium, "multipart")),
+                };
+                // The SDK repeats a call whose answer was lost.
+                let done = change.is(&media(medium, "multipart.id"), &renewed.upload.id)?;
+                change.require(format!("{as_seen} OR {done}")).set(&media(medium, "multipart"), &renewed.upload)?;
+            }
+            None => {
+                let in_one_piece = change.is_missing(&media(medium, "multipart"));
+                change.require(in_one_piece);
+            }
+        }
         if let Some(content_type) = renewal.content_type {
             let same = change.is(&media(medium, "content_type"), &content_type)?;
             change.require(same);
@@ -115,6 +143,39 @@ impl Store {
             Changed::Refused(old) => {
                 let recording = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
                 Err(refuse_renewal(&recording, renewal, now))
+            }
+        }
+    }
+
+    /// Takes away a medium whose upload in parts was aborted.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] when its bytes came after all, or are sent in another upload.
+    pub async fn remove_media(
+        &self,
+        reach: &Reach,
+        id: &RecordingId,
+        medium: &MediaId,
+        aborted: &UploadId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut change = Change::default();
+        let pending = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
+        let same = change.is(&media(medium, "multipart.id"), aborted)?;
+        change
+            .require_reach(reach)?
+            .require(pending)
+            .require(same)
+            .remove(&format!("media.{medium}"))
+            .delete_from_set(AWAITED, [medium].into_iter())
+            .set("updated_at", &now)?;
+        match change.apply(self, id).await? {
+            Changed::Made(_) => Ok(()),
+            Changed::Refused(old) => {
+                let old = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
+                let reason = "the upload was completed or begun anew meanwhile".to_owned();
+                // The SDK repeats a call whose answer was lost: then the medium is gone already.
+                if old.media.contains_key(medium) { Err(Error::Conflict { reason }) } else { Ok(()) }
             }
         }
     }
@@ -165,7 +226,8 @@ impl Store {
         stored: &StoredObject,
         object: &StoredObject,
     ) -> Result<Arrival, Error> {
-        if stored.sha256.is_some() && stored.sequencer >= object.sequencer {
+        let tells_nothing = object.sha256.is_none() && object.sequencer.is_none();
+        if tells_nothing || (stored.sha256.is_some() && stored.sequencer >= object.sequencer) {
             return Ok(Arrival::Repeated);
         }
         let mut change = Change::default();
@@ -306,19 +368,18 @@ impl Store {
 }
 
 fn refuse_renewal(recording: &Recording, renewal: &Renewal, now: Timestamp) -> Error {
-    let pending = |medium: &&Media| medium.status == MediaStatus::Pending;
-    let known = recording.media.get(&renewal.media_id).filter(pending);
-    match known {
-        None if recording.status == Status::Pending => {
-            Error::invalid("media_id", "must be a pending medium of this recording")
-        }
-        Some(medium) if renewal.content_type.is_some_and(|declared| declared != medium.content_type) => {
-            Error::FileTypeInvalid {
-                rule: format!("must stay {}, as it was first declared", medium.content_type.as_str()),
-            }
-        }
-        _ => recording.refuse_media(now),
+    let medium = match recording.awaited(&renewal.media_id, now) {
+        Ok(medium) => medium,
+        Err(refusal) => return refusal,
+    };
+    if renewal.content_type.is_some_and(|declared| declared != medium.content_type) {
+        let rule = format!("must stay {}, as it was first declared", medium.content_type.as_str());
+        return Error::FileTypeInvalid { rule };
     }
+    if medium.multipart.is_some() && renewal.multipart.is_none() {
+        return Error::invalid("multipart", "must be true: this medium is sent in parts, until its upload is aborted");
+    }
+    Error::Conflict { reason: "another change to the recording came first; ask again".to_owned() }
 }
 
 fn open_for_media(change: &mut Change, reach: &Reach, now: Timestamp) -> Result<(), Error> {

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::world::{Answer, LATER, OPUS, World, YEAR, put};
 
-const CUTS: &[Crash] = &[Crash::Before, Crash::After];
+pub(crate) const CUTS: &[Crash] = &[Crash::Before, Crash::After];
 /// More calls than any step makes.
 const MANY: u32 = 60;
 
 impl World {
     /// Sweeps until everything that waits for a lease or for a lost event has had its turn.
-    async fn recover(&self) {
+    pub(crate) async fn recover(&self) {
         for _ in 0..6 {
             self.advance(LATER);
             self.sweep().await;
@@ -56,7 +56,7 @@ fn says_later(answer: &Answer) -> bool {
 }
 
 /// Runs `step` once for every call that it makes, cut there, until it runs to its end; gives how often it was cut.
-async fn cut_at_every_call<P, F, G, H>(
+pub(crate) async fn cut_at_every_call<P, F, G, H>(
     crashes: &[Crash],
     prepare: impl Fn() -> F,
     step: impl Fn(std::sync::Arc<World>, P) -> G,

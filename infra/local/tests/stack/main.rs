@@ -13,6 +13,7 @@ mod leaks;
 mod matrix;
 mod notifications;
 mod owners;
+mod parts;
 mod process;
 mod repeats;
 mod states;

@@ -196,6 +196,34 @@ impl World {
         listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()
     }
 
+    /// The ids of all uploads in parts that are under way, with their keys.
+    pub(crate) async fn open_uploads(&self) -> Vec<(String, String)> {
+        let bucket = &self.stack.template().buckets[0].name;
+        let listed = self.stack.emulators().s3().list_multipart_uploads().bucket(bucket).send().await.unwrap();
+        let open = listed.uploads.unwrap_or_default().into_iter();
+        open.map(|upload| (upload.upload_id.unwrap(), upload.key.unwrap())).collect()
+    }
+
+    /// The partition keys of all recordings in the table.
+    pub(crate) async fn recordings_kept(&self) -> Vec<String> {
+        let table = self.stack.template().tables[0].name();
+        let scanned = self.stack.emulators().dynamodb().scan().table_name(table).send().await.unwrap();
+        let keys = scanned.items().iter().map(|item| item["PK"].as_s().unwrap().clone());
+        keys.filter(|key| key.starts_with("REC#")).collect()
+    }
+
+    /// Deletes the recording and asserts that in the end neither the bucket nor the table holds anything of it.
+    pub(crate) async fn assert_nothing_is_left(&self, path: &str, what: &str) {
+        self.call(Method::DELETE, path, None).await.expect("204");
+        for _ in 0..3 {
+            self.sweep().await;
+            self.advance(7300);
+        }
+        assert_eq!(self.objects().await, [""; 0], "{what}");
+        assert_eq!(self.open_uploads().await, [], "{what}");
+        assert_eq!(self.recordings_kept().await, [""; 0], "{what}");
+    }
+
     /// How often renditions of the recording were stored.
     pub(crate) fn renditions_stored(&self, path: &str) -> usize {
         let id = path.rsplit('/').next().unwrap();

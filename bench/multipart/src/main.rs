@@ -1,0 +1,83 @@
+//! What an upload in parts costs the processor: `sign-parts`.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::presigning::PresigningConfig;
+use capstan_domain::{ContentType, EntityTag, Error, FileSize, PartPlan, ReceivedPart, Timestamp, UploadId};
+use capstan_http::PartUrls;
+use capstan_objects::{ObjectKey, Objects};
+
+const BUCKET: &str = "capstan-media-000000000000-eu-central-1";
+/// As long as the token of a function's role and S3's name for an upload.
+const TOKEN_BYTES: usize = 1000;
+const UPLOAD_ID_BYTES: usize = 110;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret", Some("t".repeat(TOKEN_BYTES)), None, "bench");
+    let configuration = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    let objects = Objects::new(&configuration, BUCKET);
+    let ids = ("proj_01jcz4j8002j6ykhd7mh6hksbc", "rec_01jd4dny168n1mks12y199e68y", "med_01jd4dnydacb36myjxtw632hk1");
+    let key = ObjectKey::original(&ids.0.parse()?, &ids.1.parse()?, &ids.2.parse()?, ContentType::AudioWav);
+    let id = UploadId::new("u".repeat(UPLOAD_ID_BYTES));
+    let plan = PartPlan::of(FileSize::new(50_000 * 1024 * 1024)?);
+    let milliseconds = i64::try_from(UNIX_EPOCH.elapsed()?.as_millis())?;
+    let now = Timestamp::from_milliseconds(milliseconds).ok_or("the clock is wrong")?;
+
+    let signer = objects.signer(now).await?.parts(&key, &id).await?;
+    let before = processor_time()?;
+    let mut bytes = 0;
+    for signed in signer.sign(plan.parts())? {
+        bytes += signed?.1.len();
+    }
+    report("sign 10,000 parts, aws-sigv4", before, &format!("{} bytes a URL", bytes / 10_000))?;
+
+    let before = processor_time()?;
+    let answer = PartUrls::fill(0, signer.sign(plan.parts())?)?;
+    let left_out = answer.next_part_number.map_or("none".to_owned(), |number| format!("from {number} on"));
+    report("one full answer", before, &format!("{} parts, left out {left_out}", answer.parts.len()))?;
+
+    let client = aws_sdk_s3::Client::new(&configuration);
+    let before = processor_time()?;
+    for part in plan.parts() {
+        let upload = client.upload_part().bucket(BUCKET).key(key.as_str()).upload_id(id.as_str());
+        let upload = upload.part_number(part.number.get().into()).content_length(part.size_bytes.try_into()?);
+        upload.presigned(PresigningConfig::expires_in(Duration::from_secs(3600))?).await?;
+    }
+    report("sign 10,000 parts, SDK", before, "for comparison")?;
+
+    let received: Vec<_> = plan
+        .parts()
+        .map(|part| {
+            let etag = EntityTag::new(&format!("\"{:032x}\"", part.number.get()));
+            ReceivedPart { number: part.number, etag, size_bytes: part.size_bytes }
+        })
+        .collect();
+    let claimed: Vec<_> = received
+        .iter()
+        .map(|part| capstan_domain::ClaimedPart { number: part.number, etag: part.etag.clone() })
+        .collect();
+    let before = processor_time()?;
+    let parts: Result<_, Error> = plan.check(received, &claimed);
+    report("compare 10,000 parts", before, &format!("{} are right", parts?.len()))
+}
+
+/// Time on the processor so far, in nanoseconds, as Linux counts it.
+fn processor_time() -> Result<u64, Box<dyn std::error::Error>> {
+    let text = std::fs::read_to_string("/proc/self/schedstat")?;
+    Ok(text.split(' ').next().ok_or("no time")?.parse()?)
+}
+
+#[allow(clippy::print_stdout, reason = "a report")]
+fn report(what: &str, before: u64, more: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let milliseconds = Duration::from_nanos(processor_time()? - before).as_secs_f64() * 1000.0;
+    println!("{what}: {milliseconds:.1} ms, {more}");
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! `GET /v1/recordings/{id}/media/{media_id}/upload`
+
+use std::collections::BTreeMap;
+
+use capstan_domain::{Action, Error, Media, MediaStatus, MultipartUpload, PartNumber, ReceivedPart};
+use capstan_http::{Access, PartUrls, ReceivedPartBody, Refusals, Reply, Request};
+use capstan_objects::{ObjectKey, Objects, Validity};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How far an upload in parts has come, and leave to send what is missing.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UploadInPartsProgress)]
+pub struct Answer {
+    /// The medium that the file becomes.
+    media_id: String,
+    /// `pending`, or `uploaded` once the parts were made one file: then there is nothing left to send.
+    #[schema(pattern = "^(pending|uploaded)$")]
+    status: &'static str,
+    /// S3's name for the upload.
+    upload_id: String,
+    /// The type of the file.
+    content_type: &'static str,
+    /// Its size.
+    file_size_bytes: u64,
+    /// The size of every part but the last.
+    part_size_bytes: u64,
+    /// What S3 has received, in order. Empty once they were made one file.
+    parts_received: Vec<ReceivedPartBody>,
+    /// What is missing, from `from_part` on.
+    #[serde(flatten)]
+    urls: PartUrls,
+    /// How to send a part: `PUT`.
+    #[schema(pattern = "^PUT$")]
+    method: &'static str,
+    /// Every header to send beside those that an HTTP client sends by itself.
+    headers: BTreeMap<String, String>,
+    /// When the URLs end. Null where there are none.
+    #[schema(required, format = DateTime)]
+    expires_at: Option<String>,
+    /// Seconds until then.
+    #[schema(required)]
+    expires_in: Option<u32>,
+}
+
+/// Tells which parts S3 has received and signs for those that are missing.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::MultipartUploadExpired`], [`Error::Invalid`].
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/media/{media_id}/upload", operation_id = "getMultipartUpload", tag = "Uploads",
+    params(
+        ("id" = String, Path, description = "The recording."),
+        ("media_id" = String, Path, description = "A medium that is sent in parts."),
+        ("from_part" = Option<u16>, Query, minimum = 1, maximum = 10_000,
+            description = "The first part to sign for: the `next_part_number` of an earlier answer."),
+    ),
+    responses((status = 200, description = "What is there, and leave for the rest.", body = Answer), Refusals),
+)]
+pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
+    let read = async { access.store().recording(&request.path_id("recording")?).await };
+    let (caller, found) = access.caller_beside(&request, Action::Upload, read).await?;
+    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let (media, upload) = recording.multipart_upload(&request.path_media_id()?)?;
+    let from = request.query("from_part", PartNumber::RULE)?.unwrap_or(PartNumber::FIRST);
+    if media.status == MediaStatus::Uploaded {
+        return Reply::ok(&Answer::whole(media, upload));
+    }
+    let key = ObjectKey::of(&recording, media);
+    let signer = objects.signer(request.now()).await?;
+    let Some(received) = objects.received_parts(&key, upload).await? else {
+        // Its parts may have been made one file without anybody having noted that yet.
+        let object = objects.find(&key, request.now()).await?.filter(|object| upload.plan.makes(object));
+        let expired = || Error::MultipartUploadExpired { media_id: media.id.clone() };
+        return object.ok_or_else(expired).and_then(|_| Reply::ok(&Answer::whole(media, upload)));
+    };
+    let parts = signer.parts(&key, &upload.id).await?;
+    let urls = parts.sign(upload.plan.missing(&received, from))?;
+    Reply::ok(&Answer::partial(media, upload, &received, signer.validity(), urls)?)
+}
+
+/// What an entry of `parts_received` comes to at most.
+const RECEIVED_BYTES: usize = 110;
+
+impl Answer {
+    fn whole(media: &Media, upload: &MultipartUpload) -> Self {
+        Self {
+            media_id: media.id.to_string(),
+            status: "uploaded",
+            upload_id: upload.id.as_str().to_owned(),
+            content_type: media.content_type.as_str(),
+            file_size_bytes: upload.plan.file_size().bytes(),
+            part_size_bytes: upload.plan.part_size_bytes(),
+            parts_received: Vec::new(),
+            urls: PartUrls::default(),
+            method: "PUT",
+            headers: BTreeMap::new(),
+            expires_at: None,
+            expires_in: None,
+        }
+    }
+
+    fn partial(
+        media: &Media,
+        upload: &MultipartUpload,
+        received: &[ReceivedPart],
+        validity: Validity,
+        urls: impl Iterator<Item = Result<(capstan_domain::PlannedPart, String), Error>>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            status: "pending",
+            parts_received: received.iter().map(ReceivedPartBody::from).collect(),
+            urls: PartUrls::fill(received.len() * RECEIVED_BYTES, urls)?,
+            expires_at: Some(validity.until.to_string()),
+            expires_in: Some(validity.seconds),
+            ..Self::whole(media, upload)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+use capstan_domain::{ContentType, MediaId, Recording};
+use capstan_lambda::{Function, http_function};
+use capstan_objects::ObjectKey;
+use capstan_stage::{Answer, DEVICE_TOKEN, Stage, call, event, with_credential, with_id, with_media_id, with_query};
+use serde_json::{Value, json};
+
+const MIB: u64 = 1024 * 1024;
+
+fn function(stage: &Stage) -> Function {
+    http_function((stage.access(), stage.objects.clone()), stage.clock(), super::handle)
+}
+
+fn first() -> Value {
+    with_media_id(event("get-multipart-upload"), "med_1")
+}
+
+async fn ask(stage: &Stage) -> Answer {
+    call(&function(stage), first()).await
+}
+
+fn med_1() -> MediaId {
+    Stage::media_id("med_1")
+}
+
+async fn abort(stage: &Stage, recording: &Recording) {
+    let (media, upload) = recording.multipart_upload(&med_1()).unwrap();
+    stage.objects.abort_multipart_upload(&ObjectKey::of(recording, media), &upload.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_with_what_is_there_and_urls_for_what_is_missing() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().in_parts(ContentType::AudioWav, 11 * MIB).pending().await;
+    stage.send_part(&recording, &med_1(), 3).await;
+    stage.send_part(&recording, &med_1(), 1).await;
+    let answer = ask(&stage).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    insta::assert_json_snapshot!(
+        answer.body,
+        {".parts[].upload_url" => "[url]", ".upload_id" => "[id]"},
+        @r#""#
+    );
+}
+
+#[tokio::test]
+async fn reads_the_credential_and_the_recording_and_then_lists_each_thousand_parts_side_by_side() {
+    let stage = Stage::set().await;
+    stage.recording().in_parts(ContentType::AudioWav, 1000 * 5 * MIB).pending().await;
+    stage.recording().id("rec_1").in_parts(ContentType::AudioWav, 50_000 * MIB).pending().await;
+    for (id, pages) in [(capstan_stage::RECORDING, 1), ("rec_1", 10)] {
+        assert_eq!(call(&function(&stage), with_id(first(), id)).await.status, 200);
+        let calls = [vec!["dynamodb:GetItem"; 2], vec!["s3:ListParts"; pages]].concat();
+        assert_eq!(stage.emulators.take_calls(), calls);
+    }
+}
+
+#[tokio::test]
+async fn signs_from_the_part_that_is_asked_for() {
+    let stage = Stage::set().await;
+    stage.recording().in_parts(ContentType::AudioWav, 50_000 * MIB).pending().await;
+    let from = |part| with_query(first(), &[("from_part", part)]);
+    let answer = call(&function(&stage), from("9999")).await;
+    let numbers: Vec<_> = answer.body["parts"].as_array().unwrap().iter().map(|part| &part["part_number"]).collect();
+    assert_eq!((numbers, &answer.body["next_part_number"]), (vec![&json!(9999), &json!(10_000)], &json!(null)));
+    for wrong in ["0", "10001", "first"] {
+        let answer = call(&function(&stage), from(wrong)).await;
+        assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!("from_part")));
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_s3_aborted_says_how_to_begin_again() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().in_parts(ContentType::AudioWav, MIB).pending().await;
+    abort(&stage, &recording).await;
+    let answer = ask(&stage).await;
+    assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!("upload_expired")));
+    assert_eq!(answer.body["error"]["details"]["media_id"], "med_1");
+    assert!(answer.body["error"]["message"].as_str().unwrap().contains("upload-url"));
+}
+
+#[tokio::test]
+async fn a_file_that_is_whole_has_nothing_left_to_send_whether_or_not_that_was_noted() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().in_parts(ContentType::AudioWav, MIB).pending().await;
+    stage.send_parts(&recording, &med_1()).await;
+    let (media, upload) = recording.multipart_upload(&med_1()).unwrap();
+    let key = ObjectKey::of(&recording, media);
+    let parts = stage.objects.received_parts(&key, upload).await.unwrap().unwrap();
+    stage.objects.complete_multipart_upload(&key, &upload.id, &parts).await.unwrap().unwrap();
+    let unnoted = ask(&stage).await;
+    let object = stage.objects.find(&key, stage.now()).await.unwrap().unwrap();
+    stage.store.record_object(&recording.id, &media.id, &object, stage.now()).await.unwrap();
+    for answer in [unnoted, ask(&stage).await] {
+        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("uploaded")), "{}", answer.body);
+        assert_eq!((&answer.body["parts"], &answer.body["expires_at"]), (&json!([]), &json!(null)));
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_made_of_the_parts_is_not_taken_for_it() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().in_parts(ContentType::AudioWav, 1).pending().await;
+    stage.put(&recording, &med_1(), ContentType::AudioWav, b"x".to_vec()).await;
+    abort(&stage, &recording).await;
+    assert_eq!(ask(&stage).await.body["error"]["code"], "upload_expired");
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_or_not_sent_in_parts_is_not_there() {
+    let stage = Stage::set().await;
+    stage.recording().in_parts(ContentType::AudioWav, 1).awaiting(ContentType::AudioOpus).pending().await;
+    stage.recording().id("rec_1").in_parts(ContentType::AudioWav, 1).with(|it| it.device_id = None).pending().await;
+    let function = function(&stage);
+    let as_device = |event| with_credential(event, DEVICE_TOKEN);
+    assert_eq!(call(&function, as_device(first())).await.status, 200);
+    for (event, message) in [
+        (as_device(with_id(first(), "rec_1")), "There is no such recording."),
+        (with_media_id(first(), "med_2"), "There is no such upload in parts."),
+        (with_media_id(first(), "med_3"), "There is no such medium."),
+        (with_media_id(first(), "x"), "There is no such medium."),
+    ] {
+        let answer = call(&function, event).await;
+        assert_eq!((answer.status, &answer.body["error"]["message"]), (404, &json!(message)));
+    }
+}

@@ -1,0 +1,98 @@
+//! Parts of a file as clients see them.
+
+use capstan_domain::{Error, PlannedPart, ReceivedPart};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::page::MAX_PAGE_BYTES;
+
+/// The JSON around a URL, at most.
+const BYTES_AROUND_URL: usize = 80;
+
+/// Leave to upload one part.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PartUrl)]
+pub struct PartUrlBody {
+    /// Which.
+    #[schema(minimum = 1, maximum = 10_000)]
+    pub part_number: u16,
+    /// Its size. S3 refuses any other.
+    pub size_bytes: u64,
+    /// Where to send it.
+    pub upload_url: String,
+}
+
+/// A part that S3 has received.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReceivedPart)]
+pub struct ReceivedPartBody {
+    /// Which.
+    #[schema(minimum = 1, maximum = 10_000)]
+    pub part_number: u16,
+    /// S3's entity tag of its bytes, without quotes.
+    pub etag: String,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+impl From<&ReceivedPart> for ReceivedPartBody {
+    fn from(part: &ReceivedPart) -> Self {
+        let etag = part.etag.as_str().to_owned();
+        Self { part_number: part.number.get(), etag, size_bytes: part.size_bytes }
+    }
+}
+
+/// URLs for as many parts as one answer holds: some thousands, which is a file of 10 GB or more.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct PartUrls {
+    /// Parts to upload, in any order and side by side.
+    pub parts: Vec<PartUrlBody>,
+    /// The first part for which this answer had no room. The resume endpoint goes on there with `from_part`; null when
+    /// no part is left out.
+    #[schema(required, minimum = 1, maximum = 10_000)]
+    pub next_part_number: Option<u16>,
+}
+
+impl PartUrls {
+    /// Takes parts and their URLs until an answer that holds `taken` bytes beside them is full.
+    ///
+    /// # Errors
+    /// Those of the parts.
+    pub fn fill(
+        mut taken: usize,
+        signed: impl Iterator<Item = Result<(PlannedPart, String), Error>>,
+    ) -> Result<Self, Error> {
+        let mut urls = Self::default();
+        for signed in signed {
+            let (part, upload_url) = signed?;
+            taken += upload_url.len() + BYTES_AROUND_URL;
+            if taken > MAX_PAGE_BYTES {
+                urls.next_part_number = Some(part.number.get());
+                break;
+            }
+            urls.parts.push(PartUrlBody { part_number: part.number.get(), size_bytes: part.size_bytes, upload_url });
+        }
+        Ok(urls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use capstan_domain::{FileSize, PartPlan};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_full_names_the_part_to_go_on_with() {
+        let plan = PartPlan::of(FileSize::new(FileSize::MAX).unwrap());
+        let signed = |length: usize| plan.parts().map(move |part| Ok((part, "x".repeat(length))));
+        let small = PartUrls::fill(0, signed(400)).unwrap();
+        assert_eq!((small.parts.len(), small.next_part_number), (10_000, None));
+        let large = PartUrls::fill(0, signed(1_700)).unwrap();
+        assert_eq!((large.parts.len(), large.next_part_number), (2_808, Some(2_809)));
+        let text = serde_json::to_string(&large).unwrap();
+        assert!(text.len() <= MAX_PAGE_BYTES, "{}", text.len());
+        let beside = PartUrls::fill(1_000_000, signed(1_700)).unwrap();
+        assert_eq!(beside.next_part_number, Some(2_248));
+    }
+}

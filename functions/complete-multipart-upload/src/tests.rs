@@ -49,7 +49,18 @@ async fn answers_with_the_medium_uploaded() {
     let (_, tags) = in_two_parts(&stage).await;
     let answer = complete(&stage, claim(&tags)).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    insta::assert_json_snapshot!(answer.body, @r#""#);
+    insta::assert_json_snapshot!(answer.body, @r#"
+    {
+      "captured_at": null,
+      "created_at": "2024-11-20T09:00:00Z",
+      "file_size_bytes": 5242883,
+      "id": "med_1",
+      "mime_type": "audio/wav",
+      "renditions": [],
+      "status": "uploaded",
+      "type": "audio"
+    }
+    "#);
     let stored = stage.stored(RECORDING).await.unwrap();
     assert_eq!(stored.media[&med_1()].status, MediaStatus::Uploaded);
     assert!(stored.media[&med_1()].stored.as_ref().unwrap().etag.ends_with("-2"));

@@ -114,6 +114,9 @@ impl Inspection<'_> {
         }
         if let Some((_, arrival)) = arrivals.iter_mut().find(|(id, _)| *id == primary.id) {
             *arrival = hashed;
+        } else if object.sha256.is_none() {
+            // A file in parts counts as uploaded before its notification brings its hash.
+            self.store.record_object(&seen.id, &primary.id, &hashed, self.now).await?;
         }
         Ok(Some(self.now))
     }

@@ -272,3 +272,29 @@ async fn a_hundred_media_that_nobody_told_of_are_completed_in_one_write() {
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("uploaded")), "{}", answer.body["error"]);
     assert!(answer.body["media"].as_array().unwrap().iter().all(|media| media["status"] == "uploaded"));
 }
+
+#[tokio::test]
+async fn a_claimed_hash_of_a_file_in_parts_is_verified_and_kept_before_its_notification_comes() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().in_parts(ContentType::AudioWav, 3).pending().await;
+    stage.send_parts(&recording, &Stage::media_id("med_1")).await;
+    let (media, upload) = recording.multipart_upload(&Stage::media_id("med_1")).unwrap();
+    let key = capstan_objects::ObjectKey::of(&recording, media);
+    let parts = stage.objects.received_parts(&key, upload).await.unwrap().unwrap();
+    stage.objects.complete_multipart_upload(&key, &upload.id, &parts).await.unwrap().unwrap();
+    let object = stage.objects.find(&key, stage.now()).await.unwrap().unwrap();
+    stage.store.record_object(&recording.id, &media.id, &object, stage.now()).await.unwrap();
+    let claim = json!({"content_sha256": hash("\u{1}\u{1}\u{1}")});
+    let answer = complete(&function(&stage), claim.clone()).await;
+    assert_eq!((answer.status, &answer.body["content_sha256"]), (200, &claim["content_sha256"]), "{}", answer.body);
+    assert_eq!(answer.body["content_sha256_verified_at"], "2024-11-20T09:00:00Z");
+}
+
+#[tokio::test]
+async fn a_file_whose_parts_are_not_all_there_stays_pending_and_is_listed() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "x").in_parts(ContentType::AudioWav, 3).pending().await;
+    let answer = complete(&function(&stage), json!({})).await;
+    assert_eq!((answer.status, &answer.body["media"][1]["status"]), (200, &json!("pending")));
+    assert_eq!(stage.open_uploads().await.len(), 1);
+}

@@ -55,7 +55,7 @@ impl Upload<'_> {
             content_type: media.content_type.as_str(),
             file_size_bytes: plan.file_size().bytes(),
             part_size_bytes: upload.plan.part_size_bytes(),
-            urls: PartUrls::fill(0, signer.sign(upload.plan.parts())?)?,
+            urls: PartUrls::fill(0, upload.plan.parts(), |part| signer.sign(part)),
             method: "PUT",
             headers: BTreeMap::new(),
             expires_at: validity.until.to_string(),

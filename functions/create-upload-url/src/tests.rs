@@ -197,7 +197,32 @@ async fn answers_with_a_url_for_each_part() {
     insta::assert_json_snapshot!(
         answer.body,
         {".parts[].upload_url" => "[url]", ".media_id" => "[id]", ".upload_id" => "[id]"},
-        @r#""#
+        @r#"
+        {
+          "content_type": "audio/wav",
+          "expires_at": "2024-11-20T10:00:00Z",
+          "expires_in": 3600,
+          "file_size_bytes": 6291456,
+          "headers": {},
+          "media_id": "[id]",
+          "method": "PUT",
+          "next_part_number": null,
+          "part_size_bytes": 5242880,
+          "parts": [
+            {
+              "part_number": 1,
+              "size_bytes": 5242880,
+              "upload_url": "[url]"
+            },
+            {
+              "part_number": 2,
+              "size_bytes": 1048576,
+              "upload_url": "[url]"
+            }
+          ],
+          "upload_id": "[id]"
+        }
+        "#
     );
     let stored = stage.stored(RECORDING).await.unwrap();
     let (media, upload) = stored.multipart_upload(&Stage::media_id(media_id)).unwrap();

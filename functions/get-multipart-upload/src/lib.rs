@@ -75,8 +75,9 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
         return object.ok_or_else(expired).and_then(|_| Reply::ok(&Answer::whole(media, upload)));
     };
     let parts = signer.parts(&key, &upload.id).await?;
-    let urls = parts.sign(upload.plan.missing(&received, from))?;
-    Reply::ok(&Answer::partial(media, upload, &received, signer.validity(), urls)?)
+    let missing = upload.plan.missing(&received, from);
+    let urls = PartUrls::fill(received.len() * RECEIVED_BYTES, missing, |part| parts.sign(part));
+    Reply::ok(&Answer::partial(media, upload, &received, urls, signer.validity()))
 }
 
 /// What an entry of `parts_received` comes to at most.
@@ -104,17 +105,17 @@ impl Answer {
         media: &Media,
         upload: &MultipartUpload,
         received: &[ReceivedPart],
+        urls: PartUrls,
         validity: Validity,
-        urls: impl Iterator<Item = Result<(capstan_domain::PlannedPart, String), Error>>,
-    ) -> Result<Self, Error> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             status: "pending",
             parts_received: received.iter().map(ReceivedPartBody::from).collect(),
-            urls: PartUrls::fill(received.len() * RECEIVED_BYTES, urls)?,
+            urls,
             expires_at: Some(validity.until.to_string()),
             expires_in: Some(validity.seconds),
             ..Self::whole(media, upload)
-        })
+        }
     }
 }
 

@@ -38,7 +38,40 @@ async fn answers_with_what_is_there_and_urls_for_what_is_missing() {
     insta::assert_json_snapshot!(
         answer.body,
         {".parts[].upload_url" => "[url]", ".upload_id" => "[id]"},
-        @r#""#
+        @r#"
+        {
+          "content_type": "audio/wav",
+          "expires_at": "2024-11-20T10:00:00Z",
+          "expires_in": 3600,
+          "file_size_bytes": 11534336,
+          "headers": {},
+          "media_id": "med_1",
+          "method": "PUT",
+          "next_part_number": null,
+          "part_size_bytes": 5242880,
+          "parts": [
+            {
+              "part_number": 2,
+              "size_bytes": 5242880,
+              "upload_url": "[url]"
+            }
+          ],
+          "parts_received": [
+            {
+              "etag": "08b46181d7094b5ece88bb389c7499af",
+              "part_number": 1,
+              "size_bytes": 5242880
+            },
+            {
+              "etag": "3bc3be0b850eacf461ec036374616058",
+              "part_number": 3,
+              "size_bytes": 1048576
+            }
+          ],
+          "status": "pending",
+          "upload_id": "[id]"
+        }
+        "#
     );
 }
 
@@ -123,4 +156,18 @@ async fn what_is_out_of_reach_or_not_sent_in_parts_is_not_there() {
         let answer = call(&function, event).await;
         assert_eq!((answer.status, &answer.body["error"]["message"]), (404, &json!(message)));
     }
+}
+
+#[tokio::test]
+async fn parts_are_listed_once_though_pages_reach_over_gaps() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().in_parts(ContentType::AudioWav, 2500 * 5 * MIB).pending().await;
+    let sent = [1, 1000, 1001, 2500];
+    for number in sent {
+        stage.send_part(&recording, &med_1(), number).await;
+    }
+    let answer = ask(&stage).await;
+    let received = answer.body["parts_received"].as_array().unwrap().iter();
+    assert_eq!(received.map(|part| &part["part_number"]).collect::<Vec<_>>(), sent);
+    assert_eq!(answer.body["parts"].as_array().unwrap().len(), 2496);
 }

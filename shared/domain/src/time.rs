@@ -30,6 +30,12 @@ impl Timestamp {
         Self(later.unwrap_or(jiff::Timestamp::MAX))
     }
 
+    /// This moment without its milliseconds.
+    #[must_use]
+    pub fn whole_seconds(self) -> Self {
+        Self(jiff::Timestamp::from_second(self.0.as_second()).unwrap_or(self.0))
+    }
+
     /// The form whose text order is the order of time: always three decimals.
     pub fn sortable(self) -> String {
         format!("{:.3}", self.0)

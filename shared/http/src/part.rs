@@ -1,6 +1,6 @@
 //! Parts of a file as clients see them.
 
-use capstan_domain::{Error, PlannedPart, ReceivedPart};
+use capstan_domain::{PlannedPart, ReceivedPart};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -54,17 +54,15 @@ pub struct PartUrls {
 }
 
 impl PartUrls {
-    /// Takes parts and their URLs until an answer that holds `taken` bytes beside them is full.
-    ///
-    /// # Errors
-    /// Those of the parts.
+    /// Signs for parts until an answer that holds `taken` bytes beside their URLs is full.
     pub fn fill(
         mut taken: usize,
-        signed: impl Iterator<Item = Result<(PlannedPart, String), Error>>,
-    ) -> Result<Self, Error> {
+        parts: impl Iterator<Item = PlannedPart>,
+        sign: impl Fn(PlannedPart) -> String,
+    ) -> Self {
         let mut urls = Self::default();
-        for signed in signed {
-            let (part, upload_url) = signed?;
+        for part in parts {
+            let upload_url = sign(part);
             taken += upload_url.len() + BYTES_AROUND_URL;
             if taken > MAX_PAGE_BYTES {
                 urls.next_part_number = Some(part.number.get());
@@ -72,7 +70,7 @@ impl PartUrls {
             }
             urls.parts.push(PartUrlBody { part_number: part.number.get(), size_bytes: part.size_bytes, upload_url });
         }
-        Ok(urls)
+        urls
     }
 }
 
@@ -85,14 +83,14 @@ mod tests {
     #[test]
     fn an_answer_that_is_full_names_the_part_to_go_on_with() {
         let plan = PartPlan::of(FileSize::new(FileSize::MAX).unwrap());
-        let signed = |length: usize| plan.parts().map(move |part| Ok((part, "x".repeat(length))));
-        let small = PartUrls::fill(0, signed(400)).unwrap();
+        let fill = |taken, length: usize| PartUrls::fill(taken, plan.parts(), |_| "x".repeat(length));
+        let small = fill(0, 400);
         assert_eq!((small.parts.len(), small.next_part_number), (10_000, None));
-        let large = PartUrls::fill(0, signed(1_700)).unwrap();
+        let large = fill(0, 1_700);
         assert_eq!((large.parts.len(), large.next_part_number), (2_808, Some(2_809)));
         let text = serde_json::to_string(&large).unwrap();
         assert!(text.len() <= MAX_PAGE_BYTES, "{}", text.len());
-        let beside = PartUrls::fill(1_000_000, signed(1_700)).unwrap();
+        let beside = fill(1_000_000, 1_700);
         assert_eq!(beside.next_part_number, Some(2_248));
     }
 }

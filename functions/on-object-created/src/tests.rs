@@ -119,6 +119,7 @@ async fn an_object_of_another_size_than_declared_does_not_count_as_arrived() {
         sha256: None,
         captured_at: None,
         url_expires_at: stage.now(),
+        multipart: None,
     };
     stage.store.renew_media(&reach, &recording.id, &renewal, stage.now()).await.unwrap();
     function(&stage).invoke(notified(&stage, &recording, "five!").await).await.unwrap();

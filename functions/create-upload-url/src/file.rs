@@ -19,7 +19,7 @@ pub(crate) struct File {
     /// The pending medium that it belongs to.
     pub(crate) again: Option<MediaId>,
     /// The medium that it becomes otherwise.
-    new: MediaId,
+    pub(crate) new: MediaId,
     /// How it is cut, where it is sent in parts.
     pub(crate) plan: Option<PartPlan>,
 }

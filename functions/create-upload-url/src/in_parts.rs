@@ -69,7 +69,14 @@ impl Upload<'_> {
         let upload = MultipartUpload { id: self.objects.begin_multipart_upload(&key, media.content_type).await?, plan };
         media.multipart = Some(upload.clone());
         match self.store.add_media(&self.caller.reach(), self.recording_id, &media, self.now).await {
-            Ok(_) => Ok((media, upload)),
+            Ok(recording) => {
+                // Another attempt at the same call may have begun it before.
+                let kept = recording.multipart_upload(&media.id)?.1.clone();
+                if kept.id != upload.id {
+                    self.objects.abort_multipart_upload(&key, &upload.id).await?;
+                }
+                Ok((media, kept))
+            }
             Err(refusal) => Err(self.abandon(&key, &upload, refusal).await),
         }
     }

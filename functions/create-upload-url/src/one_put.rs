@@ -48,12 +48,11 @@ impl Upload<'_> {
 
     async fn announced(&self) -> Result<Media, Error> {
         let (reach, id) = (self.caller.reach(), self.recording_id);
-        let Some(again) = &self.file.again else {
-            let media = self.media();
-            return self.store.add_media(&reach, id, &media, self.now).await.map(|_| media);
+        let recording = match &self.file.again {
+            None => self.store.add_media(&reach, id, &self.media(), self.now).await?,
+            Some(again) => self.store.renew_media(&reach, id, &self.renewal(again, None), self.now).await?,
         };
-        let renewal = self.renewal(again, None);
-        let recording = self.store.renew_media(&reach, id, &renewal, self.now).await?;
-        recording.media.get(again).cloned().ok_or_else(|| Error::internal("the medium was not kept"))
+        let media_id = self.file.again.as_ref().unwrap_or(&self.file.new);
+        recording.media.get(media_id).cloned().ok_or_else(|| Error::internal("the medium was not kept"))
     }
 }

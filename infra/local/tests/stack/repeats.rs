@@ -53,6 +53,15 @@ impl World {
             "/v1/devices" => (route.to_owned(), json!({"serial_number": unique()})),
             "/v1/recordings/{id}/upload-url" => (self.create().await, json!({"content_type": "audio/ogg"})),
             "/v1/recordings/{id}/upload-token" => (self.create().await, json!({})),
+            "/v1/recordings/{id}/media/{media_id}/upload/complete" => {
+                let path = self.create().await;
+                let wanted = json!({"content_type": "audio/ogg", "file_size_bytes": OPUS.len(), "multipart": true});
+                let signed = self.sign(&path, wanted).await;
+                let url = signed["parts"][0]["upload_url"].as_str().unwrap();
+                let sent = answer(http::Request::put(url).body(bytes::Bytes::from_static(OPUS).into()).unwrap()).await;
+                assert_eq!(sent.status, 200);
+                (format!("{path}/media/{}/upload/complete", signed["media_id"].as_str().unwrap()), json!({}))
+            }
             "/v1/recordings/{id}/upload-complete" => (self.sent("audio/ogg", OPUS).await.0, json!({})),
             "/v1/recordings/{id}/download-url" => {
                 let (path, signed) = self.sent("audio/ogg", OPUS).await;

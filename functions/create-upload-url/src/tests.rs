@@ -318,6 +318,28 @@ async fn a_medium_that_is_sent_in_parts_is_not_sent_in_one_piece_by_mistake() {
 }
 
 #[tokio::test]
+async fn another_attempt_at_the_same_call_goes_on_with_the_upload_that_the_first_began() {
+    let stage = Stage::set().await;
+    stage.recording().pending().await;
+    let function = function(&stage);
+    // An answer of so many URLs is too large to be kept, so its repeat is made again.
+    let ask = || {
+        capstan_stage::with_header(
+            with_body(event("create-upload-url"), in_parts(50_000 * MIB)),
+            "idempotency-key",
+            "key-1",
+        )
+    };
+    let (first, again) = (call(&function, ask()).await, call(&function, ask()).await);
+    assert_eq!((first.status, again.status), (200, 200), "{}", again.body["error"]);
+    assert_eq!(
+        (&again.body["media_id"], &again.body["upload_id"]),
+        (&first.body["media_id"], &first.body["upload_id"])
+    );
+    assert_eq!(stage.open_uploads().await, [first.body["upload_id"].as_str().unwrap()]);
+}
+
+#[tokio::test]
 async fn no_url_outlives_the_credentials_that_signed_it() {
     let stage = Stage::set().await;
     stage.recording().pending().await;

@@ -60,7 +60,8 @@ impl World {
                 let url = signed["parts"][0]["upload_url"].as_str().unwrap();
                 let sent = answer(http::Request::put(url).body(bytes::Bytes::from_static(OPUS).into()).unwrap()).await;
                 assert_eq!(sent.status, 200);
-                (format!("{path}/media/{}/upload/complete", signed["media_id"].as_str().unwrap()), json!({}))
+                let media_id = signed["media_id"].as_str().unwrap();
+                return Prepared { path: format!("{path}/media/{media_id}/upload/complete"), body: json!({}) };
             }
             "/v1/recordings/{id}/upload-complete" => (self.sent("audio/ogg", OPUS).await.0, json!({})),
             "/v1/recordings/{id}/download-url" => {

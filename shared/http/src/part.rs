@@ -42,7 +42,7 @@ impl From<&ReceivedPart> for ReceivedPartBody {
     }
 }
 
-/// URLs for as many parts as one answer holds: some thousands, which is a file of 10 GB or more.
+/// URLs for as many parts as one answer holds: some thousands, which is a file of 15 GB.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct PartUrls {
     /// Parts to upload, in any order and side by side.

@@ -191,7 +191,7 @@ async fn answers_with_a_url_for_each_part() {
     for (index, part) in answer.body["parts"].as_array().unwrap().iter().enumerate() {
         let url = part["upload_url"].as_str().unwrap();
         assert!(url.contains(&format!("/{RECORDING}/{media_id}/audio.wav?")), "{url}");
-        assert!(url.contains(&format!("uploadId={upload_id}&partNumber={}&", index + 1)), "{url}");
+        assert!(url.contains(&format!("partNumber={}&uploadId={upload_id}&", index + 1)), "{url}");
         assert!(url.contains("X-Amz-Expires=3600") && url.contains("SignedHeaders=content-length%3Bhost"), "{url}");
     }
     insta::assert_json_snapshot!(

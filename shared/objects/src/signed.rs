@@ -313,7 +313,8 @@ mod tests {
         let id = UploadId::new("a.b_c-d~e/f+g=");
         for token in [None, Some("IQoJ/+= token".to_owned())] {
             let credentials = Credentials::new("AKIDEXAMPLE", "secret/key", token, None, "test");
-            for address in ["https://bucket.s3.amazonaws.com/proj_1/rec_1/audio.wav", "http://127.0.0.1:80/b/audio.wav"]
+            for address in
+                ["https://bucket.s3.amazonaws.com/proj_1/rec_1/audio.wav", "http://127.0.0.1:3000/b/audio.wav"]
             {
                 let signer = PartSigner::new(address, &id, "eu-central-1", (&credentials, validity), at);
                 for part in PartPlan::of(FileSize::new(6 << 20).unwrap()).parts() {

@@ -72,9 +72,11 @@ impl Store {
     ) -> Result<Recording, Error> {
         let mut change = Change::default();
         let room = change.size("media", "<", MAX_MEDIA);
+        let new = change.is_missing(&format!("media.{}", medium.id));
         open_for_media(&mut change, reach, now)?;
         change
             .require(room)
+            .require(new)
             .set(&format!("media.{}", medium.id), medium)?
             .set("updated_at", &now)?
             .add_to_set(AWAITED, [&medium.id].into_iter());
@@ -82,7 +84,7 @@ impl Store {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => {
                 let old = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
-                // The SDK repeats a call whose answer was lost: then the medium is announced already.
+                // The SDK repeats a call whose answer was lost, and a client a request: then it is announced already.
                 let is_announced = old.media.contains_key(&medium.id);
                 if is_announced { Ok(old) } else { Err(old.refuse_media(now)) }
             }

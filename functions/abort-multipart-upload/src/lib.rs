@@ -11,6 +11,7 @@ use capstan_objects::{ObjectKey, Objects};
 #[utoipa::path(
     delete, path = "/v1/recordings/{id}/media/{media_id}/upload", operation_id = "abortMultipartUpload",
     tag = "Uploads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(
         ("id" = String, Path, description = "The recording."),
         ("media_id" = String, Path, description = "A medium that is sent in parts."),

@@ -38,6 +38,7 @@ pub struct PartClaim {
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/media/{media_id}/upload/complete", operation_id = "completeMultipartUpload",
     tag = "Uploads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(
         ("id" = String, Path, description = "The recording."),
         ("media_id" = String, Path, description = "A medium that is sent in parts."),

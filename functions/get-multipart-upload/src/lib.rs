@@ -49,6 +49,7 @@ pub struct Answer {
 /// [`Error::NotFound`], [`Error::MultipartUploadExpired`], [`Error::Invalid`].
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/media/{media_id}/upload", operation_id = "getMultipartUpload", tag = "Uploads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(
         ("id" = String, Path, description = "The recording."),
         ("media_id" = String, Path, description = "A medium that is sent in parts."),

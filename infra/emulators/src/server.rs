@@ -81,7 +81,13 @@ impl Services {
         self.calls.record(call.clone());
         match fault {
             Some(Fault::DropConnection) => return Err(Dropped),
-            Some(fault @ (Fault::Throttle | Fault::Refuse(_) | Fault::Internal | Fault::InternalInBody | Fault::Unavailable)) => {
+            Some(
+                fault @ (Fault::Throttle
+                | Fault::Refuse(_)
+                | Fault::Internal
+                | Fault::InternalInBody
+                | Fault::Unavailable),
+            ) => {
                 // Read to the end first: a client that is still sending would see a reset instead of this answer.
                 let _ = body.collect().await;
                 return Ok(boxed(error_answer(call.service, fault)));

@@ -29,7 +29,9 @@ pub use end_user::EndUser;
 pub use error::{Cause, Error};
 pub use export::ExportFormat;
 pub use first_call::{CallId, FirstCall, Seed, Standing};
-pub use id::{DeviceId, EndUserId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId, TranscriptionId};
+pub use id::{
+    DeviceId, EndUserId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId, TranscriptionId,
+};
 pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,
     RenditionKind, Sequencer, StoredObject,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Announcement, Credential, DeviceId, EndUserId, Error, Facts, Findings, Grant, LEASE_SECONDS, LeaseId, MAX_ATTEMPTS,
-    MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload, Name, PENDING_SECONDS, PICK_UP_SECONDS,
-    ProcessingError, RecordingId, Rendition, RenditionId, Sha256, StoredObject, Tenant, Timestamp,
+    MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload, Name, PENDING_SECONDS,
+    PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition, RenditionId, Sha256, StoredObject, Tenant, Timestamp,
     UPLOAD_TOKEN_SECONDS,
 };
 

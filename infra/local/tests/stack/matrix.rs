@@ -6,8 +6,8 @@ use std::fmt;
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    Caller, ContentType, Credential, CredentialHash, Device, DeviceId, EndUser, EndUserId, Grant, Media, MediaId, Mode,
-    Reach, Recording, RecordingId, Scope, Tenant, Timestamp,
+    Caller, ContentType, Credential, CredentialHash, Device, DeviceId, EndUser, EndUserId, FileSize, Grant, Media,
+    MediaId, Mode, MultipartUpload, PartPlan, Reach, Recording, RecordingId, Scope, Tenant, Timestamp,
 };
 use capstan_emulators::template::Trigger;
 use capstan_local::keys;
@@ -197,6 +197,7 @@ impl Operation {
             "PATCH /v1/recordings/{id}" => (on.recording.as_str(), json!({"name": "x"})),
             "POST /v1/recordings/{id}/upload-url" => (on.recording.as_str(), json!({"content_type": "audio/ogg"})),
             "POST /v1/recordings/{id}/upload-token" => (on.recording.as_str(), json!({})),
+            "POST /v1/recordings/{id}/media/{media_id}/upload/complete" => (on.recording.as_str(), json!({})),
             "POST /v1/recordings/{id}/upload-complete" => (on.recording.as_str(), json!({})),
             "POST /v1/recordings/{id}/download-url" => (on.recording.as_str(), json!({"media_id": on.medium.as_str()})),
             "POST /v1/devices" => ("", json!({"serial_number": new_bits().to_string()})),
@@ -214,7 +215,7 @@ impl Operation {
                 _ => panic!("{name} is in the document: add a request that succeeds to `Operation::request`"),
             },
         };
-        let path = self.path.replace("{id}", id).replace("{media_id}", on.medium.as_str());
+        let path = self.path.replace("{id}", id).replace("{media_id}", on.in_parts.as_str());
         assert!(!path.contains('{'), "{name}: say in `Operation::request` what stands for the parameters of its path");
         let query = match self.path.as_str() {
             "/v1/recordings" if self.about == About::List => format!("?end_user_id={}", on.end_user),
@@ -265,7 +266,8 @@ fn new_bits() -> u128 {
     uuid::Uuid::new_v4().as_u128()
 }
 
-/// An end user with two devices, one of which is bound to them, and a recording of that one whose file has arrived.
+/// An end user with two devices, one of which is bound to them, and a recording of that one whose file has arrived, and
+/// of another file all parts.
 #[derive(Debug)]
 pub(crate) struct Resource {
     tenant: Tenant,
@@ -274,6 +276,7 @@ pub(crate) struct Resource {
     unbound: DeviceId,
     recording: RecordingId,
     medium: MediaId,
+    in_parts: MediaId,
     pub(crate) device_token: String,
     replaced_token: String,
     pub(crate) upload_token: String,
@@ -290,6 +293,7 @@ impl Resource {
             unbound: DeviceId::new(now, new_bits()),
             recording: RecordingId::new(now, new_bits()),
             medium: MediaId::new(now, new_bits()),
+            in_parts: MediaId::new(now, new_bits()),
             device_token: format!("dtok_{}", new_bits()),
             replaced_token: format!("dtok_{}", new_bits()),
             upload_token: format!("up_{}", new_bits()),
@@ -335,8 +339,17 @@ impl Resource {
         let s3 = world.stack.emulators().s3();
         let put = s3.put_object().bucket(bucket).key(key.as_str()).content_type("audio/ogg");
         put.body(ByteStream::from_static(OPUS)).send().await.unwrap();
-        let stored = Objects::new(s3, bucket.as_str()).inspect(&key, now).await.unwrap().unwrap();
+        let objects = Objects::new(&world.stack.emulators().sdk_config(), bucket.as_str());
+        let stored = objects.inspect(&key, now).await.unwrap().unwrap();
         store.record_object(&self.recording, &self.medium, &stored, now).await.unwrap();
+        let mut in_parts = Media::new(self.in_parts.clone(), ContentType::AudioOgg, now.plus_seconds(3600), now);
+        let key = ObjectKey::original(&self.tenant.project_id, &self.recording, &self.in_parts, ContentType::AudioOgg);
+        let id = objects.begin_multipart_upload(&key, ContentType::AudioOgg).await.unwrap();
+        let part = s3.upload_part().bucket(bucket).key(key.as_str()).upload_id(id.as_str()).part_number(1);
+        part.body(ByteStream::from_static(OPUS)).send().await.unwrap();
+        in_parts.declared_size = Some(FileSize::new(OPUS.len() as u64).unwrap());
+        in_parts.multipart = in_parts.declared_size.map(|size| MultipartUpload { id, plan: PartPlan::of(size) });
+        store.add_media(&reach, &self.recording, &in_parts, now).await.unwrap();
         let grant = Grant::Upload { recording_id: self.recording.clone() };
         let token = Credential::new(self.tenant.clone(), grant, now);
         let ended = Credential { expires_at: Some(now), ..token.clone() };
@@ -554,7 +567,7 @@ async fn an_id_that_names_nothing_is_not_there_whatever_is_asked() {
             "%00".to_owned(),
         ] {
             let (_, body) = operation.request(&resource);
-            let path = operation.path.replace("{id}", &id).replace("{media_id}", resource.medium.as_str());
+            let path = operation.path.replace("{id}", &id).replace("{media_id}", resource.in_parts.as_str());
             let body = Some(body).filter(|body| !body.is_null());
             let got = world.call(operation.method.clone(), &path, body.as_ref()).await;
             assert_eq!(got.outcome(), "404 not_found", "{operation} of {id}");

@@ -1,15 +1,12 @@
 //! `POST /v1/recordings/{id}/media/{media_id}/upload/complete`
 
-mod completion;
-
 use capstan_domain::{Action, ClaimedPart, EntityTag, Error, MediaStatus, PartNumber};
 use capstan_events::Events;
 use capstan_http::{Access, MediaBody, Refusals, Reply, Request};
+use capstan_intake::PartsCompletion;
 use capstan_objects::Objects;
 use serde::Deserialize;
 use utoipa::ToSchema;
-
-use completion::Completion;
 
 /// The parts as the client knows them.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -59,7 +56,7 @@ pub async fn handle((access, objects, events): (Access, Objects, Events), reques
     if media.status == MediaStatus::Uploaded {
         return Reply::ok(&MediaBody::from(media));
     }
-    let completion = Completion { objects: &objects, recording: &recording, media, upload, now: request.now() };
+    let completion = PartsCompletion { objects: &objects, recording: &recording, media, upload, now: request.now() };
     let object = completion.object(&claimed).await?;
     let uploaded = completion.record(access.store(), &events, object).await?;
     Reply::ok(&MediaBody::from(&uploaded))

@@ -226,7 +226,7 @@ async fn a_file_whose_medium_was_taken_away_meanwhile_is_deleted() {
     let (recording, _) = in_two_parts(&stage).await;
     let (media, upload) = recording.multipart_upload(&med_1()).unwrap();
     let reach = capstan_domain::Reach::Tenant { tenant: Stage::tenant() };
-    let completion = super::completion::Completion {
+    let completion = capstan_intake::PartsCompletion {
         objects: &stage.objects,
         recording: &recording,
         media,

@@ -82,7 +82,7 @@ impl Inspection<'_> {
         if !media.expects_size(object.size_bytes) {
             let declared = media.declared_size.map_or(0, capstan_domain::FileSize::bytes);
             let rule = format!("{} was declared as {declared} bytes but has {}", media.id, object.size_bytes);
-            return Err(Error::FileSizeInvalid { rule });
+            return Err(Error::file_size(rule));
         }
         // The same write that was hashed before need not be hashed again.
         let known = media.stored.clone().filter(|known| known.etag == object.etag);
@@ -103,7 +103,7 @@ impl Inspection<'_> {
         let object = primary.stored.as_ref().ok_or_else(missing)?;
         if let Some(size) = claim.size.filter(|size| size.bytes() != object.size_bytes) {
             let rule = format!("you gave {} bytes but {} has {}", size.bytes(), primary.id, object.size_bytes);
-            return Err(Error::FileSizeInvalid { rule });
+            return Err(Error::file_size(rule));
         }
         let Some(expected) = claim.completion.content_sha256 else { return Ok(None) };
         let hashed = self.hashed(&present, primary, object).await?;

@@ -57,7 +57,7 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let (caller, draft) = access.caller_beside(&request, Action::CreateRecording, read).await?;
     let (body, end_user_id, device_id) = draft.of(&caller)?;
     let id = RecordingId::new(request.now(), request.entropy());
-    let mut recording = Recording::new(id, caller.tenant, end_user_id, request.now());
+    let mut recording = Recording::new(id, caller.tenant, Some(end_user_id), request.now());
     recording.device_id = device_id;
     let recording = access.store().create_recording(body.describe(recording)?).await?;
     Reply::created(&RecordingBody::from(&recording))

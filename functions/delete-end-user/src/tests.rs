@@ -80,7 +80,7 @@ async fn their_recordings_stay() {
     stage.recording().pending().await;
     call(&function(&stage), event("delete-end-user")).await;
     let recording = stage.stored(RECORDING).await.unwrap();
-    assert_eq!((recording.end_user_id.as_str(), recording.deleted_at), (END_USER, None));
+    assert_eq!((recording.end_user_id, recording.deleted_at), (Some(Stage::end_user_id()), None));
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ async fn an_index_serves_a_device_and_an_end_user_with_one_query() {
     let device: DeviceId = "dev_1".parse().unwrap();
     let end_user: EndUserId = "eu_1".parse().unwrap();
     stage.recording().id("rec_1").with(|recording| recording.device_id = Some(device)).pending().await;
-    stage.recording().id("rec_2").with(|recording| recording.end_user_id = end_user).pending().await;
+    stage.recording().id("rec_2").with(|recording| recording.end_user_id = Some(end_user)).pending().await;
     let function = function(&stage);
     assert_eq!(page(&function, &[("device_id", "dev_1")]).await.0, ["rec_1"]);
     assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"]);

@@ -36,12 +36,17 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             "complete-multipart-upload" => {
                 http_function((on.access()?, on.objects()?, on.events()?), clock, complete_multipart_upload::handle)
             }
+            "bind-device-by-serial-number" => http_function(on.access()?, clock, bind_device_by_serial_number::handle),
+            "complete-file-upload" => {
+                http_function((on.access()?, on.objects()?, on.events()?), clock, complete_file_upload::handle)
+            }
             "complete-upload" => {
                 http_function((on.access()?, on.objects()?, on.events()?), clock, complete_upload::handle)
             }
             "create-device" => http_function(on.access()?, clock, create_device::handle),
             "create-download-url" => http_function((on.access()?, on.objects()?), clock, create_download_url::handle),
             "create-end-user" => http_function(on.access()?, clock, create_end_user::handle),
+            "create-file-upload" => http_function((on.access()?, on.objects()?), clock, create_file_upload::handle),
             "create-recording" => http_function(on.access()?, clock, create_recording::handle),
             "create-upload-token" => http_function(on.access()?, clock, create_upload_token::handle),
             "create-upload-url" => http_function((on.access()?, on.objects()?), clock, create_upload_url::handle),
@@ -67,6 +72,9 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             "route-not-found" => http_function((), clock, route_not_found::handle),
             "run-due-work" => event_function(on.all()?, clock, run_due_work::handle),
             "unbind-device" => http_function(on.access()?, clock, unbind_device::handle),
+            "unbind-device-by-serial-number" => {
+                http_function(on.access()?, clock, unbind_device_by_serial_number::handle)
+            }
             "update-device" => http_function(on.access()?, clock, update_device::handle),
             "update-recording" => http_function(on.access()?, clock, update_recording::handle),
             _ => continue,

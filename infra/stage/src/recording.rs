@@ -29,7 +29,7 @@ enum Content {
 impl<'a> RecordingBuilder<'a> {
     pub(crate) fn new(stage: &'a Stage) -> Self {
         let id = RECORDING.parse().expect("a recording id");
-        let mut recording = Recording::new(id, Stage::tenant(), Stage::end_user_id(), stage.now());
+        let mut recording = Recording::new(id, Stage::tenant(), Some(Stage::end_user_id()), stage.now());
         recording.device_id = Some(Stage::device_id());
         Self { stage, recording, media: Vec::new() }
     }
@@ -45,7 +45,7 @@ impl<'a> RecordingBuilder<'a> {
     #[must_use]
     pub fn of(mut self, tenant: Tenant) -> Self {
         let suffix = tenant.to_string().replace(['#', '_'], "");
-        self.recording.end_user_id = format!("eu_{suffix}").parse().expect("an end user id");
+        self.recording.end_user_id = Some(format!("eu_{suffix}").parse().expect("an end user id"));
         self.recording.device_id = Some(format!("dev_{suffix}").parse().expect("a device id"));
         self.recording.tenant = tenant;
         self
@@ -84,7 +84,9 @@ impl<'a> RecordingBuilder<'a> {
     pub async fn pending(self) -> Recording {
         let Self { stage, recording, media } = self;
         let (id, reach) = (recording.id.clone(), Reach::Tenant { tenant: recording.tenant.clone() });
-        stage.end_user(&recording.tenant, &recording.end_user_id).await;
+        if let Some(end_user_id) = &recording.end_user_id {
+            stage.end_user(&recording.tenant, end_user_id).await;
+        }
         if let Some(device_id) = &recording.device_id {
             stage.device(&recording.tenant, device_id).await;
         }

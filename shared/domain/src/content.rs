@@ -101,7 +101,7 @@ impl ContentType {
                     .map(|known| known.as_str())
                     .collect();
                 let of_kind = kind.map_or(String::new(), |kind| format!(" for {}", kind.as_str()));
-                Err(Error::FileTypeInvalid { rule: format!("must be one of {}{of_kind}", taken.join(", ")) })
+                Err(Error::file_type(format!("must be one of {}{of_kind}", taken.join(", "))))
             }
         }
     }
@@ -126,7 +126,7 @@ impl FileSize {
         if (1..=Self::MAX).contains(&bytes) {
             Ok(Self(bytes))
         } else {
-            Err(Error::FileSizeInvalid { rule: format!("must be 1 to {} bytes", Self::MAX) })
+            Err(Error::file_size(format!("must be 1 to {} bytes", Self::MAX)))
         }
     }
 
@@ -148,7 +148,7 @@ impl FileSize {
             return Ok(self);
         }
         let rule = format!("must be 1 to {} bytes (5 GiB) unless multipart is true", Self::MAX_BY_PUT);
-        Err(Error::FileSizeInvalid { rule })
+        Err(Error::file_size(rule))
     }
 
     /// In bytes.

@@ -1,6 +1,6 @@
 //! Everything that can be said no to.
 
-use crate::{EndUserId, MediaId, PartNumber, Sha256, Status};
+use crate::{EndUserId, Md5, MediaId, PartNumber, Sha256, Status};
 
 /// What went wrong below, for the log only. A client never sees it.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -17,14 +17,18 @@ pub enum Error {
         rule: String,
     },
     /// The size is not one that can be uploaded, or not the one that was declared.
-    #[error("file_size_bytes: {rule}")]
+    #[error("{param}: {rule}")]
     FileSizeInvalid {
+        /// The field.
+        param: &'static str,
         /// The rule that it breaks.
         rule: String,
     },
     /// The type is not one that Capstan takes.
-    #[error("content_type: {rule}")]
+    #[error("{param}: {rule}")]
     FileTypeInvalid {
+        /// The field.
+        param: &'static str,
         /// The rule that it breaks.
         rule: String,
     },
@@ -111,6 +115,14 @@ pub enum Error {
         /// What S3 holds.
         stored: Sha256,
     },
+    /// S3 holds other bytes than the client says it sent, by their MD5.
+    #[error("the stored bytes have another MD5")]
+    FileMd5NotMatch {
+        /// What the client said.
+        expected: Md5,
+        /// What S3 holds.
+        stored: Md5,
+    },
     /// The body is over the limit.
     #[error("the body is over {limit_bytes} bytes")]
     RequestTooLarge {
@@ -143,6 +155,26 @@ impl Error {
     /// A field breaks a rule.
     pub fn invalid(param: impl Into<String>, rule: impl Into<String>) -> Self {
         Self::Invalid { param: param.into(), rule: rule.into() }
+    }
+
+    /// The size of the file breaks a rule.
+    pub fn file_size(rule: impl Into<String>) -> Self {
+        Self::FileSizeInvalid { param: "file_size_bytes", rule: rule.into() }
+    }
+
+    /// The type of the file breaks a rule.
+    pub fn file_type(rule: impl Into<String>) -> Self {
+        Self::FileTypeInvalid { param: "content_type", rule: rule.into() }
+    }
+
+    /// The same of a field that has another name where this client writes it.
+    #[must_use]
+    pub fn of_field(self, field: &'static str) -> Self {
+        match self {
+            Self::FileSizeInvalid { rule, .. } => Self::FileSizeInvalid { param: field, rule },
+            Self::FileTypeInvalid { rule, .. } => Self::FileTypeInvalid { param: field, rule },
+            other => other,
+        }
     }
 
     /// A field is not there.

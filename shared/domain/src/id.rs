@@ -92,6 +92,22 @@ id!(/** Names a key of a project's, without opening anything. */ KeyId, "key_");
 id!(/** Names a transcription. */ TranscriptionId, "txn_");
 id!(/** Names one attempt at processing a recording. */ LeaseId, "lease_");
 
+id!(/** Names a file as Plaud-shaped clients know it: a recording under another prefix. */ FileId, "file_");
+
+impl FileId {
+    /// The file that is this recording.
+    pub fn of(recording_id: &RecordingId) -> Self {
+        let suffix = recording_id.as_str().strip_prefix(RecordingId::PREFIX).unwrap_or_default();
+        Self(format!("{}{suffix}", Self::PREFIX))
+    }
+
+    /// The recording that is this file.
+    pub fn recording_id(&self) -> RecordingId {
+        let suffix = self.as_str().strip_prefix(Self::PREFIX).unwrap_or_default();
+        RecordingId(format!("{}{suffix}", RecordingId::PREFIX))
+    }
+}
+
 impl RenditionId {
     /// The rendition of a kind of a medium: always the same one.
     pub fn of(media_id: &MediaId, kind: RenditionKind) -> Self {
@@ -117,6 +133,13 @@ mod tests {
             assert!(bad.parse::<RecordingId>().is_err(), "{bad}");
         }
         assert_eq!("rec_abc123".parse::<RecordingId>().unwrap().as_str(), "rec_abc123");
+    }
+
+    #[test]
+    fn a_file_is_the_recording_of_the_same_suffix() {
+        let recording_id: RecordingId = "rec_abc123".parse().unwrap();
+        assert_eq!(FileId::of(&recording_id).as_str(), "file_abc123");
+        assert_eq!("file_abc123".parse::<FileId>().unwrap().recording_id(), recording_id);
     }
 
     proptest! {

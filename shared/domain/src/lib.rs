@@ -9,6 +9,7 @@ mod device;
 mod end_user;
 mod error;
 mod export;
+mod file;
 mod first_call;
 mod id;
 mod media;
@@ -28,9 +29,11 @@ pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
 pub use end_user::EndUser;
 pub use error::{Cause, Error};
 pub use export::ExportFormat;
+pub use file::{FileDetails, FileType, Md5, RecorderKind};
 pub use first_call::{CallId, FirstCall, Seed, Standing};
 pub use id::{
-    DeviceId, EndUserId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId, TranscriptionId,
+    DeviceId, EndUserId, FileId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId,
+    TranscriptionId,
 };
 pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,

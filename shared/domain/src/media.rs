@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{ContentType, FileSize, MediaId, MultipartUpload, RenditionId, Sha256, Timestamp};
+use crate::{ContentType, FileSize, Md5, MediaId, MultipartUpload, RenditionId, Sha256, Timestamp};
 
 /// Where a medium stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ pub struct StoredObject {
     pub etag: String,
     /// SHA-256 of the stored bytes, once they were read.
     pub sha256: Option<Sha256>,
+    /// MD5 of the stored bytes, once they were read.
+    pub md5: Option<Md5>,
     /// The write's place in S3's order, where a notification told it.
     pub sequencer: Option<Sequencer>,
     /// When Capstan took note of it.

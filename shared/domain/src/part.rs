@@ -157,7 +157,12 @@ impl PartPlan {
 
     /// The plan for a file of this size: parts of 5 MiB, else of the fewest whole MiB with which 10,000 parts suffice.
     pub fn of(file_size: FileSize) -> Self {
-        let needed = file_size.bytes().div_ceil(u64::from(PartNumber::LAST.0));
+        Self::of_at_most(file_size, PartNumber::LAST)
+    }
+
+    /// The same, of at most so many parts.
+    pub fn of_at_most(file_size: FileSize, last: PartNumber) -> Self {
+        let needed = file_size.bytes().div_ceil(u64::from(last.0));
         Self { file_size, part_size: needed.next_multiple_of(MEBIBYTE).max(Self::MIN_PART_SIZE) }
     }
 

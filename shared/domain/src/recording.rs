@@ -7,8 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Announcement, Credential, DeviceId, EndUserId, Error, Facts, Findings, Grant, LEASE_SECONDS, LeaseId, MAX_ATTEMPTS,
-    MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload, Name, PENDING_SECONDS,
+    Announcement, Credential, DeviceId, EndUserId, Error, Facts, FileDetails, Findings, Grant, LEASE_SECONDS, LeaseId,
+    MAX_ATTEMPTS, MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload, Name, PENDING_SECONDS,
     PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition, RenditionId, Sha256, StoredObject, Tenant, Timestamp,
     UPLOAD_TOKEN_SECONDS,
 };
@@ -161,8 +161,8 @@ pub struct Recording {
     pub tenant: Tenant,
     /// The device that made it.
     pub device_id: Option<DeviceId>,
-    /// The person who made it.
-    pub end_user_id: EndUserId,
+    /// The person who made it. Of a file, it is known when its upload is completed.
+    pub end_user_id: Option<EndUserId>,
     /// What it is called.
     pub name: Option<Name>,
     /// Where it stands.
@@ -178,6 +178,8 @@ pub struct Recording {
     pub source: Option<Source>,
     /// How its client says that it uploads.
     pub upload_method: Option<String>,
+    /// What a Plaud-shaped client told of it when it completed the upload.
+    pub file: Option<FileDetails>,
     /// Its files.
     pub media: BTreeMap<MediaId, Media>,
     /// When it was created.
@@ -210,7 +212,7 @@ pub struct Recording {
 
 impl Recording {
     /// A new recording that awaits its files.
-    pub fn new(id: RecordingId, tenant: Tenant, end_user_id: EndUserId, now: Timestamp) -> Self {
+    pub fn new(id: RecordingId, tenant: Tenant, end_user_id: Option<EndUserId>, now: Timestamp) -> Self {
         Self {
             id,
             tenant,
@@ -223,6 +225,7 @@ impl Recording {
             metadata: Metadata::default(),
             source: None,
             upload_method: None,
+            file: None,
             media: BTreeMap::new(),
             created_at: now,
             updated_at: now,
@@ -306,6 +309,15 @@ impl Recording {
         let media = self.media.get(media_id).ok_or(Error::NotFound { what: "medium" })?;
         let upload = media.multipart.as_ref().ok_or(Error::NotFound { what: "upload in parts" })?;
         Ok((media, upload))
+    }
+
+    /// The medium of a file, and its upload in parts.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the recording is not one file that is sent in parts.
+    pub fn file_upload(&self) -> Result<(&Media, &MultipartUpload), Error> {
+        let in_parts = self.media.values().find_map(|media| media.multipart.as_ref().map(|upload| (media, upload)));
+        in_parts.ok_or(Error::NotFound { what: "file" })
     }
 
     /// A medium that is still awaited and may be signed for again.
@@ -416,7 +428,7 @@ mod tests {
 
     fn recording(media: &[(&str, ContentType, MediaStatus)]) -> Recording {
         let tenant = Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live };
-        let mut recording = Recording::new("rec_1".parse().unwrap(), tenant, "eu_1".parse().unwrap(), now());
+        let mut recording = Recording::new("rec_1".parse().unwrap(), tenant, Some("eu_1".parse().unwrap()), now());
         for (id, content_type, status) in media {
             let id: MediaId = id.parse().unwrap();
             let mut medium = Media::new(id.clone(), *content_type, now().plus_seconds(3600), now());
@@ -494,6 +506,7 @@ mod tests {
             size_bytes: 1,
             etag: String::new(),
             sha256: Some(Sha256::of(bytes)),
+            md5: None,
             sequencer: None,
             recorded_at: now(),
         };

@@ -96,7 +96,7 @@ mod tests {
 
     fn recording(status: Status) -> Recording {
         let tenant = Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live };
-        let mut recording = Recording::new("rec_1".parse().unwrap(), tenant, "eu_1".parse().unwrap(), now());
+        let mut recording = Recording::new("rec_1".parse().unwrap(), tenant, Some("eu_1".parse().unwrap()), now());
         recording.status = status;
         recording
     }

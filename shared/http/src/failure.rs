@@ -110,13 +110,11 @@ fn answer(error: &Error) -> Answer {
         Error::Invalid { param, rule } => {
             Answer::new(S::BAD_REQUEST, "invalid_request", format!("{param}: {rule}")).param(param)
         }
-        Error::FileSizeInvalid { rule } => {
-            let message = format!("file_size_bytes: {rule}");
-            Answer::new(S::BAD_REQUEST, "file_size_invalid", message).param("file_size_bytes")
+        Error::FileSizeInvalid { param, rule } => {
+            Answer::new(S::BAD_REQUEST, "file_size_invalid", format!("{param}: {rule}")).param(*param)
         }
-        Error::FileTypeInvalid { rule } => {
-            let message = format!("content_type: {rule}");
-            Answer::new(S::BAD_REQUEST, "file_type_invalid", message).param("content_type")
+        Error::FileTypeInvalid { param, rule } => {
+            Answer::new(S::BAD_REQUEST, "file_type_invalid", format!("{param}: {rule}")).param(*param)
         }
         Error::RecordingNotPending { status } => Answer::new(
             S::BAD_REQUEST,
@@ -182,6 +180,12 @@ fn answer(error: &Error) -> Answer {
             "content_sha256": expected.to_string(),
             "stored_sha256": stored.to_string(),
         })),
+        Error::FileMd5NotMatch { expected, stored } => {
+            let message =
+                "The stored bytes have another MD5 than you gave. Ask for new URLs and upload the file again.";
+            let details = json!({"file_md5": expected.to_string(), "stored_md5": stored.to_string()});
+            Answer::new(S::BAD_REQUEST, "file_md5_not_match", message).param("file_md5").details(details)
+        }
         Error::RequestTooLarge { limit_bytes } => {
             let message = format!("The body is over {limit_bytes} bytes.");
             Answer::new(S::PAYLOAD_TOO_LARGE, "request_too_large", message)

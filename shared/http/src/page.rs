@@ -112,7 +112,7 @@ mod tests {
         let now = capstan_domain::Timestamp::from_milliseconds(0).unwrap();
         let recording = |number: usize| {
             let id = format!("rec_{number}").parse().unwrap();
-            let mut recording = Recording::new(id, tenant.clone(), "eu_1".parse().unwrap(), now);
+            let mut recording = Recording::new(id, tenant.clone(), Some("eu_1".parse().unwrap()), now);
             let text = serde_json::json!({"text": "x".repeat(16_000)});
             recording.metadata = serde_json::from_value(text).unwrap();
             recording

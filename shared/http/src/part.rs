@@ -1,6 +1,6 @@
 //! Parts of a file as clients see them.
 
-use capstan_domain::{PlannedPart, ReceivedPart};
+use capstan_domain::{PartNumber, PlannedPart, ReceivedPart};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -54,6 +54,12 @@ pub struct PartUrls {
 }
 
 impl PartUrls {
+    /// How many parts one answer has room for whose URLs are as long as this one.
+    pub fn room_for(url: &str) -> PartNumber {
+        let room = MAX_PAGE_BYTES / (url.len() + BYTES_AROUND_URL);
+        u64::try_from(room).ok().and_then(PartNumber::new).unwrap_or(PartNumber::LAST)
+    }
+
     /// Signs for parts until an answer that holds `taken` bytes beside their URLs is full.
     pub fn fill(
         mut taken: usize,

@@ -19,8 +19,9 @@ pub struct RecordingBody {
     /// The device that made it.
     #[schema(required)]
     pub device_id: Option<String>,
-    /// The person who made it.
-    pub end_user_id: String,
+    /// The person who made it; null while it is not known of a file whose upload is under way.
+    #[schema(required)]
+    pub end_user_id: Option<String>,
     /// What it is called.
     #[schema(required)]
     pub name: Option<String>,
@@ -227,7 +228,7 @@ impl From<&Recording> for RecordingBody {
             id: recording.id.to_string(),
             project_id: recording.tenant.project_id.to_string(),
             device_id: recording.device_id.as_ref().map(ToString::to_string),
-            end_user_id: recording.end_user_id.to_string(),
+            end_user_id: recording.end_user_id.as_ref().map(ToString::to_string),
             name: recording.name.as_ref().map(|name| name.as_str().to_owned()),
             status: recording.status.as_str(),
             duration_ms: recording.duration_ms(),

@@ -25,6 +25,9 @@ pub struct Request {
 /// Every kind of credential by its prefix.
 const PREFIXES: [&str; 6] = ["sk_live_", "sk_test_", "rk_live_", "rk_test_", "dtok_", "up_"];
 
+/// Where Plaud-shaped clients call.
+const BARE_CREDENTIALS: [&str; 3] = ["/api/files/", "/api/devices/", "/open/partner/"];
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {})", self.event.method(), self.event.uri().path())
@@ -62,25 +65,28 @@ impl Request {
     }
 
     /// The credential that it shows. RFC 6750: `Authorization: Bearer <credential>`; the scheme's case does not matter.
+    /// Plaud-shaped clients leave the scheme out.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] when it shows none, or what cannot be one.
     pub(crate) fn credential(&self) -> Result<&str, Error> {
-        let (scheme, credential) =
-            self.header("authorization").and_then(|value| value.split_once(' ')).ok_or(Error::Unauthorized)?;
-        let credential = credential.trim();
-        let well_formed =
-            scheme.eq_ignore_ascii_case("bearer") && PREFIXES.iter().any(|known| credential.starts_with(known));
+        let value = self.header("authorization").ok_or(Error::Unauthorized)?;
+        let credential = match value.trim().split_once(' ') {
+            Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => credential.trim(),
+            None if BARE_CREDENTIALS.iter().any(|paths| self.path().starts_with(paths)) => value.trim(),
+            _ => return Err(Error::Unauthorized),
+        };
+        let well_formed = PREFIXES.iter().any(|known| credential.starts_with(known));
         if well_formed { Ok(credential) } else { Err(Error::Unauthorized) }
     }
 
     /// Where it goes, without the query.
-    pub(crate) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.event.uri().path()
     }
 
     /// The body's bytes, as they came.
-    pub(crate) fn body(&self) -> &[u8] {
+    pub fn body(&self) -> &[u8] {
         match self.event.body() {
             Body::Text(text) => text.as_bytes(),
             Body::Binary(bytes) => bytes,

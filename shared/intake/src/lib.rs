@@ -1,10 +1,14 @@
 //! What S3 holds is taken note of, whoever says that it is there: a notification, or a look because none came.
 
+mod parts;
+
 use capstan_domain::{Announcement, Error, Sequencer};
 use capstan_events::Events;
 use capstan_lambda::Clock;
 use capstan_objects::{Objects, Original};
 use capstan_store::{Arrival, Store};
+
+pub use parts::PartsCompletion;
 
 /// What a notification tells of a write.
 #[derive(Clone, Debug)]
@@ -15,7 +19,7 @@ pub struct Notification {
     pub sequencer: Sequencer,
 }
 
-/// Takes note of an original with the SHA-256 of its stored bytes. Tells the bus when it came after its recording was
+/// Takes note of an original with the hashes of its stored bytes. Tells the bus when it came after its recording was
 /// completed, and deletes it when its recording is gone. Doing it again changes nothing.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use capstan_aws::{MissingVariable, failure, variable};
-use capstan_domain::{Error, ProjectId, RecordingId, Sha256, StoredObject, Timestamp};
+use capstan_domain::{Error, Md5, ProjectId, RecordingId, Sha256, StoredObject, Timestamp};
 use sha2::Digest;
 
 pub use key::{ObjectKey, Original};
@@ -62,6 +62,7 @@ impl Objects {
                 size_bytes: size(head.content_length)?,
                 etag: unquoted(head.e_tag.as_deref()),
                 sha256: None,
+                md5: None,
                 sequencer: None,
                 recorded_at: now,
             })),
@@ -70,7 +71,7 @@ impl Objects {
         }
     }
 
-    /// What is stored under a key with the SHA-256 of its bytes, read as a stream; without it over
+    /// What is stored under a key with the SHA-256 and the MD5 of its bytes, read as a stream; without them over
     /// [`MAX_HASHED_BYTES`]. `None` when there is nothing.
     pub async fn inspect(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<StoredObject>, Error> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await;
@@ -85,21 +86,24 @@ impl Objects {
                 size_bytes: stored,
                 etag: unquoted(object.e_tag.as_deref()),
                 sha256: None,
+                md5: None,
                 sequencer: None,
                 recorded_at: now,
             }));
         }
-        let mut hash = sha2::Sha256::new();
+        let (mut sha256, mut md5) = (sha2::Sha256::new(), md5::Md5::new());
         let mut size_bytes = 0;
         while let Some(chunk) = object.body.next().await {
             let chunk = chunk.map_err(|error| Error::Unavailable { retry_after: 1, cause: error.into() })?;
             size_bytes += chunk.len() as u64;
-            hash.update(&chunk);
+            sha256.update(&chunk);
+            md5.update(&chunk);
         }
         Ok(Some(StoredObject {
             size_bytes,
             etag: unquoted(object.e_tag.as_deref()),
-            sha256: Some(Sha256::from_bytes(hash.finalize().into())),
+            sha256: Some(Sha256::from_bytes(sha256.finalize().into())),
+            md5: Some(Md5::from_bytes(md5.finalize().into())),
             sequencer: None,
             recorded_at: now,
         }))

@@ -33,13 +33,13 @@ pub struct Validity {
 
 impl Validity {
     /// From now on, with credentials that end then, if they do.
-    fn from(now: Timestamp, credentials_end: Option<SystemTime>) -> Result<Self, Error> {
+    fn from(now: Timestamp, wanted: u32, credentials_end: Option<SystemTime>) -> Result<Self, Error> {
         let left = |end: SystemTime| {
             let end = end.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
             let left = end.saturating_sub(u128::try_from(now.milliseconds()).unwrap_or(0)) / 1000;
             u32::try_from(left).unwrap_or(u32::MAX)
         };
-        let seconds = credentials_end.map_or(URL_SECONDS, left).min(URL_SECONDS);
+        let seconds = credentials_end.map_or(wanted, left).min(wanted);
         if seconds < MIN_URL_SECONDS {
             return Err(busy(format!("the credentials that sign end in {seconds} seconds")));
         }
@@ -80,14 +80,22 @@ pub struct Signer<'a> {
 }
 
 impl Objects {
-    /// Leave to sign.
+    /// Leave to sign URLs for an hour.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when there are no credentials, or they end within a minute.
     pub async fn signer(&self, now: Timestamp) -> Result<Signer<'_>, Error> {
+        self.signer_for(now, URL_SECONDS).await
+    }
+
+    /// Leave to sign URLs for so many seconds, at most seven days: S3's limit.
+    ///
+    /// # Errors
+    /// As [`Self::signer`].
+    pub async fn signer_for(&self, now: Timestamp, seconds: u32) -> Result<Signer<'_>, Error> {
         let provider = self.credentials.as_ref().ok_or_else(|| busy("there are no credentials to sign with"))?;
         let credentials = provider.provide_credentials().await.map_err(busy)?;
-        let validity = Validity::from(now, credentials.expiry())?;
+        let validity = Validity::from(now, seconds, credentials.expiry())?;
         Ok(Signer { objects: self, credentials, validity })
     }
 }

@@ -72,6 +72,14 @@ impl Change {
         Ok(self)
     }
 
+    /// `None` leaves it as it is.
+    pub(crate) fn set_if(&mut self, path: &str, wanted: Option<&impl Serialize>) -> Result<&mut Self, Error> {
+        match wanted {
+            Some(value) => self.set(path, value),
+            None => Ok(self),
+        }
+    }
+
     /// `None` leaves it as it is, `Some(None)` takes it away.
     pub(crate) fn set_or_remove<T: Serialize>(
         &mut self,

@@ -2,7 +2,7 @@
 
 use capstan_domain::{
     Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUserId, Error, FirmwareVersion,
-    Heartbeat, Tenant, Timestamp,
+    Heartbeat, SerialNumber, Tenant, Timestamp,
 };
 
 use crate::change::{Change, Changed, in_tenant};
@@ -42,6 +42,15 @@ impl Store {
     /// The device of that id, whoever's it is; `None` when there is none.
     pub async fn device(&self, id: &DeviceId) -> Result<Option<Device>, Error> {
         self.read(id.key()).await
+    }
+
+    /// The tenant's device of that serial number; `None` when there is none. Two calls.
+    pub async fn device_called(&self, tenant: &Tenant, serial_number: &SerialNumber) -> Result<Option<Device>, Error> {
+        let named: Option<Named<DeviceId>> = self.read(keys::serial_number(tenant, serial_number)).await?;
+        match named {
+            Some(named) => self.device(&named.names).await,
+            None => Ok(None),
+        }
     }
 
     /// A page of a tenant's devices, newest first. One query per shard side by side, then one BatchGetItem.

@@ -46,6 +46,34 @@ impl Store {
         self.read(id.key()).await
     }
 
+    /// The tenant's end user of that external id; `None` when there is none. Two calls.
+    pub async fn end_user_called(&self, tenant: &Tenant, external_id: &ExternalId) -> Result<Option<EndUser>, Error> {
+        let named: Option<Named<EndUserId>> = self.read(keys::external_id(tenant, external_id)).await?;
+        match named {
+            Some(named) => self.end_user(&named.names).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The tenant's end user of that external id, made known by `new` if there is none. Two calls, and one that makes
+    /// them known.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when they are made known and deleted at the same time.
+    pub async fn end_user_called_or(&self, external_id: &ExternalId, new: EndUser) -> Result<EndUser, Error> {
+        if let Some(known) = self.end_user_called(&new.tenant, external_id).await? {
+            return Ok(known);
+        }
+        let tenant = new.tenant.clone();
+        match self.create_end_user(EndUser { external_id: Some(external_id.clone()), ..new }).await {
+            Err(Error::ResourceAlreadyExists { .. }) => {
+                let busy = || Error::Conflict { reason: "the end user is being changed; ask again".to_owned() };
+                self.end_user_called(&tenant, external_id).await?.ok_or_else(busy)
+            }
+            made => made,
+        }
+    }
+
     /// A page of a tenant's end users, newest first; with an external id, the one of that. One query per shard side by
     /// side, then one BatchGetItem; with an external id two reads.
     pub async fn list_end_users(
@@ -56,11 +84,7 @@ impl Store {
         limit: usize,
     ) -> Result<Page<EndUser, EndUserId>, Error> {
         let Some(external_id) = external_id else { return self.list(tenant, after, limit).await };
-        let named: Option<Named<EndUserId>> = self.read(keys::external_id(tenant, external_id)).await?;
-        let found = match named {
-            Some(named) => self.end_user(&named.names).await?,
-            None => None,
-        };
+        let found = self.end_user_called(tenant, external_id).await?;
         Ok(Page { entities: found.into_iter().collect(), next: None })
     }
 

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::{Credential, CredentialHash, Error, KeyId, Recording, Tenant, Timestamp};
+use capstan_domain::{Credential, CredentialHash, Error, KeyId, MediaStatus, Recording, Tenant, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{self, Identifier, Key};
+use crate::uploads::AWAITED;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -55,10 +56,17 @@ where
 pub(crate) fn recording(recording: &Recording, due_at: Option<Timestamp>) -> Result<Item, Error> {
     let mut item = listed(&recording.id, &recording.tenant, recording)?;
     let mut text = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
-    text(keys::BY_END_USER.partition, keys::end_user(&recording.tenant, &recording.end_user_id));
+    if let Some(end_user_id) = &recording.end_user_id {
+        text(keys::BY_END_USER.partition, keys::end_user(&recording.tenant, end_user_id));
+    }
     if let Some(device_id) = &recording.device_id {
         text(keys::BY_DEVICE.partition, keys::device(&recording.tenant, device_id));
     }
+    let awaited: Vec<_> = recording.media_in(MediaStatus::Pending).map(|media| media.id.to_string()).collect();
+    if !awaited.is_empty() {
+        item.insert(AWAITED.to_owned(), AttributeValue::Ss(awaited));
+    }
+    let mut text = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
     if let Some(due_at) = due_at {
         text(keys::DUE.partition, keys::due(&recording.id));
         text(keys::DUE.sort, due_at.sortable());

@@ -28,7 +28,7 @@ pub use devices::Registered;
 pub use due::Due;
 pub use first_calls::Begun;
 pub use list::{ListQuery, Page, Position};
-pub use uploads::{Arrival, MultipartRenewal, Renewal};
+pub use uploads::{Arrival, CompletedFile, MultipartRenewal, Owner, Renewal};
 
 /// The table.
 #[derive(Clone, Debug)]

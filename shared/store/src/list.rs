@@ -42,7 +42,7 @@ pub struct ListQuery {
 impl ListQuery {
     fn keeps(&self, recording: &Recording) -> bool {
         self.device_id.as_ref().is_none_or(|id| recording.device_id.as_ref() == Some(id))
-            && self.end_user_id.as_ref().is_none_or(|id| recording.end_user_id == *id)
+            && self.end_user_id.as_ref().is_none_or(|id| recording.end_user_id.as_ref() == Some(id))
             && self.status.is_none_or(|status| recording.status == status)
             && self.created_after.is_none_or(|moment| recording.created_at > moment)
             && self.updated_after.is_none_or(|moment| recording.updated_at > moment)

@@ -1,15 +1,16 @@
 //! Media on their way: announced, arrived, completed.
 
 use capstan_domain::{
-    Completion, ContentType, Error, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus, MultipartUpload, PICK_UP_SECONDS,
-    Reach, Recording, RecordingId, Sha256, Status, StoredObject, Timestamp, UploadId,
+    Completion, ContentType, DeviceId, EndUserId, Error, FileDetails, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus,
+    MultipartUpload, Name, PICK_UP_SECONDS, Reach, Recording, RecordingId, Sha256, Status, StoredObject, Timestamp,
+    UploadId,
 };
 
 use crate::change::{Change, Changed};
 use crate::{Store, keys};
 
 /// The set of media whose bytes are awaited. Absent when there is none, which is what completion asks for.
-const AWAITED: &str = "awaited";
+pub(crate) const AWAITED: &str = "awaited";
 
 /// What changes when a medium is signed for again.
 #[derive(Clone, Debug)]
@@ -37,6 +38,38 @@ pub struct MultipartRenewal {
     pub seen: Option<UploadId>,
     /// The upload that is under way: the same, or one that takes its place.
     pub upload: MultipartUpload,
+}
+
+/// Who made a recording, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The person.
+    pub end_user_id: Option<EndUserId>,
+    /// With which device.
+    pub device_id: Option<DeviceId>,
+}
+
+/// What is known of a file when its upload is completed.
+#[derive(Clone, Debug)]
+pub struct CompletedFile {
+    /// Its medium.
+    pub media_id: MediaId,
+    /// What S3 holds.
+    pub object: StoredObject,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What it is called.
+    pub name: Option<Name>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When the claimed hash was found to be right.
+    pub verified_at: Option<Timestamp>,
+    /// What its client told of it.
+    pub details: FileDetails,
+    /// What marks the call.
+    pub completion: Completion,
 }
 
 /// What an object's arrival meant.
@@ -235,9 +268,9 @@ impl Store {
         let mut change = Change::default();
         let same = change.is(&media(medium, "stored.etag"), &object.etag)?;
         change.require(same);
-        if let Some(sha256) = &object.sha256 {
-            change.set(&media(medium, "stored.sha256"), sha256)?;
-        }
+        change
+            .set_if(&media(medium, "stored.sha256"), object.sha256.as_ref())?
+            .set_if(&media(medium, "stored.md5"), object.md5.as_ref())?;
         if let Some(sequencer) = &object.sequencer {
             change.set(&media(medium, "stored.sequencer"), sequencer)?;
         }
@@ -334,6 +367,38 @@ impl Store {
         change.apply(self, &seen.id).await
     }
 
+    /// Completes the upload of a file as it was looked over: its one medium holds this object, and its owner is known.
+    /// Refused when anything changed since.
+    pub async fn complete_file(
+        &self,
+        reach: &Reach,
+        seen: &Recording,
+        file: &CompletedFile,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        let mut change = Change::default();
+        let as_seen = change.is("updated_at", &seen.updated_at)?;
+        change.require(as_seen).delete_from_set(AWAITED, [&file.media_id].into_iter());
+        change
+            .set(&media(&file.media_id, "stored"), &file.object)?
+            .set(&media(&file.media_id, "status"), &MediaStatus::Uploaded)?
+            .set("file", &file.details)?
+            .set_if("name", file.name.as_ref())?
+            .set_if("started_at", file.started_at.as_ref())?
+            .set_if("ended_at", file.ended_at.as_ref())?
+            .set_if("verified_at", file.verified_at.as_ref())?;
+        if let Some(end_user_id) = &file.owner.end_user_id {
+            let key = keys::end_user(&seen.tenant, end_user_id);
+            change.set("end_user_id", end_user_id)?.set(keys::BY_END_USER.partition, &key)?;
+        }
+        if let Some(device_id) = &file.owner.device_id {
+            let key = keys::device(&seen.tenant, device_id);
+            change.set("device_id", device_id)?.set(keys::BY_DEVICE.partition, &key)?;
+        }
+        complete(&mut change, reach, &seen.id, &file.completion, now)?;
+        change.apply(self, &seen.id).await
+    }
+
     /// Asks for the bytes of a pending recording to be verified in the background, unless that was asked already.
     pub async fn request_verification(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
         let mut change = Change::default();
@@ -376,7 +441,7 @@ fn refuse_renewal(recording: &Recording, renewal: &Renewal, now: Timestamp) -> E
     };
     if renewal.content_type.is_some_and(|declared| declared != medium.content_type) {
         let rule = format!("must stay {}, as it was first declared", medium.content_type.as_str());
-        return Error::FileTypeInvalid { rule };
+        return Error::file_type(rule);
     }
     if medium.multipart.is_some() && renewal.multipart.is_none() {
         return Error::invalid("multipart", "must be true: this medium is sent in parts, until its upload is aborted");
@@ -393,12 +458,17 @@ fn open_for_media(change: &mut Change, reach: &Reach, now: Timestamp) -> Result<
 
 fn newer_than_recorded(change: &mut Change, medium: &MediaId, object: &StoredObject) -> Result<String, Error> {
     let awaited = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
+    // A write whose bytes were found to be wrong is awaited no more, however often it is told.
+    let taken = change.is(&media(medium, "status"), &MediaStatus::Uploaded)?;
+    let unseen = change.is_missing(&media(medium, "stored"));
+    let other = change.compares(&media(medium, "stored.etag"), "<>", &object.etag)?;
+    let not_refused = format!("({taken} OR {unseen} OR {other})");
     let path = media(medium, "stored.sequencer");
-    let Some(sequencer) = &object.sequencer else { return Ok(awaited) };
+    let Some(sequencer) = &object.sequencer else { return Ok(format!("{awaited} AND {not_refused}")) };
     let older = change.compares(&path, "<", sequencer)?;
     // What a look without a notification recorded has no place in S3's order: what is there now is newer or the same.
     let unordered = change.is_missing(&path);
-    Ok(format!("{awaited} OR {unordered} OR {older}"))
+    Ok(format!("({awaited} OR {unordered} OR {older}) AND {not_refused}"))
 }
 
 fn declared_size(change: &mut Change, medium: &MediaId, object: &StoredObject) -> Result<String, Error> {

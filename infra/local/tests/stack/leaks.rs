@@ -18,7 +18,7 @@ use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::EnvFilter;
 
-use super::matrix::{About, Resource, served};
+use super::matrix::{Resource, served};
 use super::world::{Answer, OPUS, World, answer, put};
 
 /// What was logged.
@@ -70,11 +70,10 @@ fn secrets_in(answer: &Value, secrets: &mut Vec<String>) {
 async fn every_operation(world: &World, secrets: &mut Vec<String>, answers: &mut Vec<Answer>) -> Vec<String> {
     let (operations, mut failing) = (served(world).await, Vec::new());
     for operation in &operations {
-        let about = if operation.path.starts_with("/v1/recordings/") { About::Recording } else { About::Device };
         let takes = |scheme: &&str| operation.takes.contains_key(*scheme) || operation.is_public;
         for scheme in ["secretKey", "deviceToken", "uploadToken"].into_iter().filter(takes) {
             let mut request = async || {
-                let resource = Box::pin(Resource::make(world, world.tenant(), about)).await;
+                let resource = Box::pin(Resource::make(world, world.tenant(), operation.about)).await;
                 secrets.extend(resource.tokens());
                 let credential = match scheme {
                     "secretKey" => world.project.api_key.clone(),

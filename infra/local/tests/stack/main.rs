@@ -15,6 +15,7 @@ mod notifications;
 mod owners;
 mod parts;
 mod process;
+mod recorders;
 mod repeats;
 mod states;
 mod throttling;

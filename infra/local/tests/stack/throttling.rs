@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use capstan_emulators::{Fault, Service};
 use futures_util::{StreamExt, stream};
 
-use super::matrix::{About, Operation, Resource, served};
+use super::matrix::{Operation, Resource, served};
 use super::world::{Answer, World};
 
 /// By which codes a service refuses what is too much: those that the SDKs know as such, of the ones it uses.
@@ -21,8 +21,7 @@ fn codes(service: Service) -> &'static [&'static str] {
 async fn ask(world: &World, operation: &Operation, faults: impl FnOnce()) -> Answer {
     // Longer than a key is remembered: every request makes all its calls.
     world.advance(10);
-    let about = if operation.path.starts_with("/v1/recordings/") { About::Recording } else { About::Device };
-    let resource = Box::pin(Resource::make(world, world.tenant(), about)).await;
+    let resource = Box::pin(Resource::make(world, world.tenant(), operation.about)).await;
     let (path, body) = operation.request(&resource);
     let body = Some(body).filter(|body| !body.is_null());
     let _ = world.stack.emulators().take_calls();

@@ -1,4 +1,4 @@
-//! Parts become a file, whoever asked for it first and whatever became of the answer.
+//! Parts become a file, whoever asks for it first and whatever became of the answer.
 
 use capstan_domain::{
     Announcement, ClaimedPart, EntityTag, Error, Media, MediaStatus, MultipartUpload, Recording, StoredObject,
@@ -9,17 +9,27 @@ use capstan_objects::{ObjectKey, Objects};
 use capstan_store::{Arrival, Store};
 
 /// The upload in parts that is completed.
-pub(crate) struct Completion<'a> {
-    pub(crate) objects: &'a Objects,
-    pub(crate) recording: &'a Recording,
-    pub(crate) media: &'a Media,
-    pub(crate) upload: &'a MultipartUpload,
-    pub(crate) now: Timestamp,
+#[derive(Debug)]
+pub struct PartsCompletion<'a> {
+    /// The bucket.
+    pub objects: &'a Objects,
+    /// The recording.
+    pub recording: &'a Recording,
+    /// Its medium that is sent in parts.
+    pub media: &'a Media,
+    /// How.
+    pub upload: &'a MultipartUpload,
+    /// When it is completed.
+    pub now: Timestamp,
 }
 
-impl Completion<'_> {
+impl PartsCompletion<'_> {
     /// The object of the parts: made now, or by another call of which this is the repeat.
-    pub(crate) async fn object(&self, claimed: &[ClaimedPart]) -> Result<StoredObject, Error> {
+    ///
+    /// # Errors
+    /// [`Error::PartsMissing`], [`Error::Invalid`] of the claimed part that is wrong, and
+    /// [`Error::MultipartUploadExpired`] when S3 knows neither the upload nor the object.
+    pub async fn object(&self, claimed: &[ClaimedPart]) -> Result<StoredObject, Error> {
         let key = ObjectKey::of(self.recording, self.media);
         if let Some(received) = self.objects.received_parts(&key, self.upload).await? {
             let parts = self.upload.plan.check(received, claimed)?;
@@ -41,13 +51,17 @@ impl Completion<'_> {
             size_bytes: self.upload.plan.file_size().bytes(),
             etag: etag.as_str().to_owned(),
             sha256: None,
+            md5: None,
             sequencer: None,
             recorded_at: self.now,
         }
     }
 
     /// Notes that the file is there. Its hash comes with S3's notification.
-    pub(crate) async fn record(&self, store: &Store, events: &Events, object: StoredObject) -> Result<Media, Error> {
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the recording is gone, [`Error::Conflict`] when the file is not taken.
+    pub async fn record(&self, store: &Store, events: &Events, object: StoredObject) -> Result<Media, Error> {
         let media = Media { status: MediaStatus::Uploaded, stored: Some(object.clone()), ..self.media.clone() };
         match store.record_object(&self.recording.id, &self.media.id, &object, self.now).await? {
             Arrival::InTime | Arrival::Repeated => Ok(media),

@@ -1,0 +1,56 @@
+//! `POST /api/devices/bind`
+
+use capstan_domain::{Action, Caller, Device, DeviceId, EndUser, EndUserId, Error, RecorderKind, SerialNumber};
+use capstan_http::{Access, ErrorBody, RecorderBody, RecorderOfOwner, Refusals, Reply, Request};
+use capstan_store::{Registered, Store};
+
+/// Binds a device to an end user. Both are made known if they are not. Doing it again changes nothing.
+///
+/// # Errors
+/// [`Error::DeviceAlreadyBound`] to someone else, [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    post, path = "/api/devices/bind", operation_id = "bindDeviceBySerialNumber", tag = "Files",
+    security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
+    request_body = RecorderOfOwner,
+    responses(
+        (status = 200, description = "The device, bound.", body = RecorderBody),
+        (status = 409, description = "It is bound to someone else.", body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::WriteDevices).await?;
+    let (serial_number, owner_id, kind) = request.json::<RecorderOfOwner>()?.check()?;
+    let new = EndUser::new(EndUserId::new(request.now(), request.entropy()), caller.tenant.clone(), request.now());
+    let owner = access.store().end_user_called_or(&owner_id, new).await?;
+    let device = known(access.store(), &caller, serial_number, kind, &request).await?;
+    let device = bound(access.store(), device, &owner, &request).await?;
+    Reply::ok(&RecorderBody::new(&device, Some(&owner_id)))
+}
+
+async fn known(
+    store: &Store,
+    caller: &Caller,
+    serial_number: SerialNumber,
+    kind: RecorderKind,
+    request: &Request,
+) -> Result<Device, Error> {
+    let id = DeviceId::new(request.now(), request.entropy());
+    let new = Device::new(id, caller.tenant.clone(), serial_number, request.now());
+    let new = Device { model: kind.model(), ..new };
+    Ok(match store.register_device(&new).await? {
+        Registered::New => new,
+        Registered::Known(known) => *known,
+    })
+}
+
+/// A client of this shape calls with its project's key, so nobody is told the token.
+async fn bound(store: &Store, device: Device, owner: &EndUser, request: &Request) -> Result<Device, Error> {
+    if device.binding.as_ref().is_some_and(|binding| binding.end_user_id == owner.id) {
+        return Ok(device);
+    }
+    store.bind_device(device, owner.id.clone(), request.device_token().hash(), request.now()).await
+}
+
+#[cfg(test)]
+mod tests;

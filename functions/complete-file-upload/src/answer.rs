@@ -1,0 +1,148 @@
+//! A file as the client sees it.
+
+use capstan_domain::{ContentType, Error, FileDetails, FileId, FileType, Media, Recording};
+use capstan_objects::{ObjectKey, Signer};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// A completed file with leave to fetch it.
+pub(crate) struct Signed<'a> {
+    recording: &'a Recording,
+    media: &'a Media,
+    details: FileDetails,
+    url: String,
+}
+
+impl<'a> Signed<'a> {
+    pub(crate) async fn of(recording: &'a Recording, signer: &Signer<'_>) -> Result<Self, Error> {
+        let (media, _) = recording.file_upload()?;
+        let download = signer.download(&ObjectKey::of(recording, media), media.content_type.as_str(), None).await?;
+        let details = recording.file.clone().unwrap_or_default();
+        Ok(Self { recording, media, details, url: download.url })
+    }
+
+    fn file_id(&self) -> String {
+        FileId::of(&self.recording.id).to_string()
+    }
+}
+
+/// A file.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = File)]
+pub(crate) struct FileBody {
+    /// Names it. The recording that it is has the same name behind `rec_`.
+    #[schema(pattern = "^file_")]
+    id: String,
+    /// The project.
+    client_id: String,
+    /// Whose it is: as the client said, else the end user.
+    #[schema(required)]
+    owner_id: Option<String>,
+    /// What it is called.
+    #[schema(required)]
+    name: Option<String>,
+    /// No bot made it.
+    #[schema(required)]
+    bot_id: Option<String>,
+    /// The recorder that made it.
+    #[schema(required)]
+    device_id: Option<String>,
+    /// As the client said.
+    #[schema(required)]
+    start_time: Option<i64>,
+    /// As the client said.
+    #[schema(required)]
+    end_time: Option<i64>,
+    /// As the client said.
+    #[schema(required)]
+    duration: Option<i64>,
+    /// As the client said.
+    #[schema(required)]
+    timezone: Option<i64>,
+    /// As the client said.
+    #[schema(required)]
+    zonemins: Option<i64>,
+    /// It is in no group.
+    #[schema(required)]
+    group_id: Option<String>,
+    /// It was not cut.
+    #[schema(value_type = Vec<String>)]
+    children_ids: [String; 0],
+    /// It was not cut out of another.
+    #[schema(required)]
+    parent_id: Option<String>,
+    /// It was not cut out of another.
+    #[schema(value_type = Vec<String>)]
+    parent_clips: [String; 0],
+    /// What its project attached.
+    #[schema(value_type = Object)]
+    data: Value,
+    /// Where it can be fetched for a day, or as long as the credentials that sign allow.
+    presigned_url: String,
+    /// The same where it is Opus.
+    #[schema(required)]
+    presigned_url_opus: Option<String>,
+    /// When its upload was begun.
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl From<Signed<'_>> for FileBody {
+    fn from(file: Signed<'_>) -> Self {
+        let Signed { recording, media, details, .. } = &file;
+        let end_user_id = recording.end_user_id.as_ref().map(ToString::to_string);
+        let is_opus = media.content_type == ContentType::AudioOpus;
+        Self {
+            id: file.file_id(),
+            client_id: recording.tenant.project_id.to_string(),
+            owner_id: details.owner_id.as_ref().map(ToString::to_string).or(end_user_id),
+            name: recording.name.as_ref().map(ToString::to_string),
+            bot_id: None,
+            device_id: recording.device_id.as_ref().map(ToString::to_string),
+            start_time: details.start_time,
+            end_time: details.end_time,
+            duration: details.duration,
+            timezone: details.timezone,
+            zonemins: details.zonemins,
+            group_id: None,
+            children_ids: [],
+            parent_id: None,
+            parent_clips: [],
+            data: serde_json::to_value(&recording.metadata).unwrap_or_else(|_| Value::Object(Map::new())),
+            presigned_url_opus: is_opus.then(|| file.url.clone()),
+            created_at: recording.created_at.to_string(),
+            presigned_url: file.url,
+        }
+    }
+}
+
+/// A file as the partners' interface answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PartnerFile)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct PartnerFileBody {
+    /// Names it.
+    #[schema(pattern = "^file_")]
+    file_id: String,
+    /// Its type.
+    #[schema(value_type = String)]
+    file_type: Option<FileType>,
+    /// Where it can be fetched for a day, or as long as the credentials that sign allow.
+    download_url: String,
+    /// MD5 of the stored bytes; null while a file of more than 256 MiB was not read.
+    #[schema(required)]
+    file_md5: Option<String>,
+}
+
+impl From<Signed<'_>> for PartnerFileBody {
+    fn from(file: Signed<'_>) -> Self {
+        let is_it = |known: &FileType| known.content_type() == file.media.content_type;
+        Self {
+            file_id: file.file_id(),
+            file_type: FileType::ALL.into_iter().find(is_it),
+            file_md5: file.media.stored.as_ref().and_then(|stored| stored.md5).map(|md5| md5.to_string()),
+            download_url: file.url,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Parts become a file, the file is checked, and its recording is completed.
+
+use capstan_domain::{
+    Caller, Completion as Mark, EndUser, EndUserId, Error, Grant, Md5, Media, MultipartUpload, Recording, Status,
+    StoredObject,
+};
+use capstan_http::Request;
+use capstan_intake::PartsCompletion;
+use capstan_objects::{ObjectKey, Objects};
+use capstan_store::{Changed, CompletedFile, Owner, Store};
+
+use crate::body::Claim;
+
+/// The largest object whose bytes are hashed while the client waits: some seconds of reading.
+const HASHED_AT_ONCE: u64 = 256 * 1024 * 1024;
+/// Seconds after which a client asks again when the bytes are more than that.
+const RETRY_AFTER: u32 = 30;
+/// How often a completion that another change overtook is tried again.
+const MAX_TRIES: usize = 5;
+
+/// A completed upload.
+pub(crate) enum Completed {
+    /// By this call.
+    Now(Recording),
+    /// By an earlier one of which this is the exact repeat; the recording as it was then.
+    Before(Recording),
+}
+
+/// What a completion is decided with.
+pub(crate) struct Completion<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) objects: &'a Objects,
+    pub(crate) caller: &'a Caller,
+    pub(crate) claim: &'a Claim,
+    pub(crate) request: &'a Request,
+}
+
+impl Completion<'_> {
+    pub(crate) async fn complete(&self, seen: Recording) -> Result<Completed, Error> {
+        let mut seen = seen;
+        let mark = Mark { call: Some(self.claim.body.to_string()), ..Mark::default() };
+        for _ in 0..MAX_TRIES {
+            if seen.status != Status::Pending {
+                let first = seen.completion.clone().unwrap_or_default();
+                let refusal = Error::RecordingNotPending { status: seen.status };
+                return if first.is_same_call(&mark) {
+                    Ok(Completed::Before(seen.as_completed()))
+                } else {
+                    Err(refusal)
+                };
+            }
+            let file = self.file(&seen, mark.clone()).await?;
+            let changed = self.store.complete_file(&self.caller.reach(), &seen, &file, self.request.now()).await?;
+            seen = match changed {
+                Changed::Made(recording) => return Ok(Completed::Now(*recording)),
+                Changed::Refused(now) => self.caller.reach().admit(*now.ok_or(Error::NotFound { what: "file" })?)?,
+            };
+        }
+        Err(Error::Conflict { reason: "the file is being changed by others; ask again".to_owned() })
+    }
+
+    async fn file(&self, seen: &Recording, completion: Mark) -> Result<CompletedFile, Error> {
+        let (media, upload) = self.upload(seen)?;
+        let (started_at, ended_at) = self.claim.details.times()?;
+        let owner = self.owner(seen).await?;
+        let now = self.request.now();
+        let parts = PartsCompletion { objects: self.objects, recording: seen, media, upload, now };
+        let object = parts.object(&self.claim.parts).await.map_err(in_part_list)?;
+        let object = self.checked(seen, media, object).await?;
+        Ok(CompletedFile {
+            media_id: media.id.clone(),
+            object,
+            owner,
+            name: self.claim.name.clone(),
+            started_at,
+            ended_at,
+            verified_at: self.claim.md5.map(|_| now),
+            details: self.claim.details.clone(),
+            completion,
+        })
+    }
+
+    fn upload<'r>(&self, seen: &'r Recording) -> Result<(&'r Media, &'r MultipartUpload), Error> {
+        let (media, upload) = seen.file_upload()?;
+        if upload.id.as_str() != self.claim.upload_id {
+            return Err(Error::invalid("upload_id", "must be that with which this file is uploaded"));
+        }
+        if media.content_type != self.claim.file_type.content_type() {
+            return Err(Error::file_type("must stay as it was said for the upload").of_field("filetype"));
+        }
+        Ok((media, upload))
+    }
+
+    /// Whose the file is. A device token said it when the upload was begun, whatever is said now.
+    async fn owner(&self, seen: &Recording) -> Result<Owner, Error> {
+        if matches!(self.caller.grant, Grant::Device { .. }) || self.claim.by_partner {
+            return Ok(Owner::default());
+        }
+        let details = &self.claim.details;
+        if let Some(serial_number) = &details.serial_number {
+            let device = self.store.device_called(&seen.tenant, serial_number).await?;
+            let device = device.ok_or_else(|| Error::invalid("sn", "must be the serial number of a known device"))?;
+            let bound_to = device.binding.map(|binding| binding.end_user_id);
+            let end_user_id = match bound_to {
+                None => self.named_end_user(seen).await?,
+                bound => bound,
+            };
+            return Ok(Owner { end_user_id, device_id: Some(device.id) });
+        }
+        match self.named_end_user(seen).await? {
+            None if seen.end_user_id.is_none() => Err(Error::invalid("sn", "is required, or owner_id")),
+            end_user_id => Ok(Owner { end_user_id, device_id: None }),
+        }
+    }
+
+    async fn named_end_user(&self, seen: &Recording) -> Result<Option<EndUserId>, Error> {
+        let Some(owner_id) = &self.claim.details.owner_id else { return Ok(None) };
+        if let Ok(id) = owner_id.as_str().parse::<EndUserId>() {
+            let known = self.store.end_user(&id).await?.filter(|known| known.tenant == seen.tenant);
+            let rule = || Error::invalid("owner_id", "must name an end user of this project");
+            return known.map(|known| Some(known.id)).ok_or_else(rule);
+        }
+        let now = self.request.now();
+        let new = EndUser::new(EndUserId::new(now, self.request.entropy()), seen.tenant.clone(), now);
+        self.store.end_user_called_or(owner_id, new).await.map(|end_user| Some(end_user.id))
+    }
+
+    /// The object with its MD5 compared to the claimed one. Partners are told the MD5 whether or not they claim one.
+    async fn checked(&self, seen: &Recording, media: &Media, object: StoredObject) -> Result<StoredObject, Error> {
+        // The same write may have been hashed by its notification.
+        let known = media.stored.clone().filter(|known| known.etag == object.etag);
+        let mut object = known.unwrap_or(object);
+        let is_wanted = self.claim.md5.is_some() || self.claim.by_partner;
+        if object.md5.is_none() && is_wanted && object.size_bytes <= HASHED_AT_ONCE {
+            object = self.hashed(seen, media, object).await?;
+        }
+        match (self.claim.md5, object.md5) {
+            (None, _) => Ok(object),
+            (Some(expected), Some(stored)) if expected == stored => Ok(object),
+            (Some(expected), Some(stored)) => Err(self.refuse(seen, media, &object, expected, stored).await?),
+            (Some(_), None) => {
+                self.store.record_object(&seen.id, &media.id, &object, self.request.now()).await?;
+                self.store.request_verification(seen, self.request.now()).await?;
+                Err(Error::VerificationPending { retry_after: RETRY_AFTER })
+            }
+        }
+    }
+
+    async fn hashed(&self, seen: &Recording, media: &Media, object: StoredObject) -> Result<StoredObject, Error> {
+        let read = self.objects.inspect(&ObjectKey::of(seen, media), self.request.now()).await?;
+        let replaced = || Error::Conflict { reason: "the file was replaced meanwhile; ask again".to_owned() };
+        let read = read.filter(|read| read.etag == object.etag).ok_or_else(replaced)?;
+        Ok(StoredObject { sequencer: object.sequencer, ..read })
+    }
+
+    async fn refuse(
+        &self,
+        seen: &Recording,
+        media: &Media,
+        object: &StoredObject,
+        expected: Md5,
+        stored: Md5,
+    ) -> Result<Error, Error> {
+        self.store.reject_object(&seen.id, &media.id, object, self.request.now()).await?;
+        Ok(Error::FileMd5NotMatch { expected, stored })
+    }
+}
+
+/// Names the parts as this client writes them.
+fn in_part_list(error: Error) -> Error {
+    match error {
+        Error::Invalid { param, rule } => {
+            let named = param.replacen("parts", "part_list", 1).replace(".part_number", ".PartNumber");
+            Error::Invalid { param: named.replace(".etag", ".ETag"), rule }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,16 @@
+//! Completes the upload of a file in parts, for Plaud-shaped clients.
+
+use capstan_events::Events;
+use capstan_http::Access;
+use capstan_lambda::{StartError, serve_http};
+use capstan_objects::Objects;
+use capstan_store::Store;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let aws = capstan_aws::configuration().await;
+    let access = Access::new(Store::from_environment(&aws)?);
+    let objects = Objects::from_environment(&aws)?;
+    let events = Events::from_environment(&aws)?;
+    serve_http((access, objects, events), complete_file_upload::handle).await
+}

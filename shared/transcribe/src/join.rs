@@ -147,10 +147,13 @@ fn sew(
     }
     left.retain(|segment| !segment.text.trim().is_empty());
     right.retain(|segment| !segment.text.trim().is_empty());
-    // Estimates of one moment differ, and what comes later must not sort before.
-    if let (Some(last), Some(first)) = (left.last(), right.first_mut()) {
-        first.start = first.start.max(last.end);
-        first.end = first.end.max(first.start);
+    // Estimates of one moment differ, and what comes later must not sort before. Where the first segment is short, the
+    // next may begin before the end of the left as well.
+    if let Some(end) = left.last().map(|last| last.end) {
+        for segment in &mut right {
+            segment.start = segment.start.max(end);
+            segment.end = segment.end.max(segment.start);
+        }
     }
     (right, same)
 }
@@ -347,6 +350,38 @@ mod tests {
             part(5_000, 15_000, vec![segment("uno due tre quattro", None, 1_000, 4_900)]),
         ]);
         assert_eq!(whole.full_text(), "one two tre quattro");
+    }
+
+    /// The end of the left is estimated late, and what the seam leaves of the first segment on the right is one word.
+    #[test]
+    fn words_stay_in_their_order_where_two_segments_seem_to_begin_before_the_seam() {
+        let whole = join(vec![
+            part(
+                0,
+                12_315,
+                vec![
+                    segment("w326x3 w336x4 w297x0 w9x1 w158x2 w130x3 w315x4", None, 6_190, 8_972),
+                    segment("w384x0 w83x1 w241x2 w66x3 w257x4 w67x0 w223x1", None, 8_992, 11_574),
+                    segment("w181x2", None, 11_614, 12_188),
+                ],
+            ),
+            part(
+                7_315,
+                12_831,
+                vec![
+                    segment("w9x1 w158x2 w130x3 w315x4 w384x0 w83x1 w241x2", None, 24, 2_231),
+                    segment("w66x3 w257x4 w67x0 w223x1 w181x2 w249x3", None, 2_260, 5_516),
+                ],
+            ),
+        ]);
+        insta::assert_debug_snapshot!(lines(&whole), @r#"
+        [
+            "6190 8972 -: w326x3 w336x4 w297x0 w9x1 w158x2 w130x3 w315x4",
+            "8992 9680 -: w384x0 w83x1",
+            "9680 9680 -: w241x2",
+            "9680 12831 -: w66x3 w257x4 w67x0 w223x1 w181x2 w249x3",
+        ]
+        "#);
     }
 
     #[test]

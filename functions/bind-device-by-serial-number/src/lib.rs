@@ -1,7 +1,7 @@
 //! `POST /api/devices/bind`
 
-use capstan_domain::{Action, Caller, Device, DeviceId, EndUser, EndUserId, Error, RecorderKind, SerialNumber};
-use capstan_http::{Access, ErrorBody, RecorderBody, RecorderOfOwner, Refusals, Reply, Request};
+use capstan_domain::{Action, Caller, Device, DeviceId, EndUser, Error, RecorderKind, SerialNumber};
+use capstan_http::{Access, ErrorBody, RecorderBody, RecorderOfOwner, Refusals, Reply, Request, named_owner};
 use capstan_store::{Registered, Store};
 
 /// Binds a device to an end user. Both are made known if they are not. Doing it again changes nothing.
@@ -21,8 +21,7 @@ use capstan_store::{Registered, Store};
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteDevices).await?;
     let (serial_number, owner_id, kind) = request.json::<RecorderOfOwner>()?.check()?;
-    let new = EndUser::new(EndUserId::new(request.now(), request.entropy()), caller.tenant.clone(), request.now());
-    let owner = access.store().end_user_called_or(&owner_id, new).await?;
+    let owner = named_owner(access.store(), &caller, &owner_id, &request).await?;
     let device = known(access.store(), &caller, serial_number, kind, &request).await?;
     let device = bound(access.store(), device, &owner, &request).await?;
     Reply::ok(&RecorderBody::new(&device, Some(&owner_id)))
@@ -46,10 +45,18 @@ async fn known(
 
 /// A client of this shape calls with its project's key, so nobody is told the token.
 async fn bound(store: &Store, device: Device, owner: &EndUser, request: &Request) -> Result<Device, Error> {
-    if device.binding.as_ref().is_some_and(|binding| binding.end_user_id == owner.id) {
+    let is_theirs = |device: &Device| device.binding.as_ref().is_some_and(|binding| binding.end_user_id == owner.id);
+    if is_theirs(&device) {
         return Ok(device);
     }
-    store.bind_device(device, owner.id.clone(), request.device_token().hash(), request.now()).await
+    let id = device.id.clone();
+    match store.bind_device(device, owner.id.clone(), request.device_token().hash(), request.now()).await {
+        // Two at once bound it to the same owner.
+        Err(Error::DeviceAlreadyBound { end_user_id }) if end_user_id == owner.id => {
+            store.device(&id).await?.filter(is_theirs).ok_or_else(Error::no_device)
+        }
+        bound => bound,
+    }
 }
 
 #[cfg(test)]

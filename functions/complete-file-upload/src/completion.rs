@@ -1,12 +1,12 @@
 //! Parts become a file, the file is checked, and its recording is completed.
 
 use capstan_domain::{
-    Caller, Completion as Mark, EndUser, EndUserId, Error, Grant, Md5, Media, MultipartUpload, Recording, Status,
-    StoredObject,
+    Caller, Completion as Mark, Error, ExternalId, FileDetails, Grant, Md5, Media, MultipartUpload, Recording, Repeat,
+    Status, StoredObject,
 };
-use capstan_http::Request;
+use capstan_http::{Request, named_owner};
 use capstan_intake::PartsCompletion;
-use capstan_objects::{ObjectKey, Objects};
+use capstan_objects::{MAX_HASHED_BYTES, ObjectKey, Objects};
 use capstan_store::{Changed, CompletedFile, Owner, Store};
 
 use crate::body::Claim;
@@ -38,16 +38,14 @@ pub(crate) struct Completion<'a> {
 impl Completion<'_> {
     pub(crate) async fn complete(&self, seen: Recording) -> Result<Completed, Error> {
         let mut seen = seen;
-        let mark = Mark { call: Some(self.claim.body.to_string()), ..Mark::default() };
+        let mark = Mark {
+            idempotency_key: Some(self.claim.body.to_string()),
+            call: Some(format!("{:032x}", self.request.entropy())),
+            ..Mark::default()
+        };
         for _ in 0..MAX_TRIES {
             if seen.status != Status::Pending {
-                let first = seen.completion.clone().unwrap_or_default();
-                let refusal = Error::RecordingNotPending { status: seen.status };
-                return if first.is_same_call(&mark) {
-                    Ok(Completed::Before(seen.as_completed()))
-                } else {
-                    Err(refusal)
-                };
+                return completed_before(seen, &mark);
             }
             let file = self.file(&seen, mark.clone()).await?;
             let changed = self.store.complete_file(&self.caller.reach(), &seen, &file, self.request.now()).await?;
@@ -62,7 +60,11 @@ impl Completion<'_> {
     async fn file(&self, seen: &Recording, completion: Mark) -> Result<CompletedFile, Error> {
         let (media, upload) = self.upload(seen)?;
         let (started_at, ended_at) = self.claim.details.times()?;
-        let owner = self.owner(seen).await?;
+        if self.claim.md5.is_some() && upload.plan.file_size().bytes() > MAX_HASHED_BYTES {
+            let rule = format!("must be left out: a file of more than {MAX_HASHED_BYTES} bytes is not hashed");
+            return Err(Error::invalid("file_md5", rule));
+        }
+        let (owner, owner_id) = self.owner(seen).await?;
         let now = self.request.now();
         let parts = PartsCompletion { objects: self.objects, recording: seen, media, upload, now };
         let object = parts.object(&self.claim.parts).await.map_err(in_part_list)?;
@@ -75,7 +77,7 @@ impl Completion<'_> {
             started_at,
             ended_at,
             verified_at: self.claim.md5.map(|_| now),
-            details: self.claim.details.clone(),
+            details: FileDetails { owner_id, ..self.claim.details.clone() },
             completion,
         })
     }
@@ -91,38 +93,30 @@ impl Completion<'_> {
         Ok((media, upload))
     }
 
-    /// Whose the file is. A device token said it when the upload was begun, whatever is said now.
-    async fn owner(&self, seen: &Recording) -> Result<Owner, Error> {
-        if matches!(self.caller.grant, Grant::Device { .. }) || self.claim.by_partner {
-            return Ok(Owner::default());
+    /// Whose the file is, with the `owner_id` that says so. Whose it was when the upload was begun, it stays; the holder of
+    /// an upload token names nobody.
+    async fn owner(&self, seen: &Recording) -> Result<(Owner, Option<ExternalId>), Error> {
+        let may_name = !matches!(self.caller.grant, Grant::Device { .. } | Grant::Upload { .. });
+        if !may_name || self.claim.by_partner || seen.end_user_id.is_some() {
+            return Ok((Owner::default(), None));
         }
         let details = &self.claim.details;
+        let mut owner = Owner::default();
         if let Some(serial_number) = &details.serial_number {
             let device = self.store.device_called(&seen.tenant, serial_number).await?;
             let device = device.ok_or_else(|| Error::invalid("sn", "must be the serial number of a known device"))?;
-            let bound_to = device.binding.map(|binding| binding.end_user_id);
-            let end_user_id = match bound_to {
-                None => self.named_end_user(seen).await?,
-                bound => bound,
-            };
-            return Ok(Owner { end_user_id, device_id: Some(device.id) });
+            owner.end_user_id = device.binding.map(|binding| binding.end_user_id);
+            owner.device_id = Some(device.id);
         }
-        match self.named_end_user(seen).await? {
-            None if seen.end_user_id.is_none() => Err(Error::invalid("sn", "is required, or owner_id")),
-            end_user_id => Ok(Owner { end_user_id, device_id: None }),
+        match &details.owner_id {
+            Some(owner_id) if owner.end_user_id.is_none() => {
+                let named = named_owner(self.store, self.caller, owner_id, self.request).await?;
+                owner.end_user_id = Some(named.id);
+                Ok((owner, Some(owner_id.clone())))
+            }
+            None if owner == Owner::default() => Err(Error::invalid("sn", "is required, or owner_id")),
+            _ => Ok((owner, None)),
         }
-    }
-
-    async fn named_end_user(&self, seen: &Recording) -> Result<Option<EndUserId>, Error> {
-        let Some(owner_id) = &self.claim.details.owner_id else { return Ok(None) };
-        if let Ok(id) = owner_id.as_str().parse::<EndUserId>() {
-            let known = self.store.end_user(&id).await?.filter(|known| known.tenant == seen.tenant);
-            let rule = || Error::invalid("owner_id", "must name an end user of this project");
-            return known.map(|known| Some(known.id)).ok_or_else(rule);
-        }
-        let now = self.request.now();
-        let new = EndUser::new(EndUserId::new(now, self.request.entropy()), seen.tenant.clone(), now);
-        self.store.end_user_called_or(owner_id, new).await.map(|end_user| Some(end_user.id))
     }
 
     /// The object with its MD5 compared to the claimed one. Partners are told the MD5 whether or not they claim one.
@@ -163,6 +157,18 @@ impl Completion<'_> {
     ) -> Result<Error, Error> {
         self.store.reject_object(&seen.id, &media.id, object, self.request.now()).await?;
         Ok(Error::FileMd5NotMatch { expected, stored })
+    }
+}
+
+fn completed_before(seen: Recording, mark: &Mark) -> Result<Completed, Error> {
+    let first = seen.completion.clone().unwrap_or_default();
+    if first.is_same_call(mark) {
+        // The SDK repeats a call to the table whose answer was lost.
+        return Ok(Completed::Now(seen.as_completed()));
+    }
+    match first.repeat(mark) {
+        Repeat::Exact => Ok(Completed::Before(seen.as_completed())),
+        Repeat::KeyReused | Repeat::Other => Err(Error::RecordingNotPending { status: seen.status }),
     }
 }
 

@@ -36,7 +36,7 @@ pub async fn handle((access, objects, events): (Access, Objects, Events), reques
     let read = Claim::read(&request, access.store());
     let (caller, (claim, found)) = access.caller_beside(&request, Action::Upload, read).await?;
     let recording = caller.reach().admit(found.ok_or(Error::NotFound { what: "file" })?)?;
-    let signer = objects.signer_for(request.now(), DOWNLOAD_SECONDS).await?;
+    let signer = objects.signer_for(request.received_at(), DOWNLOAD_SECONDS).await?;
     let completion =
         Completion { store: access.store(), objects: &objects, caller: &caller, claim: &claim, request: &request };
     let recording = match completion.complete(recording).await? {

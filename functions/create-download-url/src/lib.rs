@@ -62,7 +62,7 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
     let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
     let wanted = Wanted::by(&request)?;
     let file = File::of(&recording, &wanted)?;
-    let signer = objects.signer(request.now()).await?;
+    let signer = objects.signer(request.received_at()).await?;
     let signed = signer.download(&file.key, file.mime_type, wanted.filename.as_deref()).await?;
     Reply::ok(&file.answer(signed))
 }

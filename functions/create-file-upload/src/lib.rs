@@ -64,7 +64,7 @@ pub struct Part {
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::CreateRecording).await?;
     let (size, file_type) = request.json::<Body>()?.check()?;
-    let signer = objects.signer(request.now()).await?;
+    let signer = objects.signer(request.received_at()).await?;
     let begun = Upload::new(&caller, file_type, &request).begin(&objects, &signer, size).await?;
     let kept = access.store().create_recording(begun.recording.clone()).await?;
     Reply::ok(&begun.answer(&objects, &signer, kept).await?)

@@ -36,10 +36,10 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let read = async { access.store().recording(&request.path_id("recording")?).await };
     let (caller, found) = access.caller_beside(&request, Action::CreateUploadToken, read).await?;
     let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
-    let credential = recording.upload_credential(request.now())?;
+    let credential = recording.upload_credential(request.received_at())?;
     let token = request.upload_token();
     access.store().put_credential(&token.hash(), &credential).await?;
-    Reply::created(&Answer::new(token, &recording.id, request.now()))
+    Reply::created(&Answer::new(token, &recording.id, request.received_at()))
 }
 
 impl Answer {

@@ -78,7 +78,7 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
     let upload = Upload {
         store: access.store(),
         objects: &objects,
-        signer: objects.signer(request.now()).await?,
+        signer: objects.signer(request.received_at()).await?,
         caller: &caller,
         recording_id: &recording_id,
         file: File::of(&request)?,

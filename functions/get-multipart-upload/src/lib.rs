@@ -68,7 +68,7 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
         return Reply::ok(&Answer::whole(media, upload));
     }
     let key = ObjectKey::of(&recording, media);
-    let signer = objects.signer(request.now()).await?;
+    let signer = objects.signer(request.received_at()).await?;
     let Some(received) = objects.received_parts(&key, upload).await? else {
         // Its parts may have been made one file without anybody having noted that yet.
         let object = objects.find(&key, request.now()).await?.filter(|object| upload.plan.makes(object));

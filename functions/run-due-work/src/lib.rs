@@ -1,8 +1,7 @@
 //! Every minute: what is due is done.
 
 use capstan_domain::{
-    Announcement, Error, MediaStatus, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, Timestamp,
-    URL_SECONDS, Work,
+    Announcement, Error, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, Timestamp, URL_SECONDS, Work,
 };
 use capstan_events::Events;
 use capstan_intake::take_note;
@@ -82,7 +81,7 @@ impl Sweep {
         // Reading large objects takes longer than other work: no other sweep takes it until this one has ended.
         let until = now.plus_seconds(INVOCATION_SECONDS);
         self.store.postpone(&recording.id, taken, Some(until)).await?;
-        for media in recording.media_in(MediaStatus::Pending) {
+        for media in recording.media.values().filter(|media| media.is_unread()) {
             let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, &media.id, media.content_type);
             let original = Original { key, recording_id: recording.id.clone(), media_id: media.id.clone() };
             take_note((&self.store, &self.objects, &self.events), &original, None, &self.clock).await?;

@@ -1,7 +1,7 @@
 //! `POST /api/devices/unbind`
 
 use capstan_domain::{Action, Error};
-use capstan_http::{Access, ErrorBody, RecorderBody, RecorderOfOwner, Refusals, Reply, Request};
+use capstan_http::{Access, ErrorBody, RecorderBody, RecorderOfOwner, Refusals, Reply, Request, known_owner};
 
 /// Unbinds a device from an end user. Doing it again changes nothing.
 ///
@@ -23,7 +23,7 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let (serial_number, owner_id, _) = request.json::<RecorderOfOwner>()?.check()?;
     let device = access.store().device_called(&caller.tenant, &serial_number).await?.ok_or_else(Error::no_device)?;
     if let Some(binding) = &device.binding {
-        let owner = access.store().end_user_called(&caller.tenant, &owner_id).await?;
+        let owner = known_owner(access.store(), &caller.tenant, &owner_id).await?;
         if owner.is_none_or(|owner| owner.id != binding.end_user_id) {
             return Err(Error::DeviceAlreadyBound { end_user_id: binding.end_user_id.clone() });
         }

@@ -274,6 +274,11 @@ impl Media {
         self.declared_captured_at.or_else(|| self.findings()?.captured_at)
     }
 
+    /// Whether its bytes are awaited, or are there and nobody has read them to their end.
+    pub fn is_unread(&self) -> bool {
+        self.status == MediaStatus::Pending || self.stored.as_ref().is_none_or(|stored| stored.sha256.is_none())
+    }
+
     /// Whether its bytes are there and nobody has looked into them.
     pub fn is_unprocessed(&self) -> bool {
         self.status == MediaStatus::Uploaded && self.result.is_none()

@@ -314,7 +314,7 @@ impl Recording {
     /// The medium of a file, and its upload in parts.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the recording is not one file that is sent in parts.
+    /// [`Error::NotFound`] when nothing of the recording is sent in parts.
     pub fn file_upload(&self) -> Result<(&Media, &MultipartUpload), Error> {
         let in_parts = self.media.values().find_map(|media| media.multipart.as_ref().map(|upload| (media, upload)));
         in_parts.ok_or(Error::NotFound { what: "file" })

@@ -20,7 +20,7 @@ pub use failure::{ErrorBody, ErrorDetail, Refusals};
 pub use once::{Dependencies, once};
 pub use page::{Cursor, DevicePage, EndUserPage, RecordingPage};
 pub use part::{PartUrlBody, PartUrls, ReceivedPartBody};
-pub use recorder::{RecorderBody, RecorderOfOwner};
+pub use recorder::{RecorderBody, RecorderOfOwner, known_owner, named_owner};
 pub use recording::{MediaBody, ProcessingErrorBody, RecordingBody, RenditionBody};
 pub use reply::Reply;
 pub use request::{Request, present};

@@ -86,12 +86,22 @@ enum Beginning {
     Attempt(Attempt),
 }
 
+/// Which attempt it is.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// The first: where it is refused, nothing was done.
+    First,
+    /// One after an attempt that may have done something.
+    Again,
+    /// One by a caller who cannot open the answer that is kept.
+    Beside,
+}
+
 /// One attempt at the first call.
 struct Attempt {
     call: FirstCall,
     seal: Seal,
-    /// Whether its answer is kept. That of a caller who cannot open the kept one is not.
-    is_kept: bool,
+    turn: Turn,
 }
 
 impl Known {
@@ -107,25 +117,25 @@ impl Known {
     }
 
     async fn begin(&self, store: &Store, request: &Request) -> Result<Beginning, Error> {
-        let attempt = |call: FirstCall, is_kept| {
+        let attempt = |call: FirstCall, turn| {
             let seal = Seal::of(&self.credential, call.seed);
-            Attempt { call, seal, is_kept }
+            Attempt { call, seal, turn }
         };
         let call = FirstCall::begin(self.payload, Seed(request.entropy()), request.now());
         let first = match store.begin_call(&self.id, &call, request.now()).await? {
-            Begun::First => return Ok(Beginning::Attempt(attempt(call, true))),
+            Begun::First => return Ok(Beginning::Attempt(attempt(call, Turn::First))),
             Begun::Known(first) => *first,
         };
         match first.standing(self.payload, request.now())? {
             Standing::Answered(sealed) => match Seal::of(&self.credential, first.seed).open(sealed)? {
                 Some(answer) => Reply::from_kept(&answer).map(Beginning::Answered),
                 // A token that was refreshed, a key that was rotated: it may do what the first did and cannot open it.
-                None => Ok(Beginning::Attempt(attempt(first, false))),
+                None => Ok(Beginning::Attempt(attempt(first, Turn::Beside))),
             },
             Standing::Abandoned => {
                 let resumed = first.resume(request.now());
                 if store.resume_call(&self.id, &first, &resumed).await? {
-                    Ok(Beginning::Attempt(attempt(resumed, true)))
+                    Ok(Beginning::Attempt(attempt(resumed, Turn::Again)))
                 } else {
                     Err(resumed.standing(self.payload, request.now()).err().unwrap_or(Error::IdempotencyKeyReused))
                 }
@@ -141,22 +151,16 @@ impl Attempt {
     }
 
     async fn end(&self, store: &Store, known: &Known, result: &Result<Reply, Error>) -> Result<(), Error> {
-        if !self.is_kept {
-            return Ok(());
-        }
-        match result {
-            Ok(reply) => {
+        let abandon = store.abandon_call(&known.id, &self.call, self.call.began_at);
+        match (result, self.turn) {
+            (_, Turn::Beside) => Ok(()),
+            (Ok(reply), _) => {
                 let sealed = self.seal.close(&reply.to_kept()?)?;
-                if sealed.len() <= MAX_SEALED_BYTES {
-                    store.answer_call(&known.id, &self.call, &sealed).await
-                } else {
-                    store.abandon_call(&known.id, &self.call, self.call.began_at).await
-                }
+                let fits = sealed.len() <= MAX_SEALED_BYTES;
+                if fits { store.answer_call(&known.id, &self.call, &sealed).await } else { abandon.await }
             }
-            Err(Error::Unavailable { .. } | Error::Internal { .. }) => {
-                store.abandon_call(&known.id, &self.call, self.call.began_at).await
-            }
-            Err(_) => store.forget_call(&known.id, &self.call).await,
+            (Err(Error::Unavailable { .. } | Error::Internal { .. }), _) | (Err(_), Turn::Again) => abandon.await,
+            (Err(_), Turn::First) => store.forget_call(&known.id, &self.call).await,
         }
     }
 }

@@ -1,9 +1,14 @@
 //! A device as Plaud-shaped clients name and see it.
 
-use capstan_domain::{Device, Error, ExternalId, RecorderKind, SerialNumber};
+use capstan_domain::{
+    Action, Caller, Device, EndUser, EndUserId, Error, ExternalId, RecorderKind, SerialNumber, Tenant,
+};
+use capstan_store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::Request;
 
 /// A device and whose it is, by the names that they have elsewhere.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -30,6 +35,34 @@ impl RecorderOfOwner {
         let owner_id = self.owner_id.ok_or_else(|| Error::required("owner_id"))?;
         Ok((serial_number, owner_id, self.sn_type.unwrap_or_default()))
     }
+}
+
+/// The end user whom a client of this shape names: by the id that an answer gave, else by what the project's own system
+/// calls them. `None` when there is none.
+pub async fn known_owner(store: &Store, tenant: &Tenant, owner_id: &ExternalId) -> Result<Option<EndUser>, Error> {
+    match owner_id.as_str().parse::<EndUserId>() {
+        Ok(id) => Ok(store.end_user(&id).await?.filter(|known| known.tenant == *tenant)),
+        Err(_) => store.end_user_called(tenant, owner_id).await,
+    }
+}
+
+/// The same, made known if nobody is called so and the caller may write end users.
+///
+/// # Errors
+/// [`Error::Invalid`] of `owner_id` otherwise.
+pub async fn named_owner(
+    store: &Store,
+    caller: &Caller,
+    owner_id: &ExternalId,
+    request: &Request,
+) -> Result<EndUser, Error> {
+    let is_id = owner_id.as_str().parse::<EndUserId>().is_ok();
+    if is_id || caller.clone().permitted(Action::WriteEndUsers).is_err() {
+        let unknown = || Error::invalid("owner_id", "must name a known end user of this project");
+        return known_owner(store, &caller.tenant, owner_id).await?.ok_or_else(unknown);
+    }
+    let id = EndUserId::new(request.now(), request.entropy());
+    store.end_user_called_or(owner_id, EndUser::new(id, caller.tenant.clone(), request.now())).await
 }
 
 /// A device.

@@ -17,6 +17,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct Request {
     event: lambda_http::Request,
     now: Timestamp,
+    received_at: Timestamp,
     entropy: u128,
     secret_bits: [u8; 32],
     caller: Option<Caller>,
@@ -45,7 +46,7 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) 
 impl Request {
     /// A request as Lambda hands it over.
     pub fn new(event: lambda_http::Request, now: Timestamp, entropy: u128, secret_bits: [u8; 32]) -> Self {
-        Self { event, now, entropy, secret_bits, caller: None }
+        Self { event, now, received_at: now, entropy, secret_bits, caller: None }
     }
 
     /// The same request by a caller who is known by now, with the time and the randomness of its first call.
@@ -94,9 +95,14 @@ impl Request {
         }
     }
 
-    /// When it came.
+    /// When it came, or the first call of which it is another attempt: the time that what is made of it bears.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// When it came itself: the time from which URLs and tokens of its answer are good.
+    pub fn received_at(&self) -> Timestamp {
+        self.received_at
     }
 
     /// Random bits for one new identifier.

@@ -152,10 +152,15 @@ impl Store {
     /// Unbinds a device as it was read; its token is unknown from now on. No call for one that is not bound.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when other changes keep coming first.
+    /// [`Error::DeviceAlreadyBound`] when it was bound to someone else meanwhile, [`Error::Conflict`] when other changes
+    /// keep coming first.
     pub async fn unbind_device(&self, device: Device, now: Timestamp) -> Result<Device, Error> {
+        let bound_to = device.binding.as_ref().map(|binding| binding.end_user_id.clone());
         let free = |device: &Device| {
             let Some(binding) = &device.binding else { return Ok(None) };
+            if bound_to.as_ref() != Some(&binding.end_user_id) {
+                return Err(Error::DeviceAlreadyBound { end_user_id: binding.end_user_id.clone() });
+            }
             let mut transaction = Transaction::default();
             unbind(&mut transaction, device, now)?;
             let mut owner = in_tenant(&device.tenant)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::Grant;
+use capstan_domain::{Grant, Timestamp};
 use capstan_emulators::{Crash, Fault};
 use capstan_http::{Access, Reply, Request};
 use capstan_lambda::{Clock, http_function};
@@ -235,6 +235,24 @@ async fn a_call_that_died_anywhere_is_attempted_again_and_has_one_effect() {
 /// What an answer names.
 fn ids(answer: &Answer) -> [Value; 2] {
     ["id", "media_id"].map(|name| answer.json()[name].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_attempt_hours_later_signs_for_the_same_medium_from_then_on() {
+    let world = World::start().await;
+    let prepared = world.prepared("/v1/recordings/{id}/upload-url").await;
+    world.advance(10);
+    // The credential, the first call and the medium.
+    world.faults().crash_after(2, Crash::After);
+    assert_eq!(world.keyed_post("a", &prepared).await.outcome(), "503 temporarily_unavailable");
+    world.faults().clear();
+    world.advance(2 * 3600);
+    let signed = world.keyed_post("a", &prepared).await.expect("200");
+    let expires_at: Timestamp = signed["expires_at"].as_str().unwrap().parse().unwrap();
+    assert!(expires_at > world.now().plus_seconds(3500), "{expires_at}");
+    let recording = world.get(prepared.path.trim_end_matches("/upload-url")).await;
+    assert_eq!(recording["media"].as_array().unwrap().len(), 1);
+    assert_eq!(recording["media"][0]["id"], signed["media_id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ use crate::demo::{self, Outcome, Parties};
 use crate::keys;
 use crate::local_env::LocalEnv;
 use crate::serve::{Kept, ServeError};
+use crate::upload;
 
 /// How long requests and invocations under way may take once Ctrl-C was pressed.
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
@@ -46,6 +47,9 @@ enum Command {
         /// What to upload; without it, a shipped sample.
         file: Option<PathBuf>,
     },
+    /// Upload files to a Capstan, this one or a deployed one, and take up what was cut off.
+    #[command(after_help = upload::AFTER_HELP)]
+    Upload(upload::Arguments),
     /// Keys of a project.
     #[command(subcommand)]
     Keys(Keys),
@@ -156,6 +160,7 @@ impl Cli {
             Some(Command::Demo { file }) => {
                 demonstrate(&self.data_dir, self.port.unwrap_or(0), clock, file.as_deref()).await
             }
+            Some(Command::Upload(uploaded)) => uploaded.run(&self.data_dir).await,
             Some(Command::Keys(keys)) => keys.run(&self.data_dir).await,
             Some(Command::Openapi) => {
                 write!(io::stdout(), "{}", crate::openapi::document()?)?;

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{Method, Request, Response};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, Response, request};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -17,7 +19,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 256 * 1024;
+const CONNECT: Duration = Duration::from_secs(10);
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -43,6 +46,12 @@ pub enum ClientError {
         status: u16,
         /// What the answer says, shortened.
         message: String,
+        /// Its `error.code`, where it is one of Capstan's.
+        code: Option<String>,
+        /// The field that is wrong, by its `error.param`.
+        param: Option<String>,
+        /// How long to wait before asking again, where it says so in seconds.
+        retry_after: Option<Duration>,
     },
     /// What was fetched cannot be written.
     #[error("cannot write: {0}")]
@@ -52,15 +61,21 @@ pub enum ClientError {
 /// A client. Clones share connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    hyper: Hyper<HttpConnector, Body>,
+    hyper: Hyper<HttpsConnector<HttpConnector>, Body>,
     api: Arc<str>,
 }
 
 impl Client {
-    /// A client of the API at `url`.
+    /// A client of the API at `url`, `http` or `https`. It follows no redirects.
     #[must_use]
     pub fn new(url: &str) -> Self {
-        Self { hyper: Hyper::builder(TokioExecutor::new()).build_http(), api: url.into() }
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(CONNECT));
+        tcp.set_nodelay(true);
+        let connector =
+            HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
+        Self { hyper: Hyper::builder(TokioExecutor::new()).build(connector), api: url.trim_end_matches('/').into() }
     }
 
     /// Calls the API and reads the JSON that it answers; null when there is none.
@@ -74,13 +89,34 @@ impl Client {
         credential: &str,
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
-        let request = Request::builder()
+        self.ask(self.request(method, path, credential), body).await
+    }
+
+    /// POSTs to the API under an `Idempotency-Key`, so that a repeat after a lost answer does nothing more.
+    ///
+    /// # Errors
+    /// [`ClientError`] when it does not answer or refuses.
+    pub async fn post_once(
+        &self,
+        path: &str,
+        credential: &str,
+        idempotency_key: &str,
+        body: &Value,
+    ) -> Result<Value, ClientError> {
+        let request = self.request(Method::POST, path, credential).header("idempotency-key", idempotency_key);
+        self.ask(request, Some(body)).await
+    }
+
+    fn request(&self, method: Method, path: &str, credential: &str) -> request::Builder {
+        Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.api))
             .header(AUTHORIZATION, format!("Bearer {credential}"))
             .header(CONTENT_TYPE, "application/json")
-            .body(whole(body.map(ToString::to_string).unwrap_or_default()));
-        let answer = self.send(request).await?;
+    }
+
+    async fn ask(&self, request: request::Builder, body: Option<&Value>) -> Result<Value, ClientError> {
+        let answer = self.send(request.body(whole(body.map(ToString::to_string).unwrap_or_default()))).await?;
         Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null))
     }
 
@@ -142,10 +178,25 @@ impl Client {
         if status.is_success() {
             return Ok(answer.into_body());
         }
+        let retry_after = retry_after(answer.headers());
         let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let message: String = String::from_utf8_lossy(&body).chars().take(300).collect();
-        Err(ClientError::Refused { method, url, status: status.as_u16(), message })
+        let told: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let of_error = |name: &str| told["error"][name].as_str().map(str::to_owned);
+        Err(ClientError::Refused {
+            method,
+            url,
+            status: status.as_u16(),
+            message: String::from_utf8_lossy(&body).chars().take(300).collect(),
+            code: of_error("code"),
+            param: of_error("param"),
+            retry_after,
+        })
     }
+}
+
+/// Only seconds: a moment would have to be compared with a clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Without the query, which may hold a signature.

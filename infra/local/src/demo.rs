@@ -12,30 +12,13 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::client::{Client, ClientError};
+use crate::file_type;
 use crate::progress::Progress;
 
 /// Speech, shipped with the project.
 const SAMPLE: &[u8] = include_bytes!("../sample/spoken.ogg");
 const SAMPLE_NAME: &str = "spoken.ogg";
 const POLL: Duration = Duration::from_millis(250);
-
-/// Content types by the extensions of file names.
-const TYPES: [(&str, &str); 14] = [
-    ("aac", "audio/aac"),
-    ("flac", "audio/flac"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("m4a", "audio/mp4"),
-    ("mp3", "audio/mpeg"),
-    ("mp4", "video/mp4"),
-    ("oga", "audio/ogg"),
-    ("ogg", "audio/ogg"),
-    ("opus", "audio/opus"),
-    ("png", "image/png"),
-    ("wave", "audio/wav"),
-    ("wav", "audio/wav"),
-    ("webm", "audio/webm"),
-];
 
 /// Why a demonstration did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +32,7 @@ pub enum DemoError {
         source: io::Error,
     },
     /// Its name does not say what it is.
-    #[error("{}: cannot tell the type by the name; known are {}", .0.display(), known_extensions())]
+    #[error("{}: cannot tell the type by the name; known are {}", .0.display(), file_type::known())]
     UnknownType(PathBuf),
     /// The API or S3 refused, or did not answer.
     #[error(transparent)]
@@ -65,10 +48,6 @@ pub enum DemoError {
         /// What the operating system said.
         source: io::Error,
     },
-}
-
-fn known_extensions() -> String {
-    TYPES.map(|(extension, _)| extension).join(", ")
 }
 
 /// Who takes part, and where.
@@ -127,9 +106,7 @@ impl Upload {
     /// [`DemoError::Unreadable`] and [`DemoError::UnknownType`].
     pub async fn of(path: Option<&Path>) -> Result<Self, DemoError> {
         let named = path.unwrap_or(Path::new(SAMPLE_NAME));
-        let extension = named.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let known = TYPES.iter().find(|(known, _)| extension.eq_ignore_ascii_case(known));
-        let (_, content_type) = known.ok_or_else(|| DemoError::UnknownType(named.to_owned()))?;
+        let content_type = file_type::of_name(named).ok_or_else(|| DemoError::UnknownType(named.to_owned()))?;
         let mut upload = Self {
             path: path.map(Path::to_owned),
             name: named.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -240,17 +217,12 @@ async fn fetch(
         let answer = client.call(Method::POST, &format!("{path}/download-url"), api_key, Some(&request)).await?;
         let url = answer["download_url"].as_str().ok_or(DemoError::Incomplete("download-url", "download_url"))?;
         let content_type = answer["content_type"].as_str().unwrap_or_default();
-        let copy = folder.join(format!("{kind}.{}", extension(content_type)));
+        let copy = folder.join(format!("{kind}.{}", file_type::extension(content_type)));
         let mut file = File::create(&copy).await.map_err(|source| unwritable(&copy, source))?;
         client.get(url, &mut file).await?;
         files.push(Made { kind: kind.to_owned(), download_url: url.to_owned(), copy });
     }
     Ok(files)
-}
-
-fn extension(content_type: &str) -> &str {
-    let of_type = TYPES.iter().rev().find(|(_, known)| *known == content_type);
-    of_type.map_or_else(|| content_type.rsplit('/').next().unwrap_or("bin"), |(extension, _)| extension)
 }
 
 #[cfg(test)]

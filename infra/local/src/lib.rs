@@ -5,6 +5,7 @@ pub mod cli;
 pub mod client;
 pub mod data_dir;
 pub mod demo;
+mod file_type;
 pub mod first_run;
 pub mod functions;
 mod gateway;
@@ -19,5 +20,6 @@ mod routes;
 pub mod serve;
 mod stack;
 mod throttle;
+mod upload;
 
 pub use stack::{MakeFunctions, Options, Stack, StackError};

@@ -16,6 +16,10 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
+            // Of a command line that is not right; ends with 2, as clap does by itself.
+            if let Some(usage) = error.downcast_ref::<clap::Error>() {
+                usage.exit();
+            }
             // A closed stderr is nobody to tell; the exit code says it all the same.
             let _ = writeln!(io::stderr(), "capstan: {error}");
             ExitCode::FAILURE

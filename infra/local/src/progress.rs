@@ -2,11 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
 const BAR: &str = "{msg} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+/// How often bytes that move make a plain line.
+const LINE_EVERY: Duration = Duration::from_secs(10);
 const SPINNER: &str = "{spinner} {msg} {elapsed}";
 
 /// One thing that takes time. Clones show the same.
@@ -14,7 +16,19 @@ const SPINNER: &str = "{spinner} {msg} {elapsed}";
 pub(crate) struct Progress {
     bar: ProgressBar,
     /// The last plain line; `None` on a terminal.
-    last_line: Option<Arc<Mutex<String>>>,
+    last_line: Option<Arc<Mutex<Line>>>,
+}
+
+#[derive(Debug)]
+struct Line {
+    text: String,
+    at: Instant,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { text: String::new(), at: Instant::now() }
+    }
 }
 
 impl Progress {
@@ -41,8 +55,40 @@ impl Progress {
         Self::new(bar, SPINNER, message)
     }
 
+    /// So many bytes more went.
     pub(crate) fn advance(&self, bytes: u64) {
         self.bar.inc(bytes);
+        if let Some(last) = &self.last_line {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.at.elapsed() >= LINE_EVERY {
+                last.at = Instant::now();
+                write_line(&self.standing());
+            }
+        }
+    }
+
+    /// So many bytes went for nothing.
+    pub(crate) fn retreat(&self, bytes: u64) {
+        self.bar.dec(bytes);
+    }
+
+    /// So many bytes are there already: rate and time left count from here.
+    pub(crate) fn begin_at(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+        self.bar.reset_eta();
+    }
+
+    fn standing(&self) -> String {
+        let (sent, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
+        format!(
+            "{}: {} of {} ({} %), {}/s, {} left",
+            self.bar.message(),
+            HumanBytes(sent),
+            HumanBytes(total),
+            sent.saturating_mul(100) / total.max(1),
+            HumanBytes(self.bar.per_sec() as u64),
+            HumanDuration(self.bar.eta()),
+        )
     }
 
     /// Shows what is going on; a plain line is written only when it says something new.
@@ -50,10 +96,18 @@ impl Progress {
         self.bar.set_message(message.to_owned());
         if let Some(last) = &self.last_line {
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            if *last != message {
-                message.clone_into(&mut last);
+            if last.text != message {
+                message.clone_into(&mut last.text);
                 write_line(message);
             }
+        }
+    }
+
+    /// A line that stays, unless it was the last one already.
+    pub(crate) fn note(&self, message: &str) {
+        match &self.last_line {
+            Some(_) => self.say(message),
+            None => self.bar.println(message),
         }
     }
 

@@ -1,0 +1,172 @@
+//! A large file: parts side by side, of which only those that were cut off are sent again.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::client::ClientError;
+use crate::upload::error::UploadError;
+use crate::upload::journey::{Berth, Journey, Leave, gone, is_refused_as, parse};
+use crate::upload::one_put::{MAX_REFUSALS, is_expiry, wants_another_url};
+use crate::upload::patience::passes;
+
+/// How often a part is sent by one URL before it is asked what S3 has.
+const TRIES_BY_ONE_URL: u32 = 4;
+
+/// What S3 has not, with leave to send it.
+#[derive(Debug, Deserialize)]
+struct Missing {
+    /// Of the medium; a new upload does not say.
+    status: Option<String>,
+    part_size_bytes: u64,
+    #[serde(default)]
+    parts_received: Vec<Received>,
+    parts: Vec<Part>,
+    next_part_number: Option<u16>,
+    headers: BTreeMap<String, String>,
+    /// Seconds.
+    expires_in: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Received {
+    size_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    part_number: u16,
+    size_bytes: u64,
+    upload_url: String,
+}
+
+/// What became of the parts that there was leave for.
+#[derive(Debug, Default)]
+struct Round {
+    sent: usize,
+    /// Why some were left.
+    hindrance: Option<ClientError>,
+}
+
+impl Journey<'_> {
+    pub(super) async fn send_parts(&mut self, berth: Berth) -> Result<(), UploadError> {
+        // Beside the sending: the bytes are in the machine's memory anyhow.
+        let hash = self.state.content_sha256().is_none().then(|| self.source.hash());
+        let outcome = self.send_missing(&berth).await;
+        if let Some(hash) = hash {
+            self.note_hash(hash, outcome.is_ok()).await?;
+        }
+        match outcome {
+            Ok(()) => self.state.advance(berth.sent()),
+            Err(error) if is_refused_as(&error, &["upload_expired"]) => self.begin_again(berth).await,
+            Err(error) => Err(gone(error, &berth.recording_id)),
+        }
+    }
+
+    async fn note_hash(
+        &mut self,
+        hash: JoinHandle<std::io::Result<String>>,
+        is_wanted: bool,
+    ) -> Result<(), UploadError> {
+        if !is_wanted && !hash.is_finished() {
+            hash.abort();
+            return Ok(());
+        }
+        let hash = hash.await.map_err(|error| UploadError::Unreadable(error.into()))?;
+        let hash = hash.map_err(UploadError::Unreadable)?;
+        self.source.require_unchanged().await?;
+        self.state.note_hash(hash)
+    }
+
+    /// Until S3 has all of it, as one object.
+    async fn send_missing(&mut self, berth: &Berth) -> Result<(), UploadError> {
+        let path = format!("{}/media/{}/upload", berth.path(), berth.media_id);
+        let (mut idle, mut refusals) = (0, 0);
+        loop {
+            self.source.require_unchanged().await?;
+            let (missing, good_until) = self.missing(&path).await?;
+            if missing.status.as_deref() == Some("uploaded") {
+                return Ok(());
+            }
+            let round = self.send_round(&missing, good_until).await?;
+            if round.sent > 0 {
+                (idle, refusals) = (0, 0);
+            }
+            if let Some(error) = round.hindrance {
+                refusals += u32::from(wants_another_url(&error) && !is_expiry(&error));
+                if refusals > MAX_REFUSALS {
+                    return Err(UploadError::Refused(error));
+                }
+                self.wait(idle, &error).await?;
+                idle += 1;
+            } else if round.sent == missing.parts.len() && missing.next_part_number.is_none() {
+                let complete = format!("{path}/complete");
+                match self.post(&complete, &self.state.key_of_round("parts"), &json!({})).await {
+                    Err(error) if is_refused_as(&error, &["parts_missing"]) => {}
+                    completed => return completed.map(drop),
+                }
+            }
+        }
+    }
+
+    async fn missing(&mut self, path: &str) -> Result<(Missing, Instant), UploadError> {
+        let Leave { answer, asked_at } = match self.leave.take() {
+            Some(leave) => leave,
+            None => {
+                let asked_at = Instant::now();
+                Leave { answer: self.get(path).await?, asked_at }
+            }
+        };
+        let missing: Missing = parse(answer, path)?;
+        self.progress.begin_at(missing.parts_received.iter().map(|part| part.size_bytes).sum());
+        // The last tenth is for parts that are on their way.
+        let validity = Duration::from_secs(missing.expires_in.unwrap_or_default());
+        Ok((missing, asked_at + validity.mul_f64(0.9)))
+    }
+
+    /// Sends what there is leave for, until that ends or S3 wants another.
+    async fn send_round(&self, missing: &Missing, good_until: Instant) -> Result<Round, UploadError> {
+        let round = RefCell::new(Round::default());
+        let sending = missing.parts.iter().map(|part| async {
+            if round.borrow().hindrance.is_some() || Instant::now() > good_until {
+                return Ok(());
+            }
+            match self.send_part(part, missing).await? {
+                Ok(()) => {
+                    self.patience.progressed();
+                    round.borrow_mut().sent += 1;
+                }
+                Err(error) => round.borrow_mut().hindrance = Some(error),
+            }
+            Ok(())
+        });
+        let mut sending = stream::iter(sending).buffer_unordered(self.parallel);
+        while let Some(outcome) = sending.next().await {
+            outcome?;
+        }
+        drop(sending);
+        Ok(round.into_inner())
+    }
+
+    /// The inner error is one that another URL may help against.
+    async fn send_part(&self, part: &Part, of: &Missing) -> Result<Result<(), ClientError>, UploadError> {
+        let offset = u64::from(part.part_number.saturating_sub(1)) * of.part_size_bytes;
+        for tries in 0.. {
+            match self.put(&part.upload_url, &of.headers, offset, part.size_bytes).await? {
+                Ok(()) => break,
+                Err(error) if wants_another_url(&error) => return Ok(Err(error)),
+                Err(error) if !passes(&error) => return Err(UploadError::Refused(error)),
+                Err(error) if tries + 1 >= TRIES_BY_ONE_URL => return Ok(Err(error)),
+                Err(error) => self.wait(tries, &error).await?,
+            }
+        }
+        Ok(Ok(()))
+    }
+}

@@ -16,10 +16,12 @@ mod owners;
 mod parts;
 mod process;
 mod recorders;
+mod proxy;
 mod repeats;
 mod states;
 mod throttling;
 mod triggers;
+mod upload;
 mod uploads;
 mod world;
 

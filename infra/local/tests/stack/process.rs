@@ -42,7 +42,7 @@ impl Running {
     /// Starts with the functions' clock so many seconds ahead.
     pub(crate) fn start_ahead(data_dir: &Path, seconds: u32) -> Self {
         let mut process = capstan(data_dir)
-            .args(["--port", "0", "--clock-ahead", &seconds.to_string()])
+            .args(["--port", "0", &format!("--clock-ahead={seconds}")])
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -70,6 +70,10 @@ impl Running {
 
     /// SIGKILL.
     pub(crate) fn kill(mut self) {
+        self.kill_in_place();
+    }
+
+    pub(crate) fn kill_in_place(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }

@@ -45,11 +45,11 @@ pub enum ClientError {
         /// The status code.
         status: u16,
         /// What the answer says, shortened.
-        message: String,
+        message: Box<str>,
         /// Its `error.code`, where it is one of Capstan's.
-        code: Option<String>,
+        code: Option<Box<str>>,
         /// The field that is wrong, by its `error.param`.
-        param: Option<String>,
+        param: Option<Box<str>>,
         /// How long to wait before asking again, where it says so in seconds.
         retry_after: Option<Duration>,
     },
@@ -181,7 +181,7 @@ impl Client {
         let retry_after = retry_after(answer.headers());
         let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let of_error = |name: &str| told["error"][name].as_str().map(str::to_owned);
+        let of_error = |name: &str| told["error"][name].as_str().map(Box::from);
         Err(ClientError::Refused {
             method,
             url,

@@ -247,8 +247,11 @@ pub(super) fn gone(error: UploadError, recording_id: &str) -> UploadError {
 }
 
 pub(super) fn is_refused_as(error: &UploadError, codes: &[&str]) -> bool {
-    let UploadError::Refused(ClientError::Refused { code: Some(code), .. }) = error else { return false };
-    codes.contains(&code.as_str())
+    matches!(error, UploadError::Refused(refusal) if codes.iter().any(|code| has_code(refusal, code)))
+}
+
+pub(super) fn has_code(error: &ClientError, expected: &str) -> bool {
+    matches!(error, ClientError::Refused { code: Some(code), .. } if **code == *expected)
 }
 
 /// An answer as the contract has it.

@@ -48,7 +48,7 @@ impl Journey<'_> {
                     match self.ask_leave(&berth.recording_id, berth.manner, media_id, &key).await {
                         // It arrived, and only its answer was lost.
                         Err(UploadError::Refused(ClientError::Refused { param: Some(param), .. }))
-                            if param == "media_id" =>
+                            if *param == *"media_id" =>
                         {
                             break;
                         }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use capstan_objects::MAX_HASHED_BYTES;
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::client::ClientError;
 use crate::upload::error::UploadError;
-use crate::upload::journey::{Berth, Journey, Leave, gone, is_refused_as, parse};
+use crate::upload::journey::{Berth, Journey, Leave, gone, has_code, is_refused_as, parse};
 use crate::upload::one_put::{MAX_REFUSALS, is_expiry, wants_another_url};
 use crate::upload::patience::passes;
 
@@ -58,7 +59,8 @@ struct Round {
 impl Journey<'_> {
     pub(super) async fn send_parts(&mut self, berth: Berth) -> Result<(), UploadError> {
         // Beside the sending: the bytes are in the machine's memory anyhow.
-        let hash = self.state.content_sha256().is_none().then(|| self.source.hash());
+        let is_wanted = self.state.content_sha256().is_none() && self.source.size_bytes() <= MAX_HASHED_BYTES;
+        let hash = is_wanted.then(|| self.source.hash());
         let outcome = self.send_missing(&berth).await;
         if let Some(hash) = hash {
             self.note_hash(hash, outcome.is_ok()).await?;
@@ -109,7 +111,10 @@ impl Journey<'_> {
             } else if round.sent == missing.parts.len() && missing.next_part_number.is_none() {
                 let complete = format!("{path}/complete");
                 match self.post(&complete, &self.state.key_of_round("parts"), &json!({})).await {
-                    Err(error) if is_refused_as(&error, &["parts_missing"]) => {}
+                    Err(UploadError::Refused(error)) if has_code(&error, "parts_missing") => {
+                        self.wait(idle, &error).await?;
+                        idle += 1;
+                    }
                     completed => return completed.map(drop),
                 }
             }
@@ -127,7 +132,7 @@ impl Journey<'_> {
         let missing: Missing = parse(answer, path)?;
         self.progress.begin_at(missing.parts_received.iter().map(|part| part.size_bytes).sum());
         // The last tenth is for parts that are on their way.
-        let validity = Duration::from_secs(missing.expires_in.unwrap_or_default());
+        let validity = Duration::from_secs(missing.expires_in.unwrap_or(3600));
         Ok((missing, asked_at + validity.mul_f64(0.9)))
     }
 

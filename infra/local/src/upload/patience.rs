@@ -93,8 +93,8 @@ mod tests {
             method: Method::PUT,
             url: String::new(),
             status,
-            message: String::new(),
-            code: code.map(str::to_owned),
+            message: "".into(),
+            code: code.map(Box::from),
             param: None,
             retry_after: retry_after.map(Duration::from_secs),
         }

@@ -23,6 +23,8 @@ const SMALL: u64 = 300_000;
 struct Network {
     cuts: usize,
     pause: Duration,
+    /// How many parts the largest file has: an answer that signs for all of them must get through at times.
+    parts: u64,
 }
 
 /// A stack, a network, and a client with a state directory.
@@ -44,7 +46,14 @@ impl Scene {
         let stack = Running::start(&root.path().join("data"));
         let s3_port = port(stack.get("AWS_ENDPOINT_URL_S3"));
         let s3 = Proxy::start(s3_port, network.cuts, PART + PART / 2, network.pause, seed).await;
-        let api = Proxy::start(port(stack.get("CAPSTAN_URL")), network.cuts, 14_000, Duration::ZERO, seed + 7).await;
+        let api = Proxy::start(
+            port(stack.get("CAPSTAN_URL")),
+            network.cuts,
+            4000 + 1200 * network.parts,
+            Duration::ZERO,
+            seed + 7,
+        )
+        .await;
         api.rewrite(&format!("127.0.0.1:{s3_port}"), &s3.address());
         Self { root, stack, api, s3, random: Random(seed + 2) }
     }
@@ -188,7 +197,7 @@ async fn files_go_by_one_put_or_in_parts_and_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_cut_at_random_bytes_cost_no_more_than_their_parts() {
     let cuts = 10;
-    let mut scene = Scene::set(2, Network { cuts, ..Network::default() }).await;
+    let mut scene = Scene::set(2, Network { cuts, parts: 13, ..Network::default() }).await;
     let (small, of_small) = scene.file("small.ogg", SMALL);
     let (large, of_large) = scene.file("large.wav", LARGE);
     scene.start(&[&large, &small]).ends_well(&scene).await;
@@ -337,7 +346,7 @@ async fn the_state_holds_no_key_and_no_url_and_the_exit_status_tells_what_is_wro
 async fn two_gibibytes_arrive_whole_through_fifty_cuts_and_kills_of_both_sides() {
     const SIZE: u64 = 2 * 1024 * 1024 * 1024;
     let cuts = 50;
-    let mut scene = Scene::set(9, Network { cuts, ..Network::default() }).await;
+    let mut scene = Scene::set(9, Network { cuts, parts: 410, ..Network::default() }).await;
     let (file, hash) = scene.file("large.wav", SIZE);
     let start = Instant::now();
     let mut client = scene.start(&[&file]);
@@ -367,7 +376,7 @@ async fn two_gibibytes_arrive_whole_through_fifty_cuts_and_kills_of_both_sides()
 #[ignore = "takes minutes"]
 async fn sixty_four_devices_at_once_each_arrive_once_and_whole() {
     const SIZE: u64 = 4 * PART;
-    let mut scene = Scene::set(10, Network { cuts: 64, ..Network::default() }).await;
+    let mut scene = Scene::set(10, Network { cuts: 64, parts: 4, ..Network::default() }).await;
     let (key, api) = (scene.stack.get("CAPSTAN_API_KEY").to_owned(), scene.stack.client());
     let post = async |path: &str, body: Value| api.call(Method::POST, path, &key, Some(&body)).await.unwrap();
     let (mut commands, mut hashes) = (Vec::new(), Vec::new());
@@ -389,6 +398,6 @@ async fn sixty_four_devices_at_once_each_arrive_once_and_whole() {
         client.ends_well(&scene).await;
     }
     let seconds = start.elapsed().as_secs_f64();
-    writeln!(std::io::stderr(), "{seconds:.1} s, {:.1} MiB/s", (64 * SIZE >> 20) as f64 / seconds).unwrap();
+    writeln!(std::io::stderr(), "{seconds:.1} s, {:.1} MiB/s", ((64 * SIZE) >> 20) as f64 / seconds).unwrap();
     scene.assert_arrived(&hashes.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }

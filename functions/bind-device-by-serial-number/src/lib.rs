@@ -21,7 +21,7 @@ use capstan_store::{Registered, Store};
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteDevices).await?;
     let (serial_number, owner_id, kind) = request.json::<RecorderOfOwner>()?.check()?;
-    let owner = named_owner(access.store(), &caller, &owner_id, &request).await?;
+    let owner = named_owner(access.store(), &caller.tenant, &owner_id, &request).await?;
     let device = known(access.store(), &caller, serial_number, kind, &request).await?;
     let device = bound(access.store(), device, &owner, &request).await?;
     Reply::ok(&RecorderBody::new(&device, Some(&owner_id)))

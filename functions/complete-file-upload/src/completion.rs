@@ -110,7 +110,7 @@ impl Completion<'_> {
         }
         match &details.owner_id {
             Some(owner_id) if owner.end_user_id.is_none() => {
-                let named = named_owner(self.store, self.caller, owner_id, self.request).await?;
+                let named = named_owner(self.store, &seen.tenant, owner_id, self.request).await?;
                 owner.end_user_id = Some(named.id);
                 Ok((owner, Some(owner_id.clone())))
             }

@@ -302,3 +302,23 @@ async fn an_upload_in_parts_goes_on_after_a_kill() {
     let uploaded = call(&stack, Method::POST, &format!("{path}/upload-complete"), Some(claim)).await;
     assert_eq!(uploaded["content_sha256"], Sha256::of(&file).to_string());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_file_of_which_no_notification_came_is_read_when_its_hash_is_asked_for() {
+    let world = World::start().await;
+    world.stack.bus().hold();
+    let file = wav();
+    let (path, signed) = world.begun("audio/wav", file.len()).await;
+    for part in parts(&signed) {
+        send(&file, part).await;
+    }
+    world.complete_parts(&path, &signed, json!({})).await.expect("200");
+    let id = path.rsplit('/').next().unwrap().parse().unwrap();
+    let recording = world.store.recording(&id).await.unwrap().unwrap();
+    assert!(recording.primary().unwrap().stored.as_ref().unwrap().sha256.is_none());
+    world.store.request_verification(&recording, world.now()).await.unwrap();
+    world.stack.bus().tick().await.unwrap();
+    let recording = world.store.recording(&id).await.unwrap().unwrap();
+    let stored = recording.primary().unwrap().stored.clone().unwrap();
+    assert_eq!((stored.sha256, stored.md5.is_some()), (Some(Sha256::of(&file)), true));
+}

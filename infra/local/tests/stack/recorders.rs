@@ -249,3 +249,16 @@ async fn the_bare_credential_counts_on_these_paths_alone() {
     as_bearer.expect("200");
     assert_eq!(world.bare("sk_test_unknown", BEGIN, &json!({})).await.outcome(), "401 unauthorized");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_holder_of_an_upload_token_completes_a_file_and_names_nobody() {
+    let world = World::start().await;
+    let (begun, parts) = world.sent_file(BEGIN, OPUS, "opus").await;
+    let path = recording_path(&begun["FileId"]);
+    let minted = world.post(&format!("{path}/upload-token"), json!({})).await.expect("201");
+    let mut completion = world.completion(&begun, &parts);
+    completion["owner_id"] = json!("someone");
+    let file = world.bare(minted["upload_token"].as_str().unwrap(), COMPLETE, &completion).await.expect("200");
+    assert_eq!((&file["owner_id"], &file["device_id"]), (&Value::Null, &Value::Null));
+    assert_eq!(world.get("/v1/end-users?external_id=someone").await["data"], json!([]));
+}

@@ -256,6 +256,24 @@ async fn another_attempt_hours_later_signs_for_the_same_medium_from_then_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_after_an_attempt_that_may_have_done_something_keeps_the_key() {
+    let world = World::start().await;
+    let create = world.prepared("/v1/recordings").await;
+    world.advance(10);
+    // The credential, the first call, the end user and the recording.
+    world.faults().crash_after(3, Crash::After);
+    assert_eq!(world.keyed_post("a", &create).await.outcome(), "503 temporarily_unavailable");
+    world.faults().clear();
+    let end_user = format!("/v1/end-users/{}", world.project.end_user_id);
+    world.call(Method::DELETE, &end_user, None).await.expect("204");
+    world.advance(DEAD);
+    assert_eq!(world.keyed_post("a", &create).await.outcome(), "400 invalid_request");
+    let other = Prepared { body: json!({}), ..create };
+    assert_eq!(world.keyed_post("a", &other).await.outcome(), "409 idempotency_key_reused");
+    assert_eq!(world.get("/v1/recordings").await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_frees_the_key_and_a_failure_keeps_it_for_the_same_body() {
     let world = World::start().await;
     let path = format!("{}/upload-complete", world.create().await);

@@ -1,13 +1,14 @@
 //! Every minute: what is due is done.
 
 use capstan_domain::{
-    Announcement, Error, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, Timestamp, URL_SECONDS, Work,
+    Announcement, Error, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, RecordingId, Timestamp,
+    Transcription, TranscriptionAnnouncement, TranscriptionId, TranscriptionWork, URL_SECONDS, Work,
 };
 use capstan_events::Events;
 use capstan_intake::take_note;
 use capstan_lambda::{Clock, Invocation};
 use capstan_objects::{ObjectKey, Objects, Original};
-use capstan_store::{Changed, Due, Store};
+use capstan_store::{Changed, Due, DueItem, Store};
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
@@ -54,11 +55,49 @@ struct Sweep {
 impl Sweep {
     async fn handle(&self, due: &Due, now: Timestamp) {
         if let Err(error) = self.take_and_do(due, now).await {
-            tracing::error!(recording_id = %due.id, %error, "due work");
+            tracing::error!(?due, %error, "due work");
         }
     }
 
     async fn take_and_do(&self, due: &Due, now: Timestamp) -> Result<(), Error> {
+        match due {
+            Due::Recording(due) => self.take_recording(due, now).await,
+            Due::Transcription(due) => self.take_transcription(due, now).await,
+        }
+    }
+
+    async fn take_transcription(&self, due: &DueItem<TranscriptionId>, now: Timestamp) -> Result<(), Error> {
+        let until = now.plus_seconds(PICK_UP_SECONDS);
+        let Some(transcription) = self.store.take_due(due, until).await? else { return Ok(()) };
+        let work = transcription.work(now);
+        tracing::info!(transcription_id = %transcription.id, ?work, "due work");
+        match work {
+            // Whoever acts on it moves the transcription on; until then it stays due.
+            TranscriptionWork::Announce(due @ TranscriptionAnnouncement::Due) => {
+                self.events.announce_transcription(due, &transcription).await
+            }
+            TranscriptionWork::Announce(announcement) => {
+                self.announce_transcription(&transcription, announcement).await
+            }
+            TranscriptionWork::GiveUp(error) => {
+                let given_up = self.store.fail_transcription(&transcription.id, &error, now).await?;
+                let Changed::Made(failed) = given_up else { return Ok(()) };
+                self.announce_transcription(&failed, TranscriptionAnnouncement::Failed).await
+            }
+            TranscriptionWork::Rest => self.store.postpone(&transcription.id, until, None).await,
+        }
+    }
+
+    async fn announce_transcription(
+        &self,
+        transcription: &Transcription,
+        announcement: TranscriptionAnnouncement,
+    ) -> Result<(), Error> {
+        self.events.announce_transcription(announcement, transcription).await?;
+        self.store.transcription_announced(transcription, announcement).await
+    }
+
+    async fn take_recording(&self, due: &DueItem<RecordingId>, now: Timestamp) -> Result<(), Error> {
         let until = now.plus_seconds(PICK_UP_SECONDS);
         let Some(recording) = self.store.take_due(due, until).await? else { return Ok(()) };
         let work = recording.work(now);
@@ -112,6 +151,7 @@ impl Sweep {
 
     async fn purge(&self, recording: &Recording, until: Timestamp) -> Result<(), Error> {
         self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
+        self.store.forget_transcriptions(recording).await?;
         let urls_end = recording.deleted_at.map(|deleted_at| deleted_at.plus_seconds(2 * i64::from(URL_SECONDS)));
         self.store.postpone(&recording.id, until, urls_end).await
     }

@@ -136,6 +136,10 @@ pub enum Action {
     Heartbeat,
     /// Give a bound device a new token.
     RefreshToken,
+    /// Read transcriptions, and what is set for them.
+    ReadTranscriptions,
+    /// Ask for transcriptions, and set how they are made.
+    WriteTranscriptions,
 }
 
 impl Action {
@@ -149,6 +153,8 @@ impl Action {
             Self::WriteEndUsers => Scope::EndUsersWrite,
             Self::ReadDevices => Scope::DevicesRead,
             Self::WriteDevices | Self::Heartbeat | Self::RefreshToken => Scope::DevicesWrite,
+            Self::ReadTranscriptions => Scope::TranscriptionsRead,
+            Self::WriteTranscriptions => Scope::TranscriptionsWrite,
         }
     }
 }

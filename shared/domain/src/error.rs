@@ -1,6 +1,6 @@
 //! Everything that can be said no to.
 
-use crate::{EndUserId, Md5, MediaId, PartNumber, Sha256, Status};
+use crate::{EndUserId, Md5, MediaId, PartNumber, Sha256, Status, TranscriptionError};
 
 /// What went wrong below, for the log only. A client never sees it.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -123,6 +123,9 @@ pub enum Error {
         /// What S3 holds.
         stored: Md5,
     },
+    /// No text can be made of the recording, or not here.
+    #[error("{0}")]
+    NotTranscribable(TranscriptionError),
     /// The body is over the limit.
     #[error("the body is over {limit_bytes} bytes")]
     RequestTooLarge {

@@ -108,6 +108,15 @@ impl FileId {
     }
 }
 
+impl TranscriptionId {
+    /// The one that a recording gets by itself: always the same, so that it gets one only. It sorts before any that is
+    /// asked for later.
+    pub fn of(recording_id: &RecordingId) -> Self {
+        let suffix = recording_id.as_str().strip_prefix(RecordingId::PREFIX).unwrap_or_default();
+        Self(format!("{}{suffix}", Self::PREFIX))
+    }
+}
+
 impl RenditionId {
     /// The rendition of a kind of a medium: always the same one.
     pub fn of(media_id: &MediaId, kind: RenditionKind) -> Self {

@@ -16,8 +16,10 @@ mod media;
 mod metadata;
 mod part;
 mod recording;
+mod settings;
 mod text;
 mod time;
+mod transcript;
 mod transcription;
 mod work;
 
@@ -41,12 +43,15 @@ pub use media::{
 };
 pub use metadata::Metadata;
 pub use part::{ClaimedPart, EntityTag, MultipartUpload, PartNumber, PartPlan, PlannedPart, ReceivedPart, UploadId};
-pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Source, Status};
+pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Sound, Source, Status};
+pub use settings::{Settings, TranscriptionSettings};
 pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, SerialNumber};
 pub use time::Timestamp;
+pub use transcript::{Confidence, InvalidLanguage, Language, Offset, Segment, Speaker, Transcript};
 pub use transcription::{
-    Confidence, InvalidLanguage, Language, Offset, ProviderName, Segment, Speaker, Transcript, TranscriptionError,
-    TranscriptionErrorCode, TranscriptionStatus,
+    KeptTranscript, MAX_TRANSCRIPTIONS, Piece, PieceNumber, PieceStanding, ProviderName, ProviderNames,
+    TRANSCRIPTION_LEASE_SECONDS, Transcription, TranscriptionAnnouncement, TranscriptionError, TranscriptionErrorCode,
+    TranscriptionOptions, TranscriptionStatus, TranscriptionWork,
 };
 pub use work::{Announcement, MAX_ATTEMPTS, Work};
 

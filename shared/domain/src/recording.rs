@@ -1,15 +1,16 @@
 //! A recording and the arrows between its states.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Announcement, Credential, DeviceId, EndUserId, Error, Facts, FileDetails, Findings, Grant, LEASE_SECONDS, LeaseId,
-    MAX_ATTEMPTS, MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload, Name, PENDING_SECONDS,
-    PICK_UP_SECONDS, ProcessingError, RecordingId, Rendition, RenditionId, Sha256, StoredObject, Tenant, Timestamp,
+    Announcement, AudioFacts, Credential, DeviceId, EndUserId, Error, Facts, FileDetails, Findings, Grant,
+    LEASE_SECONDS, LeaseId, MAX_ATTEMPTS, MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload,
+    Name, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, RecordingId, Rendition, RenditionId,
+    Sha256, StoredObject, Tenant, Timestamp, TranscriptionError, TranscriptionErrorCode, TranscriptionId,
     UPLOAD_TOKEN_SECONDS,
 };
 
@@ -208,6 +209,22 @@ pub struct Recording {
     pub late_arrivals: u32,
     /// What is still to be announced.
     pub announcement: Option<Announcement>,
+    /// What was asked to make text of it, the last one last.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub transcriptions: BTreeSet<TranscriptionId>,
+}
+
+/// The sound that stands for a recording, and what was learned of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sound<'a> {
+    /// The medium.
+    pub media: &'a Media,
+    /// What S3 holds of it.
+    pub stored: &'a StoredObject,
+    /// What is in it.
+    pub facts: &'a AudioFacts,
+    /// What was made of it.
+    pub renditions: &'a [Rendition],
 }
 
 impl Recording {
@@ -239,6 +256,7 @@ impl Recording {
             lease: None,
             late_arrivals: 0,
             announcement: None,
+            transcriptions: BTreeSet::new(),
         }
     }
 
@@ -262,6 +280,41 @@ impl Recording {
             Facts::Audio(audio) => Some(audio.duration_ms),
             Facts::Image(_) => None,
         }
+    }
+
+    /// The transcription that was asked for last.
+    pub fn transcription_id(&self) -> Option<&TranscriptionId> {
+        self.transcriptions.last()
+    }
+
+    /// The sound that text can be made of.
+    ///
+    /// # Errors
+    /// [`Error::NotTranscribable`] when the primary medium is none that was processed, or a picture.
+    pub fn sound(&self) -> Result<Sound<'_>, Error> {
+        let sound = self.primary().and_then(|media| {
+            let (findings, stored) = (media.findings()?, media.stored.as_ref()?);
+            match &findings.facts {
+                Facts::Audio(facts) => Some(Sound { media, stored, facts, renditions: &findings.renditions }),
+                Facts::Image(_) => None,
+            }
+        });
+        sound.ok_or_else(|| {
+            let message = "The recording has no sound";
+            Error::NotTranscribable(TranscriptionError::new(TranscriptionErrorCode::UnsupportedFormat, message))
+        })
+    }
+
+    /// Why no text can be made of a recording that failed.
+    pub fn failure(&self) -> TranscriptionError {
+        let code = match self.error.as_ref().map(|error| error.code) {
+            Some(ProcessingErrorCode::AudioTooShort) => TranscriptionErrorCode::AudioTooShort,
+            Some(ProcessingErrorCode::AudioCorrupt) => TranscriptionErrorCode::AudioCorrupt,
+            Some(ProcessingErrorCode::UnsupportedFormat) => TranscriptionErrorCode::UnsupportedFormat,
+            Some(ProcessingErrorCode::ProcessingError) | None => TranscriptionErrorCode::ProcessingError,
+        };
+        let message = self.error.as_ref().map_or("The recording failed", |error| &error.message);
+        TranscriptionError::new(code, message)
     }
 
     /// SHA-256 of the primary medium's stored bytes, once they were read.
@@ -353,6 +406,7 @@ impl Recording {
         self.status = Status::Uploaded;
         self.updated_at = uploaded_at;
         self.error = None;
+        self.transcriptions.clear();
         for media in self.media.values_mut() {
             media.result = None;
             if media.late {

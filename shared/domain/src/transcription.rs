@@ -1,9 +1,24 @@
-//! What was said in a recording, by whom and when, and where its transcription stands.
+//! A transcription: the job of making text of a recording, and the arrows between its states.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    Error, Language, Lease, MAX_ATTEMPTS, Offset, PICK_UP_SECONDS, Recording, RecordingId, Status, Tenant, Timestamp,
+    Transcript, TranscriptionId,
+};
+
+/// How many transcriptions one recording has at most.
+pub const MAX_TRANSCRIPTIONS: usize = 100;
+/// Seconds for which a worker holds a transcription: a little more than its function may run.
+pub const TRANSCRIPTION_LEASE_SECONDS: i64 = 930;
+/// Seconds after which a provider that was given a job and never told of it is given up.
+const PATIENCE_SECONDS: i64 = 24 * 3600;
+/// How often a job is given to a provider that only calls back and never did. Each time may be billed.
+const MAX_UNHEARD: u32 = 3;
 
 /// Where a transcription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,285 +172,362 @@ impl fmt::Display for TranscriptionError {
     }
 }
 
-/// Why a text names no language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a language tag, such as en or pt-BR")]
-pub struct InvalidLanguage;
+/// The providers that a deployment has, the preferred one first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProviderNames(Vec<ProviderName>);
 
-/// A language tag (BCP 47), such as `en` or `pt-BR`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Language(String);
-
-impl Language {
-    /// RFC 5646, section 4.4.1: no registered tag needs more.
-    const LONGEST: usize = 35;
-
-    /// The whole tag.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The language without region or script: `pt` of `pt-BR`.
-    pub fn primary(&self) -> &str {
-        self.0.split('-').next().unwrap_or_default()
-    }
-}
-
-impl FromStr for Language {
-    type Err = InvalidLanguage;
-
-    /// Takes any case, and the underscore that some write for the hyphen.
-    fn from_str(text: &str) -> Result<Self, InvalidLanguage> {
-        let well_formed = |(index, subtag): (usize, &str)| {
-            let letters = subtag.bytes().all(|byte| byte.is_ascii_alphabetic());
-            let length = if index == 0 { 2..=3 } else { 1..=8 };
-            length.contains(&subtag.len())
-                && (letters || index > 0)
-                && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+impl ProviderNames {
+    /// That provider, or the preferred one.
+    ///
+    /// # Errors
+    /// `provider_not_configured` when the deployment has none of that name.
+    pub fn choose(&self, wanted: Option<ProviderName>) -> Result<ProviderName, TranscriptionError> {
+        let found = match wanted {
+            Some(name) => self.0.iter().find(|known| **known == name),
+            None => self.0.first(),
         };
-        if text.len() > Self::LONGEST || !text.split(['-', '_']).enumerate().all(well_formed) {
-            return Err(InvalidLanguage);
-        }
-        // RFC 5646, section 2.1.1: regions in capitals, scripts with one, all else small.
-        let cased = text.split(['-', '_']).enumerate().map(|(index, subtag)| match (index, subtag.len()) {
-            (1.., 2) => subtag.to_ascii_uppercase(),
-            (1.., 4) => subtag[..1].to_ascii_uppercase() + &subtag[1..].to_ascii_lowercase(),
-            _ => subtag.to_ascii_lowercase(),
-        });
-        Ok(Self(cased.collect::<Vec<_>>().join("-")))
+        found.copied().ok_or_else(|| {
+            let name = wanted.map_or("any provider", ProviderName::as_str);
+            let message = format!("This deployment is not set up for {name}");
+            TranscriptionError::new(TranscriptionErrorCode::ProviderNotConfigured, message)
+        })
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = ProviderName> {
+        self.0.iter().copied()
     }
 }
 
-impl fmt::Display for Language {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl FromStr for ProviderNames {
+    type Err = &'static str;
+
+    /// Names with commas between them. Nothing means that there is none.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 }
 
-impl<'de> Deserialize<'de> for Language {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+/// What is asked of a transcription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranscriptionOptions {
+    /// Who transcribes. The deployment's preferred provider unless given.
+    pub provider: Option<ProviderName>,
+    /// The language that is spoken. The provider finds out unless given.
+    pub language: Option<Language>,
+    /// Whether to tell the speakers apart, where the provider can.
+    pub diarization: bool,
+}
+
+impl Default for TranscriptionOptions {
+    fn default() -> Self {
+        Self { provider: None, language: None, diarization: true }
     }
 }
 
-/// A place in the sound, or a length of it, to the millisecond. JSON has it in seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Offset(u64);
-
-impl Offset {
-    /// So many milliseconds from the start.
-    pub const fn from_milliseconds(milliseconds: u64) -> Self {
-        Self(milliseconds)
-    }
-
-    /// So many seconds from the start, rounded to the millisecond. None for what is no place: before the start, NaN, or
-    /// beyond a year.
-    pub fn from_seconds(seconds: f64) -> Option<Self> {
-        const YEAR: f64 = 366.0 * 86_400.0;
-        // The cast cannot lose anything: the range was just checked.
-        (0.0..YEAR).contains(&seconds).then(|| Self((seconds * 1000.0).round() as u64))
-    }
-
-    /// Milliseconds from the start.
-    pub fn milliseconds(self) -> u64 {
-        self.0
-    }
-
-    /// Seconds from the start.
-    pub fn seconds(self) -> f64 {
-        self.0 as f64 / 1000.0
-    }
-
-    /// So much later.
-    #[must_use]
-    pub fn plus(self, length: Self) -> Self {
-        Self(self.0.saturating_add(length.0))
-    }
-
-    /// So much earlier; the start at the earliest.
-    #[must_use]
-    pub fn minus(self, length: Self) -> Self {
-        Self(self.0.saturating_sub(length.0))
-    }
-}
-
-impl Serialize for Offset {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.seconds())
-    }
-}
-
-impl<'de> Deserialize<'de> for Offset {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let seconds = f64::deserialize(deserializer)?;
-        Self::from_seconds(seconds).ok_or_else(|| serde::de::Error::custom("must be seconds from the start"))
-    }
-}
-
-/// How sure the provider is, from 0 to 1, to four decimals.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct Confidence(f64);
-
-impl Confidence {
-    /// None for NaN. What rounding brought beyond 0 or 1 is brought back.
-    pub fn new(value: f64) -> Option<Self> {
-        (!value.is_nan()).then(|| Self((value.clamp(0.0, 1.0) * 10_000.0).round() / 10_000.0))
-    }
-
-    /// From 0 to 1.
-    pub fn value(self) -> f64 {
-        self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Confidence {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(f64::deserialize(deserializer)?).ok_or_else(|| serde::de::Error::custom("must be a number"))
-    }
-}
-
-/// One voice among those of a recording, counted from 1 in the order in which they are first heard.
-///
-/// Providers call their speakers `0`, `A` or `spk_0`; here they are `Speaker 1` of every provider.
+/// The number of a piece, from 0 in the order of time. Sound that is not cut is piece 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Speaker(u32);
+pub struct PieceNumber(u32);
 
-impl Speaker {
-    const PREFIX: &'static str = "Speaker ";
-
-    /// The first voice is 0 here: an index into those that were heard.
-    pub fn from_index(index: u32) -> Self {
-        Self(index.saturating_add(1))
+impl PieceNumber {
+    /// The piece of that number.
+    pub fn new(number: u32) -> Self {
+        Self(number)
     }
 
-    /// Its index among those that were heard, from 0.
-    pub fn index(self) -> u32 {
-        self.0 - 1
+    /// Its number.
+    pub fn get(self) -> u32 {
+        self.0
     }
 }
 
-impl fmt::Display for Speaker {
+impl fmt::Display for PieceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::PREFIX, self.0)
+        self.0.fmt(f)
     }
 }
 
-impl Serialize for Speaker {
+// The keys of a map are text, in JSON as in the table.
+impl Serialize for PieceNumber {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Speaker {
+impl<'de> Deserialize<'de> for PieceNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let number = text.strip_prefix(Self::PREFIX).and_then(|number| number.parse().ok());
-        let known = number.filter(|number| *number > 0).map(Self);
-        known.ok_or_else(|| serde::de::Error::custom("must be Speaker and a number from 1"))
+        String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
     }
 }
 
-/// What one voice said without a break.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Segment {
-    /// The words, punctuated if the provider does that. Never empty, no line breaks.
-    pub text: String,
-    /// Whose voice, where the provider told them apart.
-    pub speaker: Option<Speaker>,
-    /// Where it begins.
-    pub start: Offset,
-    /// Where it ends. Never before it begins.
-    pub end: Offset,
-    /// How sure the provider is of it.
-    pub confidence: Option<Confidence>,
+/// Where a piece stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PieceStanding {
+    /// A provider is being given it.
+    Given,
+    /// The provider works on it and knows it by this id.
+    Awaited(String),
+    /// Its text is there.
+    Done,
 }
 
-/// All that was said.
+/// A piece of the sound, given to a provider as one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Where it begins in the whole.
+    pub start: Offset,
+    /// Where it ends in the whole.
+    pub end: Offset,
+    /// Where it stands.
+    pub standing: PieceStanding,
+}
+
+/// Where the text of a transcription is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Transcript {
-    /// The language that was spoken, where it is known.
+#[serde(rename_all = "lowercase")]
+pub enum KeptTranscript {
+    /// In the item itself.
+    Item(#[serde(with = "as_json")] Transcript),
+    /// In an object of the transcription's own.
+    Object,
+}
+
+/// An item of DynamoDB's holds 400 kB; what is kept beside the text takes the rest.
+const MAX_ITEM_TRANSCRIPT_BYTES: usize = 300_000;
+
+impl KeptTranscript {
+    /// Where this transcript is to be kept.
+    pub fn of(transcript: &Transcript) -> Self {
+        match serde_json::to_string(transcript) {
+            Ok(text) if text.len() <= MAX_ITEM_TRANSCRIPT_BYTES => Self::Item(transcript.clone()),
+            _ => Self::Object,
+        }
+    }
+}
+
+/// A transcript as text: an attribute of its own for each word's time would be three times as large.
+mod as_json {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::Transcript;
+
+    pub(super) fn serialize<S: Serializer>(transcript: &Transcript, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(transcript).map_err(serde::ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Transcript, D::Error> {
+        serde_json::from_str(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Something that happened to a transcription, told on the event bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TranscriptionAnnouncement {
+    /// It waits for somebody to take it up: for the first time, or again.
+    #[serde(rename = "transcription.due")]
+    Due,
+    /// Somebody did.
+    #[serde(rename = "transcription.started")]
+    Started,
+    /// Its text is there.
+    #[serde(rename = "transcription.completed")]
+    Completed,
+    /// There will be none.
+    #[serde(rename = "transcription.failed")]
+    Failed,
+}
+
+impl TranscriptionAnnouncement {
+    /// The event's type, such as `transcription.completed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Due => "transcription.due",
+            Self::Started => "transcription.started",
+            Self::Completed => "transcription.completed",
+            Self::Failed => "transcription.failed",
+        }
+    }
+}
+
+/// The action that a transcription owes once it is due.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TranscriptionWork {
+    /// Tell the bus.
+    Announce(TranscriptionAnnouncement),
+    /// It was tried as often, or waited for as long, as it may be: fail it.
+    GiveUp(TranscriptionError),
+    /// Nothing after all.
+    Rest,
+}
+
+/// A job: text is to be made of the sound of a recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transcription {
+    /// Its identifier. Later transcriptions sort after earlier ones.
+    pub id: TranscriptionId,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Of which recording.
+    pub recording_id: RecordingId,
+    /// Where it stands.
+    pub status: TranscriptionStatus,
+    /// What was asked for.
+    pub options: TranscriptionOptions,
+    /// The pieces that were given to the provider.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pieces: BTreeMap<PieceNumber, Piece>,
+    /// The language that was spoken, once it is known.
     pub language: Option<Language>,
     /// How long the sound is.
-    pub duration: Offset,
-    segments: Vec<Segment>,
+    pub duration: Option<Offset>,
+    /// How many words were said.
+    pub word_count: Option<usize>,
+    /// Where the text is.
+    pub transcript: Option<KeptTranscript>,
+    /// Why there is none.
+    pub error: Option<TranscriptionError>,
+    /// How often it was taken up since its provider was last heard of.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Who is at it.
+    pub lease: Option<Lease>,
+    /// What is still to be announced.
+    pub announcement: Option<TranscriptionAnnouncement>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it was first taken up.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// When anything about it last changed.
+    pub updated_at: Timestamp,
 }
 
-impl Transcript {
-    /// A transcript of these segments in the order of their times. White space becomes single spaces, what says nothing
-    /// is left out, no segment ends before it begins, and speakers are numbered as they are first heard.
-    pub fn new(language: Option<Language>, duration: Offset, segments: Vec<Segment>) -> Self {
-        let mut segments: Vec<_> = segments
-            .into_iter()
-            .map(|segment| Segment {
-                text: segment.text.split_whitespace().collect::<Vec<_>>().join(" "),
-                end: segment.end.max(segment.start),
-                ..segment
-            })
-            .filter(|segment| !segment.text.is_empty())
-            .collect();
-        segments.sort_by_key(|segment| segment.start);
-        let mut heard = Vec::new();
-        for speaker in segments.iter_mut().filter_map(|segment| segment.speaker.as_mut()) {
-            let index = heard.iter().position(|known| known == speaker).unwrap_or_else(|| {
-                heard.push(*speaker);
-                heard.len() - 1
-            });
-            *speaker = Speaker::from_index(u32::try_from(index).unwrap_or(u32::MAX));
+impl Transcription {
+    /// A new transcription of a recording that can have one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while the recording is not processed yet; [`Error::NotTranscribable`] when it failed or has no
+    /// sound.
+    pub fn new(
+        id: TranscriptionId,
+        recording: &Recording,
+        options: TranscriptionOptions,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        match recording.status {
+            Status::Completed => recording.sound()?,
+            Status::Failed => return Err(Error::NotTranscribable(recording.failure())),
+            Status::Pending | Status::Uploaded | Status::Processing => {
+                let reason = format!("the recording is {}; only a completed one can be transcribed", recording.status);
+                return Err(Error::Conflict { reason });
+            }
+        };
+        let tenant = recording.tenant.clone();
+        Ok(Self { options, ..Self::unchecked(id, tenant, recording.id.clone(), now) })
+    }
+
+    fn unchecked(id: TranscriptionId, tenant: Tenant, recording_id: RecordingId, now: Timestamp) -> Self {
+        Self {
+            id,
+            tenant,
+            recording_id,
+            status: TranscriptionStatus::Pending,
+            options: TranscriptionOptions::default(),
+            pieces: BTreeMap::new(),
+            language: None,
+            duration: None,
+            word_count: None,
+            transcript: None,
+            error: None,
+            attempts: 0,
+            lease: None,
+            announcement: None,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+            updated_at: now,
         }
-        let duration = segments.iter().map(|segment| segment.end).fold(duration, Offset::max);
-        Self { language, duration, segments }
     }
 
-    /// What was said, in the order of time.
-    pub fn segments(&self) -> &[Segment] {
-        &self.segments
+    /// The transcription that was looked for, if there is one and it is this tenant's.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] otherwise.
+    pub fn of(tenant: &Tenant, found: Option<Self>) -> Result<Self, Error> {
+        found.filter(|found| found.tenant == *tenant).ok_or(Error::NotFound { what: "transcription" })
     }
 
-    /// All of the text.
-    pub fn full_text(&self) -> String {
-        self.segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ")
+    /// Whether the text of every piece is there.
+    pub fn is_heard(&self) -> bool {
+        !self.pieces.is_empty() && self.pieces.values().all(|piece| piece.standing == PieceStanding::Done)
     }
 
-    /// How many words were said. In Chinese and Japanese, which are written without spaces, each character counts as
-    /// one, as word processors count them.
-    pub fn word_count(&self) -> usize {
-        self.segments.iter().map(|segment| words_in(&segment.text)).sum()
+    /// When a provider that was given the pieces is next asked how they stand: the longer it takes, the more rarely.
+    pub fn ask_at(&self, now: Timestamp) -> Timestamp {
+        let waited = self.started_at.map_or(0, |at| (now.milliseconds() - at.milliseconds()) / 1000);
+        now.plus_seconds((waited / 4).clamp(60, 900))
     }
-}
 
-fn words_in(text: &str) -> usize {
-    let mut count = 0;
-    let mut inside = false;
-    for character in text.chars() {
-        let alone = is_ideographic(character);
-        if alone || (character.is_alphanumeric() && !inside) {
-            count += 1;
+    /// When another attempt is made after one that failed in passing: after 2, 4, 8 minutes and so on, or when the
+    /// provider says.
+    pub fn retry_at(&self, now: Timestamp, asked_seconds: Option<u64>) -> Timestamp {
+        let asked = asked_seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(0);
+        now.plus_seconds((60_i64 << self.attempts.min(MAX_ATTEMPTS)).max(asked))
+    }
+
+    /// Whether a provider that only calls back, and did not, may be given the job once more.
+    pub fn may_be_given_again(&self) -> bool {
+        self.attempts <= MAX_UNHEARD
+    }
+
+    /// When it next owes an action, as it was made.
+    pub fn due_at(&self) -> Timestamp {
+        self.created_at.plus_seconds(PICK_UP_SECONDS)
+    }
+
+    /// What it owes now that it is due.
+    pub fn work(&self, now: Timestamp) -> TranscriptionWork {
+        use TranscriptionAnnouncement::Due;
+        let failed = |message: String| {
+            TranscriptionWork::GiveUp(TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message))
+        };
+        let waited_enough = |at: Timestamp| at.plus_seconds(PATIENCE_SECONDS) <= now;
+        match self.status {
+            TranscriptionStatus::Pending => TranscriptionWork::Announce(Due),
+            TranscriptionStatus::Processing if self.started_at.is_some_and(waited_enough) => {
+                failed("The provider did not tell the result within a day.".to_owned())
+            }
+            TranscriptionStatus::Processing if self.attempts >= MAX_ATTEMPTS => {
+                failed(format!("It was begun {} times and never ended.", self.attempts))
+            }
+            TranscriptionStatus::Processing => TranscriptionWork::Announce(Due),
+            TranscriptionStatus::Completed | TranscriptionStatus::Failed => {
+                self.announcement.map_or(TranscriptionWork::Rest, TranscriptionWork::Announce)
+            }
         }
-        inside = !alone && !character.is_whitespace() && (inside || character.is_alphanumeric());
     }
-    count
-}
-
-/// Kana and Han, by their Unicode blocks.
-fn is_ideographic(character: char) -> bool {
-    matches!(character, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use crate::Mode;
 
-    fn segment(text: &str, speaker: Option<u32>, start: u64, end: u64) -> Segment {
-        Segment {
-            text: text.to_owned(),
-            speaker: speaker.map(Speaker::from_index),
-            start: Offset::from_milliseconds(start),
-            end: Offset::from_milliseconds(end),
-            confidence: None,
+    fn now() -> Timestamp {
+        Timestamp::from_milliseconds(1_736_931_600_000).unwrap()
+    }
+
+    fn processing(attempts: u32) -> Transcription {
+        let tenant = Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live };
+        let recording_id: RecordingId = "rec_1".parse().unwrap();
+        Transcription {
+            status: TranscriptionStatus::Processing,
+            attempts,
+            started_at: Some(now()),
+            ..Transcription::unchecked("txn_1".parse().unwrap(), tenant, recording_id, now())
         }
     }
 
@@ -450,71 +542,60 @@ mod tests {
         assert_eq!(arrows, [(Pending, Processing), (Pending, Failed), (Processing, Completed), (Processing, Failed)]);
         assert!(arrows.iter().all(|(from, _)| !from.is_end()));
     }
-
     #[test]
-    fn a_language_is_read_in_any_case_and_written_in_one() {
-        for (read, written) in
-            [("EN", "en"), ("en_us", "en-US"), ("zh-hant-tw", "zh-Hant-TW"), ("es-419", "es-419"), ("yue", "yue")]
-        {
-            assert_eq!(read.parse::<Language>().unwrap().as_str(), written);
-        }
-        assert_eq!("pt-BR".parse::<Language>().unwrap().primary(), "pt");
-        for bad in ["", "e", "english", "e1", "en-", "en--US", "en us", "en/../x", &"en-a".repeat(12)] {
-            assert_eq!(bad.parse::<Language>(), Err(InvalidLanguage), "{bad}");
-        }
+    fn what_never_ends_is_given_up_after_eight_attempts_or_a_day() {
+        use TranscriptionAnnouncement::Due;
+        let gives_up =
+            |transcription: &Transcription, at| matches!(transcription.work(at), TranscriptionWork::GiveUp(_));
+        assert_eq!(processing(MAX_ATTEMPTS - 1).work(now()), TranscriptionWork::Announce(Due));
+        assert!(gives_up(&processing(MAX_ATTEMPTS), now()));
+        assert!(!gives_up(&processing(1), now().plus_seconds(PATIENCE_SECONDS - 1)));
+        assert!(gives_up(&processing(1), now().plus_seconds(PATIENCE_SECONDS)));
     }
 
     #[test]
-    fn no_segment_is_empty_or_ends_before_it_begins_and_they_come_in_order() {
-        let transcript = Transcript::new(
-            None,
-            Offset::from_milliseconds(1000),
-            vec![
-                segment(" two\n three ", Some(7), 900, 800),
-                segment("  ", Some(3), 100, 200),
-                segment("one", Some(9), 0, 700),
-                segment("four", Some(7), 950, 1200),
-            ],
-        );
-        assert_eq!(
-            transcript.segments(),
-            [
-                segment("one", Some(0), 0, 700),
-                segment("two three", Some(1), 900, 900),
-                segment("four", Some(1), 950, 1200)
-            ]
-        );
-        assert_eq!(transcript.duration, Offset::from_milliseconds(1200));
-        assert_eq!((transcript.full_text().as_str(), transcript.word_count()), ("one two three four", 4));
+    fn a_provider_is_asked_the_more_rarely_the_longer_it_takes() {
+        let asked_after = |waited| {
+            let at = now().plus_seconds(waited);
+            (processing(1).ask_at(at).milliseconds() - at.milliseconds()) / 1000
+        };
+        assert_eq!([0, 239, 400, 3600, 40_000].map(asked_after), [60, 60, 100, 900, 900]);
     }
 
     #[test]
-    fn words_are_counted_where_there_are_no_spaces_too() {
-        for (text, count) in [
-            ("It's half-past nine, isn't it?", 5),
-            ("- ... ♪ 42", 1),
-            ("我说中文 ok", 5),
-            ("カタカナとkanji漢字", 8),
-            ("Grüße aus Köln", 3),
-            ("", 0),
-        ] {
-            assert_eq!(words_in(text), count, "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn seconds_in_json_lose_no_millisecond(milliseconds in 0u64..1 << 34) {
-            let offset = Offset::from_milliseconds(milliseconds);
-            let json = serde_json::to_string(&offset).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Offset>(&json).unwrap(), offset);
-        }
+    fn another_attempt_waits_longer_each_time_and_as_long_as_the_provider_says() {
+        let waits = |attempts, asked| {
+            (processing(attempts).retry_at(now(), asked).milliseconds() - now().milliseconds()) / 1000
+        };
+        assert_eq!([1, 2, 3, 8, 40].map(|attempts| waits(attempts, None)), [120, 240, 480, 15_360, 15_360]);
+        assert_eq!((waits(1, Some(600)), waits(1, Some(5))), (600, 120));
     }
 
     #[test]
-    fn what_is_no_place_in_the_sound_is_refused() {
-        for bad in [-0.001, f64::NAN, f64::INFINITY, 1e12] {
-            assert_eq!(Offset::from_seconds(bad), None, "{bad}");
-        }
+    fn the_first_provider_of_a_deployment_is_the_preferred_one() {
+        let names: ProviderNames = "deepgram, whisper".parse().unwrap();
+        assert_eq!(names.choose(None), Ok(ProviderName::Deepgram));
+        assert_eq!(names.choose(Some(ProviderName::Whisper)), Ok(ProviderName::Whisper));
+        let missing = names.choose(Some(ProviderName::Aws)).unwrap_err();
+        assert_eq!(missing.to_string(), "provider_not_configured: This deployment is not set up for aws");
+        let none: ProviderNames = "".parse().unwrap();
+        assert!(none.choose(None).is_err());
+        assert!("whisper,otter".parse::<ProviderNames>().is_err());
+    }
+
+    #[test]
+    fn a_long_transcript_is_kept_in_an_object_of_its_own() {
+        let said = |count: usize| {
+            let segment = crate::Segment {
+                text: "x".repeat(1000),
+                speaker: None,
+                start: Offset::default(),
+                end: Offset::default(),
+                confidence: None,
+            };
+            Transcript::new(None, Offset::default(), vec![segment; count])
+        };
+        assert!(matches!(KeptTranscript::of(&said(200)), KeptTranscript::Item(_)));
+        assert_eq!(KeptTranscript::of(&said(300)), KeptTranscript::Object);
     }
 }

@@ -5,7 +5,10 @@
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use capstan_aws::{MissingVariable, failure, impatient, variable};
-use capstan_domain::{Announcement, Error, Mode, ProjectId, Recording, RecordingId};
+use capstan_domain::{
+    Announcement, Error, Mode, ProjectId, Recording, RecordingId, Transcription, TranscriptionAnnouncement,
+    TranscriptionId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The `source` of every event of ours.
@@ -15,6 +18,19 @@ pub const SOURCE: &str = "capstan";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingEvent {
     /// The recording.
+    pub recording_id: RecordingId,
+    /// Whose it is.
+    pub project_id: ProjectId,
+    /// Live or test data.
+    pub mode: Mode,
+}
+
+/// The `detail` of an event about a transcription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranscriptionEvent {
+    /// The transcription.
+    pub transcription_id: TranscriptionId,
+    /// Of which recording.
     pub recording_id: RecordingId,
     /// Whose it is.
     pub project_id: ProjectId,
@@ -53,17 +69,39 @@ impl Events {
             project_id: recording.tenant.project_id.clone(),
             mode: recording.tenant.mode,
         };
+        self.tell(announcement.as_str(), &detail).await
+    }
+
+    /// Tells what happened to a transcription. The event's type is its `detail-type`.
+    ///
+    /// # Errors
+    /// As [`Self::announce`].
+    pub async fn announce_transcription(
+        &self,
+        announcement: TranscriptionAnnouncement,
+        transcription: &Transcription,
+    ) -> Result<(), Error> {
+        let detail = TranscriptionEvent {
+            transcription_id: transcription.id.clone(),
+            recording_id: transcription.recording_id.clone(),
+            project_id: transcription.tenant.project_id.clone(),
+            mode: transcription.tenant.mode,
+        };
+        self.tell(announcement.as_str(), &detail).await
+    }
+
+    async fn tell(&self, what: &str, detail: &impl Serialize) -> Result<(), Error> {
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(SOURCE)
-            .detail_type(announcement.as_str())
-            .detail(serde_json::to_string(&detail).map_err(Error::internal)?)
+            .detail_type(what)
+            .detail(serde_json::to_string(detail).map_err(Error::internal)?)
             .build();
         let answer = self.client.put_events().entries(entry).send().await.map_err(failure)?;
         // PutEvents answers 200 even to an entry that it did not take.
         if answer.failed_entry_count > 0 {
             let code = answer.entries.unwrap_or_default().into_iter().find_map(|entry| entry.error_code);
-            let cause = format!("the bus did not take {}: {code:?}", announcement.as_str()).into();
+            let cause = format!("the bus did not take {what}: {code:?}").into();
             return Err(Error::Unavailable { retry_after: 1, cause });
         }
         Ok(())

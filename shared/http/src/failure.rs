@@ -186,6 +186,9 @@ fn answer(error: &Error) -> Answer {
             let details = json!({"file_md5": expected.to_string(), "stored_md5": stored.to_string()});
             Answer::new(S::BAD_REQUEST, "file_md5_not_match", message).param("file_md5").details(details)
         }
+        Error::NotTranscribable(error) => {
+            Answer::new(S::BAD_REQUEST, error.code.as_str(), format!("{}.", error.message.trim_end_matches('.')))
+        }
         Error::RequestTooLarge { limit_bytes } => {
             let message = format!("The body is over {limit_bytes} bytes.");
             Answer::new(S::PAYLOAD_TOO_LARGE, "request_too_large", message)

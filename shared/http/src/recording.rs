@@ -236,7 +236,7 @@ impl From<&Recording> for RecordingBody {
             started_at: moment(recording.started_at),
             recorded_at: moment(recording.started_at),
             ended_at: moment(recording.ended_at),
-            transcription_id: None,
+            transcription_id: recording.transcription_id().map(ToString::to_string),
             media: recording.media.values().map(MediaBody::from).collect(),
             metadata: serde_json::to_value(&recording.metadata).unwrap_or_default(),
             source: recording.source,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use capstan_domain::{ContentType, Media, MediaId, ProjectId, Recording, RecordingId, RenditionKind};
+use capstan_domain::{
+    ContentType, Media, MediaId, PieceNumber, ProjectId, Recording, RecordingId, RenditionKind, Transcription,
+};
 
 /// The key of an object in the media bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,21 @@ impl ObjectKey {
     /// Of what was made of it, beside the original: `{project}/{recording}/{media}/renditions/{kind}.{extension}`.
     pub fn rendition(project: &ProjectId, recording: &RecordingId, media: &MediaId, kind: RenditionKind) -> Self {
         Self(format!("{project}/{recording}/{media}/renditions/{}.{}", kind.as_str(), kind.extension()))
+    }
+
+    /// Of the text of a transcription: `{project}/{recording}/transcriptions/{transcription}.json`.
+    pub fn transcript(transcription: &Transcription) -> Self {
+        Self(format!("{}.json", transcriptions(transcription)))
+    }
+
+    /// Of the text of one piece, beside it: `.../{transcription}/{piece}.json`.
+    pub fn piece_transcript(transcription: &Transcription, piece: PieceNumber) -> Self {
+        Self(format!("{}/{piece}.json", transcriptions(transcription)))
+    }
+
+    /// Of the sound of one piece, for a provider that fetches it: `.../{transcription}/{piece}.flac`.
+    pub fn piece_sound(transcription: &Transcription, piece: PieceNumber) -> Self {
+        Self(format!("{}/{piece}.flac", transcriptions(transcription)))
     }
 
     /// The key as S3 knows it.
@@ -61,6 +78,10 @@ impl Original {
     }
 }
 
+fn transcriptions(of: &Transcription) -> String {
+    format!("{}/{}/transcriptions/{}", of.tenant.project_id, of.recording_id, of.id)
+}
+
 pub(crate) fn recording_prefix(project: &ProjectId, recording: &RecordingId) -> String {
     format!("{project}/{recording}/")
 }
@@ -80,6 +101,7 @@ mod tests {
         let rendition = ObjectKey::rendition(&project, &recording, &media, RenditionKind::Peaks);
         assert_eq!(rendition.as_str(), "proj_1/rec_1/med_1/renditions/peaks.json");
         assert_eq!(Original::parse(rendition.as_str()), None);
+        assert_eq!(Original::parse("proj_1/rec_1/transcriptions/txn_1.json"), None);
         assert_eq!(Original::parse("proj_1/rec_1/../../audio.opus"), None);
         assert_eq!(Original::parse("logs/2025.txt"), None);
     }

@@ -7,15 +7,18 @@ mod key;
 mod multipart;
 mod reader;
 mod signed;
+mod transcript;
 
 use std::path::Path;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use capstan_aws::{MissingVariable, failure, variable};
 use capstan_domain::{Error, Md5, ProjectId, RecordingId, Sha256, StoredObject, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::Digest;
 
 pub use key::{ObjectKey, Original};
@@ -127,6 +130,32 @@ impl Objects {
             .await
             .map_err(failure)?;
         Ok(())
+    }
+
+    /// Stores an entity as JSON, replacing what was there.
+    pub async fn put_json(&self, key: &ObjectKey, entity: &impl Serialize) -> Result<(), Error> {
+        let body = serde_json::to_vec(entity).map_err(Error::internal)?;
+        let request = self.client.put_object().bucket(&self.bucket).key(key.as_str()).content_type("application/json");
+        request.body(body.into()).send().await.map_err(failure)?;
+        Ok(())
+    }
+
+    /// The entity that is stored as JSON under a key. `None` when there is nothing.
+    pub async fn json<T: DeserializeOwned>(&self, key: &ObjectKey) -> Result<Option<T>, Error> {
+        let answer = self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await;
+        let object = match answer {
+            Ok(object) => object,
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
+            Err(error) => return Err(failure(error)),
+        };
+        let cut_off = |error: ByteStreamError| Error::Unavailable { retry_after: 1, cause: error.into() };
+        let bytes = object.body.collect().await.map_err(cut_off)?.into_bytes();
+        serde_json::from_slice(&bytes).map(Some).map_err(Error::internal)
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
     }
 
     /// Deletes one object. Nothing happens when it is not there.

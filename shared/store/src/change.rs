@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use capstan_aws::failure;
-use capstan_domain::{Error, Metadata, Reach, Recording, RecordingId, Status, Tenant, Timestamp};
+use capstan_domain::{Error, Metadata, Reach, Recording, Status, Tenant, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -135,8 +135,8 @@ impl Change {
         self
     }
 
-    /// Sets when the recording is next due, or that it is not.
-    pub(crate) fn due(&mut self, id: &RecordingId, at: Option<Timestamp>) -> Result<&mut Self, Error> {
+    /// Sets when it is next due, or that it is not.
+    pub(crate) fn due(&mut self, id: &impl Identifier, at: Option<Timestamp>) -> Result<&mut Self, Error> {
         match at {
             Some(at) => self.set(keys::DUE.partition, &keys::due(id))?.set(keys::DUE.sort, &at.sortable()),
             None => Ok(self.remove(keys::DUE.partition).remove(keys::DUE.sort)),

@@ -2,18 +2,28 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_aws::failure;
-use capstan_domain::{Error, Recording, RecordingId, Timestamp};
+use capstan_domain::{Error, RecordingId, Timestamp, TranscriptionId};
 use futures_util::future::try_join_all;
 
 use crate::change::{Change, Changed};
 use crate::item::Item;
+use crate::keys::Identifier;
 use crate::{Store, item, keys};
 
-/// A recording that is due.
+/// What is due.
 #[derive(Debug)]
-pub struct Due {
-    /// The recording.
-    pub id: RecordingId,
+pub enum Due {
+    /// A recording.
+    Recording(DueItem<RecordingId>),
+    /// A transcription.
+    Transcription(DueItem<TranscriptionId>),
+}
+
+/// One of a kind that is due.
+#[derive(Debug)]
+pub struct DueItem<I> {
+    /// Which.
+    pub id: I,
     due_at: String,
 }
 
@@ -41,22 +51,26 @@ impl Store {
         answer.items.unwrap_or_default().into_iter().map(due).collect()
     }
 
-    /// Takes a due recording in hand until `until`, so that no other sweep does the same. `None` when another did,
-    /// or when it is no longer due.
-    pub async fn take_due(&self, due: &Due, until: Timestamp) -> Result<Option<Box<Recording>>, Error> {
+    /// Takes what is due in hand until `until`, so that no other sweep does the same. `None` when another did, or when
+    /// it is no longer due.
+    pub async fn take_due<I: Identifier>(
+        &self,
+        due: &DueItem<I>,
+        until: Timestamp,
+    ) -> Result<Option<Box<I::Entity>>, Error> {
         let mut change = Change::default();
         let as_found = change.is(keys::DUE.sort, &due.due_at)?;
         change.require(as_found).due(&due.id, Some(until))?;
         match change.apply(self, &due.id).await? {
-            Changed::Made(recording) => Ok(Some(recording)),
+            Changed::Made(entity) => Ok(Some(entity)),
             Changed::Refused(_) => Ok(None),
         }
     }
 
-    /// Sets when a recording in hand is next due, unless something else did since.
-    pub async fn postpone(
+    /// Sets when what is in hand is next due, unless something else did since.
+    pub async fn postpone<I: Identifier>(
         &self,
-        id: &RecordingId,
+        id: &I,
         taken_until: Timestamp,
         next: Option<Timestamp>,
     ) -> Result<(), Error> {
@@ -70,11 +84,13 @@ impl Store {
 fn due(item: Item) -> Result<Due, Error> {
     #[derive(serde::Deserialize)]
     struct Keys {
-        #[serde(rename = "PK")]
-        partition: String,
+        id: String,
         due_at: String,
     }
-    let keys: Keys = item::from_item(item)?;
-    let id = keys.partition.strip_prefix("REC#").unwrap_or_default().parse().map_err(Error::internal)?;
-    Ok(Due { id, due_at: keys.due_at })
+    let Keys { id, due_at } = item::from_item(item)?;
+    if let Ok(id) = id.parse() {
+        return Ok(Due::Transcription(DueItem { id, due_at }));
+    }
+    let id = id.parse().map_err(Error::internal)?;
+    Ok(Due::Recording(DueItem { id, due_at }))
 }

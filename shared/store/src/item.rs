@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::{Credential, CredentialHash, Error, KeyId, MediaStatus, Recording, Tenant, Timestamp};
+use capstan_domain::{
+    Credential, CredentialHash, Error, KeyId, MediaStatus, Recording, Tenant, Timestamp, Transcription,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +76,14 @@ pub(crate) fn recording(recording: &Recording, due_at: Option<Timestamp>) -> Res
     Ok(item)
 }
 
+pub(crate) fn transcription(transcription: &Transcription) -> Result<Item, Error> {
+    let mut item = listed(&transcription.id, &transcription.tenant, transcription)?;
+    let mut text = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
+    text(keys::DUE.partition, keys::due(&transcription.id));
+    text(keys::DUE.sort, transcription.due_at().sortable());
+    Ok(item)
+}
+
 pub(crate) fn credential(hash: &CredentialHash, credential: &Credential) -> Result<Item, Error> {
     let mut item = to_item(credential)?;
     item.extend(keys::credential(hash));
@@ -86,7 +96,7 @@ pub(crate) fn credential(hash: &CredentialHash, credential: &Credential) -> Resu
 
 /// Which credential a key's id stands for. A credential is kept under its hash, which is all that a request brings.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct KeyName {
+pub struct KeyName {
     pub(crate) id: KeyId,
     pub(crate) hash: CredentialHash,
 }

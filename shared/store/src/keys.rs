@@ -7,7 +7,7 @@ use std::hash::Hash;
 use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_domain::{
     CallId, CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, KeyId, Recording, RecordingId,
-    SerialNumber, Tenant,
+    SerialNumber, Tenant, Transcription, TranscriptionId,
 };
 use serde::de::DeserializeOwned;
 
@@ -31,7 +31,7 @@ fn key(partition: String, sort: &str) -> Key {
 }
 
 /// An identifier that names an item of its own, which the project's list of its kind holds.
-pub(crate) trait Identifier: Clone + Ord + Hash + Display + DeserializeOwned {
+pub trait Identifier: Clone + Ord + Hash + Display + DeserializeOwned {
     /// What it names.
     type Entity: DeserializeOwned;
     /// How it begins.
@@ -73,6 +73,16 @@ impl Identifier for DeviceId {
     }
 }
 
+impl Identifier for TranscriptionId {
+    type Entity = Transcription;
+    const PREFIX: &'static str = Self::PREFIX;
+    const LIST: &'static str = "#transcriptions";
+
+    fn key(&self) -> Key {
+        key(format!("TXN#{self}"), "TXN")
+    }
+}
+
 impl Identifier for KeyId {
     type Entity = KeyName;
     const PREFIX: &'static str = Self::PREFIX;
@@ -81,6 +91,11 @@ impl Identifier for KeyId {
     fn key(&self) -> Key {
         key(format!("KEYID#{self}"), "KEYID")
     }
+}
+
+/// What a tenant has set.
+pub(crate) fn settings(tenant: &Tenant) -> Key {
+    key(format!("SETTINGS#{tenant}"), "SETTINGS")
 }
 
 /// What only one end user of a tenant's can be called.
@@ -152,7 +167,7 @@ pub(crate) fn due_shard(shard: u8) -> String {
     format!("DUE#{shard}")
 }
 
-pub(crate) fn due(id: &RecordingId) -> String {
+pub(crate) fn due(id: &impl Display) -> String {
     due_shard(shard(id, DUE_SHARDS))
 }
 

@@ -1,4 +1,4 @@
-//! The single table: one item per recording, end user and device, one method per access pattern.
+//! The single table: one item per recording, transcription, end user and device, one method per access pattern.
 //!
 //! Every method is one DynamoDB call unless its documentation says otherwise; callers count on that.
 //! IAM: `GetItem`, `PutItem`, `UpdateItem`, `DeleteItem`, `ConditionCheckItem`, `BatchGetItem` on the table, `Query` on
@@ -15,7 +15,9 @@ mod keys;
 mod list;
 mod processing;
 mod recordings;
+mod settings;
 mod transaction;
+mod transcriptions;
 mod uploads;
 
 use aws_sdk_dynamodb::Client;
@@ -25,7 +27,7 @@ use serde::de::DeserializeOwned;
 
 pub use change::Changed;
 pub use devices::Registered;
-pub use due::Due;
+pub use due::{Due, DueItem};
 pub use first_calls::Begun;
 pub use list::{ListQuery, Page, Position};
 pub use uploads::{Arrival, CompletedFile, MultipartRenewal, Owner, Renewal};

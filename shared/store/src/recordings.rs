@@ -70,7 +70,8 @@ impl Store {
         }
     }
 
-    /// Deletes a recording: it is in no list and no read from now on, and due for the removal of its objects.
+    /// Deletes a recording: it is in no list and no read from now on, and due for the removal of its objects. A call
+    /// more for each of its transcriptions.
     ///
     /// # Errors
     /// [`Error::NotFound`] out of reach, and when it was deleted before.
@@ -79,7 +80,7 @@ impl Store {
         change.require_reach(reach)?;
         mark_deleted(&mut change, id, now)?;
         match change.apply(self, id).await? {
-            Changed::Made(_) => Ok(()),
+            Changed::Made(deleted) => self.forget_transcriptions(&deleted).await,
             // The SDK repeats a call whose answer was lost: then this very call deleted it.
             Changed::Refused(Some(old)) if old.deleted_at == Some(now) => {
                 reach.admit(Recording { deleted_at: None, ..*old }).map(drop)

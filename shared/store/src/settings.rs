@@ -1,0 +1,22 @@
+//! What projects have set.
+
+use capstan_aws::failure;
+use capstan_domain::{Error, Settings, Tenant};
+
+use crate::{Store, item, keys};
+
+impl Store {
+    /// What a tenant has set.
+    pub async fn settings(&self, tenant: &Tenant) -> Result<Settings, Error> {
+        let set = self.read(keys::settings(tenant)).await?;
+        Ok(set.unwrap_or_else(|| Settings::unset(tenant.clone())))
+    }
+
+    /// Keeps what a tenant sets, in the place of what it had set.
+    pub async fn put_settings(&self, settings: &Settings) -> Result<(), Error> {
+        let mut item = item::to_item(settings)?;
+        item.extend(keys::settings(&settings.tenant));
+        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await.map_err(failure)?;
+        Ok(())
+    }
+}

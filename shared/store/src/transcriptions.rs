@@ -1,0 +1,249 @@
+//! Transcriptions: made once, taken up by one worker at a time, ended once.
+
+use std::collections::BTreeMap;
+
+use capstan_domain::{
+    Error, KeptTranscript, Lease, LeaseId, MAX_TRANSCRIPTIONS, PICK_UP_SECONDS, Piece, PieceNumber, PieceStanding,
+    ProviderName, Recording, TRANSCRIPTION_LEASE_SECONDS, Tenant, Timestamp, Transcript, Transcription,
+    TranscriptionAnnouncement, TranscriptionError, TranscriptionId, TranscriptionStatus,
+};
+use futures_util::future::try_join_all;
+
+use crate::change::{Change, Changed};
+use crate::keys::Identifier;
+use crate::transaction::{Committed, Transaction};
+use crate::{Page, Store, item};
+
+const LEASE: &str = "lease";
+const LEASE_ID: &str = "lease.id";
+const LEASE_UNTIL: &str = "lease.until";
+
+impl Store {
+    /// Keeps a new transcription of a recording, and gives it as it is kept. Finding it kept is no conflict, as for a
+    /// recording. One transaction.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the recording has other transcriptions than `recording` knows of, or as many as it may;
+    /// [`Error::NotFound`] when it was deleted.
+    pub async fn create_transcription(
+        &self,
+        transcription: Transcription,
+        recording: &Recording,
+    ) -> Result<Transcription, Error> {
+        if recording.transcriptions.len() >= MAX_TRANSCRIPTIONS {
+            let reason = format!("the recording has {MAX_TRANSCRIPTIONS} transcriptions, the most it may");
+            return Err(Error::Conflict { reason });
+        }
+        let mut transaction = Transaction::default();
+        let new = transaction.put_new(item::transcription(&transcription)?);
+        let mut listed = Change::default();
+        let as_seen = listed.is_set("transcriptions", recording.transcriptions.iter());
+        let kept = listed.is_missing("deleted_at");
+        listed.require(as_seen).require(kept).add_to_set("transcriptions", std::iter::once(&transcription.id));
+        let of = transaction.update(&recording.id, listed);
+        let Committed::Refused(refusals) = transaction.commit(self).await? else { return Ok(transcription) };
+        let known: Option<Transcription> = refusals.old(new)?;
+        let is_this = |known: &Transcription| {
+            known.tenant == transcription.tenant && known.recording_id == transcription.recording_id
+        };
+        if let Some(known) = known.filter(is_this) {
+            return Ok(known);
+        }
+        let current: Option<Recording> = refusals.old(of)?;
+        Err(match current.filter(|current| current.deleted_at.is_none()) {
+            Some(_) => Error::Conflict { reason: "another transcription of this recording came first".to_owned() },
+            None => Error::no_recording(),
+        })
+    }
+
+    /// The transcription of that id, whoever's it is; `None` when there is none.
+    pub async fn transcription(&self, id: &TranscriptionId) -> Result<Option<Transcription>, Error> {
+        self.read(id.key()).await
+    }
+
+    /// A page of all transcriptions of a tenant, newest first.
+    pub async fn list_transcriptions(
+        &self,
+        tenant: &Tenant,
+        after: Option<&TranscriptionId>,
+        limit: usize,
+    ) -> Result<Page<Transcription, TranscriptionId>, Error> {
+        self.list(tenant, after, limit).await
+    }
+
+    /// A page of the transcriptions of a recording, newest first.
+    pub async fn list_transcriptions_of(
+        &self,
+        recording: &Recording,
+        after: Option<&TranscriptionId>,
+        limit: usize,
+    ) -> Result<Page<Transcription, TranscriptionId>, Error> {
+        let rest = recording.transcriptions.iter().rev().filter(|id| after.is_none_or(|after| *id < after));
+        let mut ids: Vec<_> = rest.take(limit + 1).cloned().collect();
+        let more = ids.len() > limit;
+        ids.truncate(limit);
+        let mut found = self.entities(&ids).await?;
+        let next = ids.last().filter(|_| more).map(|last| crate::Position { after: last.clone(), left_out: 0 });
+        Ok(Page { entities: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
+    }
+
+    /// Takes up a transcription that nobody is at. `None` when somebody is, and when it has ended.
+    pub async fn claim_transcription(
+        &self,
+        id: &TranscriptionId,
+        lease: &LeaseId,
+        now: Timestamp,
+    ) -> Result<Option<Box<Transcription>>, Error> {
+        let until = now.plus_seconds(TRANSCRIPTION_LEASE_SECONDS);
+        let held = Lease { id: lease.clone(), until: until.sortable() };
+        for leaves in [TranscriptionStatus::Pending, TranscriptionStatus::Processing] {
+            let mut change = Change::default();
+            let status = change.is("status", &leaves)?;
+            let free = change.is_missing(LEASE);
+            let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
+            change.require(status).require(format!("{free} OR {abandoned}")).set(LEASE, &held)?;
+            change.set("status", &TranscriptionStatus::Processing)?.set("updated_at", &now)?;
+            change.add("attempts", 1).due(id, Some(until))?;
+            if leaves == TranscriptionStatus::Pending {
+                change.set("started_at", &now)?.set("announcement", &TranscriptionAnnouncement::Started)?;
+            }
+            match change.apply(self, id).await? {
+                Changed::Made(claimed) => return Ok(Some(claimed)),
+                // The SDK repeats a call whose answer was lost: then the claim is made already.
+                Changed::Refused(Some(old)) if old.lease.as_ref().is_some_and(|held| held.id == *lease) => {
+                    return Ok(Some(old));
+                }
+                Changed::Refused(Some(old)) if old.status == TranscriptionStatus::Processing => {}
+                Changed::Refused(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes in which pieces a claimed transcription is given to whom, before any is.
+    pub async fn plan_transcription(
+        &self,
+        id: &TranscriptionId,
+        lease: &LeaseId,
+        provider: ProviderName,
+        pieces: &BTreeMap<PieceNumber, Piece>,
+        now: Timestamp,
+    ) -> Result<Changed<Transcription>, Error> {
+        let mut change = Change::default();
+        let mine = change.is(LEASE_ID, lease)?;
+        change.require(mine).set("options.provider", &provider)?.set("pieces", pieces)?.set("updated_at", &now)?;
+        change.apply(self, id).await
+    }
+
+    /// Notes where a piece stands, unless its text is there already. Refused when the transcription has ended.
+    pub async fn note_piece(
+        &self,
+        id: &TranscriptionId,
+        piece: PieceNumber,
+        standing: &PieceStanding,
+        now: Timestamp,
+    ) -> Result<Changed<Transcription>, Error> {
+        let path = format!("pieces.{piece}.standing");
+        let mut change = Change::default();
+        let processing = change.is("status", &TranscriptionStatus::Processing)?;
+        let known = change.exists(&path);
+        let open = change.compares(&path, "<>", &PieceStanding::Done)?;
+        change.require(processing).require(known).require(open).set(&path, standing)?.set("updated_at", &now)?;
+        change.apply(self, id).await
+    }
+
+    /// Lets go of a claimed transcription until `next`. What was heard of the provider makes its attempts count anew.
+    pub async fn release_transcription(
+        &self,
+        id: &TranscriptionId,
+        lease: &LeaseId,
+        attempts: u32,
+        next: Timestamp,
+    ) -> Result<(), Error> {
+        let mut change = Change::default();
+        let mine = change.is(LEASE_ID, lease)?;
+        change.require(mine).remove(LEASE).set("attempts", &attempts)?.due(id, Some(next))?;
+        change.apply(self, id).await.map(drop)
+    }
+
+    /// Ends a transcription with its text. Refused when it has ended before.
+    pub async fn complete_transcription(
+        &self,
+        id: &TranscriptionId,
+        transcript: &Transcript,
+        kept: &KeptTranscript,
+        now: Timestamp,
+    ) -> Result<Changed<Transcription>, Error> {
+        let mut change = ended(TranscriptionStatus::Completed, TranscriptionAnnouncement::Completed, id, now)?;
+        change
+            .set("transcript", kept)?
+            .set_if("language", transcript.language.as_ref())?
+            .set("duration", &transcript.duration)?
+            .set("word_count", &transcript.word_count())?;
+        change.apply(self, id).await
+    }
+
+    /// Ends a transcription without. Refused when it has ended before.
+    pub async fn fail_transcription(
+        &self,
+        id: &TranscriptionId,
+        error: &TranscriptionError,
+        now: Timestamp,
+    ) -> Result<Changed<Transcription>, Error> {
+        let mut change = ended(TranscriptionStatus::Failed, TranscriptionAnnouncement::Failed, id, now)?;
+        change.set("error", error)?;
+        change.apply(self, id).await
+    }
+
+    /// Notes that something was announced; what has ended and was told owes nothing any more.
+    pub async fn transcription_announced(
+        &self,
+        transcription: &Transcription,
+        announcement: TranscriptionAnnouncement,
+    ) -> Result<(), Error> {
+        let mut change = Change::default();
+        let owed = change.is("announcement", &announcement)?;
+        change.require(owed).remove("announcement");
+        if transcription.status.is_end() {
+            change.due(&transcription.id, None)?;
+        }
+        change.apply(self, &transcription.id).await.map(drop)
+    }
+
+    /// Removes the transcriptions of a deleted recording. A call for each, side by side.
+    pub async fn forget_transcriptions(&self, recording: &Recording) -> Result<(), Error> {
+        let of = |id: &TranscriptionId| -> Result<_, Error> {
+            let mut change = Change::default();
+            let same = change.is("recording_id", &recording.id)?;
+            change.require(same);
+            Ok(change.delete_at(self, id.key()))
+        };
+        let deletions: Vec<_> = recording.transcriptions.iter().map(of).collect::<Result<_, _>>()?;
+        try_join_all(deletions).await.map(drop)
+    }
+}
+
+/// The end of a transcription, which is due until it is told.
+fn ended(
+    status: TranscriptionStatus,
+    announcement: TranscriptionAnnouncement,
+    id: &TranscriptionId,
+    now: Timestamp,
+) -> Result<Change, Error> {
+    let mut change = Change::default();
+    let mut leaves = Vec::new();
+    for from in TranscriptionStatus::ALL.into_iter().filter(|from| from.leads_to(status)) {
+        leaves.push(change.is("status", &from)?);
+    }
+    change
+        .require(leaves.join(" OR "))
+        .set("status", &status)?
+        .set("announcement", &announcement)?
+        .set("completed_at", &now)?
+        .set("updated_at", &now)?
+        .set("attempts", &0)?
+        .remove(LEASE)
+        .remove("pieces")
+        .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+    Ok(change)
+}

@@ -84,13 +84,14 @@ impl Store {
 fn due(item: Item) -> Result<Due, Error> {
     #[derive(serde::Deserialize)]
     struct Keys {
-        id: String,
+        #[serde(rename = "PK")]
+        partition: String,
         due_at: String,
     }
-    let Keys { id, due_at } = item::from_item(item)?;
-    if let Ok(id) = id.parse() {
-        return Ok(Due::Transcription(DueItem { id, due_at }));
+    let Keys { partition, due_at } = item::from_item(item)?;
+    match partition.split_once('#') {
+        Some(("TXN", id)) => Ok(Due::Transcription(DueItem { id: id.parse().map_err(Error::internal)?, due_at })),
+        Some((_, id)) => Ok(Due::Recording(DueItem { id: id.parse().map_err(Error::internal)?, due_at })),
+        None => Err(Error::internal("what is due has no id")),
     }
-    let id = id.parse().map_err(Error::internal)?;
-    Ok(Due::Recording(DueItem { id, due_at }))
 }

@@ -4,11 +4,12 @@ mod worker;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use capstan_audio::TranscriptionRendition;
-use capstan_domain::{Error, LeaseId};
+use capstan_domain::{Announcement, Error, LeaseId};
 use capstan_events::{Events, RecordingEvent};
 use capstan_lambda::Invocation;
 use capstan_objects::Objects;
 use capstan_store::Store;
+use capstan_transcripts::Transcripts;
 
 use worker::Worker;
 
@@ -44,7 +45,11 @@ pub async fn handle(
     let Some(claimed) = store.claim(&event.detail.recording_id, &lease, now).await? else { return Ok(()) };
     let worker = Worker { store: &store, objects: &objects, transcription, lease, clock: clock.clone() };
     let Some(finished) = worker.process(*claimed).await? else { return Ok(()) };
+    let transcripts = Transcripts::new(store.clone(), objects.clone(), events.clone());
     if let Some(announcement) = finished.announcement {
+        if announcement == Announcement::Completed {
+            transcripts.request(&finished, clock.now()).await?;
+        }
         events.announce(announcement, &finished).await?;
         store.announced(&finished, announcement, clock.now()).await?;
     }

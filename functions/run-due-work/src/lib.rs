@@ -2,13 +2,14 @@
 
 use capstan_domain::{
     Announcement, Error, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, RecordingId, Timestamp,
-    Transcription, TranscriptionAnnouncement, TranscriptionId, TranscriptionWork, URL_SECONDS, Work,
+    TranscriptionAnnouncement, TranscriptionId, TranscriptionWork, URL_SECONDS, Work,
 };
 use capstan_events::Events;
 use capstan_intake::take_note;
 use capstan_lambda::{Clock, Invocation};
 use capstan_objects::{ObjectKey, Objects, Original};
 use capstan_store::{Changed, Due, DueItem, Store};
+use capstan_transcripts::Transcripts;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
@@ -29,7 +30,8 @@ pub async fn handle(
     _: Value,
     invocation: Invocation,
 ) -> Result<(), Error> {
-    let sweep = Sweep { store, objects, events, clock: invocation.clock.clone() };
+    let transcripts = Transcripts::new(store.clone(), objects.clone(), events.clone());
+    let sweep = Sweep { store, objects, events, transcripts, clock: invocation.clock.clone() };
     let end = invocation.now.plus_seconds(SWEEP_SECONDS);
     while invocation.clock.now() < end {
         let now = invocation.clock.now();
@@ -49,6 +51,7 @@ struct Sweep {
     store: Store,
     objects: Objects,
     events: Events,
+    transcripts: Transcripts,
     clock: Clock,
 }
 
@@ -76,25 +79,10 @@ impl Sweep {
             TranscriptionWork::Announce(due @ TranscriptionAnnouncement::Due) => {
                 self.events.announce_transcription(due, &transcription).await
             }
-            TranscriptionWork::Announce(announcement) => {
-                self.announce_transcription(&transcription, announcement).await
-            }
-            TranscriptionWork::GiveUp(error) => {
-                let given_up = self.store.fail_transcription(&transcription.id, &error, now).await?;
-                let Changed::Made(failed) = given_up else { return Ok(()) };
-                self.announce_transcription(&failed, TranscriptionAnnouncement::Failed).await
-            }
+            TranscriptionWork::Announce(_) => self.transcripts.announce(&transcription).await,
+            TranscriptionWork::GiveUp(error) => self.transcripts.fail(&transcription, &error, now).await,
             TranscriptionWork::Rest => self.store.postpone(&transcription.id, until, None).await,
         }
-    }
-
-    async fn announce_transcription(
-        &self,
-        transcription: &Transcription,
-        announcement: TranscriptionAnnouncement,
-    ) -> Result<(), Error> {
-        self.events.announce_transcription(announcement, transcription).await?;
-        self.store.transcription_announced(transcription, announcement).await
     }
 
     async fn take_recording(&self, due: &DueItem<RecordingId>, now: Timestamp) -> Result<(), Error> {
@@ -129,6 +117,9 @@ impl Sweep {
     }
 
     async fn announce(&self, recording: &Recording, announcement: Announcement, now: Timestamp) -> Result<(), Error> {
+        if announcement == Announcement::Completed {
+            self.transcripts.request(recording, now).await?;
+        }
         self.events.announce(announcement, recording).await?;
         match announcement {
             // Whoever acts on these moves the recording on; until then it stays due.

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod objects;
 mod outbox;
+pub mod peer;
 mod server;
 mod table;
 pub mod template;

@@ -1,6 +1,7 @@
 //! The table of functions: each with what its `main` gives it, from the environment that the template gives it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client as DynamoDb;
@@ -11,7 +12,10 @@ use capstan_http::Access;
 use capstan_lambda::{Clock, event_function, http_function};
 use capstan_objects::Objects;
 use capstan_store::Store;
+use capstan_transcribe::{Http, Providers};
+use capstan_transcripts::Transcripts;
 use process_recording::transcription_rendition;
+use transcription_callback::Desk;
 
 use crate::lambda::{Function, Functions};
 use crate::stack::MakeFunctions;
@@ -61,6 +65,9 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             "list-end-users" => http_function(on.access()?, clock, list_end_users::handle),
             "list-recordings" => http_function(on.access()?, clock, list_recordings::handle),
             "on-object-created" => event_function(on.all()?, clock, on_object_created::handle),
+            "on-transcribe-event" => {
+                event_function((on.transcripts()?, on.providers()?), clock, on_transcribe_event::handle)
+            }
             "process-recording" => {
                 let (store, objects, events) = on.all()?;
                 let transcription = on.variable("TRANSCRIPTION_RENDITION")?;
@@ -71,6 +78,14 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             "refresh-device-token" => http_function(on.access()?, clock, refresh_device_token::handle),
             "route-not-found" => http_function((), clock, route_not_found::handle),
             "run-due-work" => event_function(on.all()?, clock, run_due_work::handle),
+            "run-transcription" => {
+                let dependencies = (on.transcripts()?, on.providers()?, on.variable("API_URL")?);
+                event_function(dependencies, clock, run_transcription::handle)
+            }
+            "transcription-callback" => {
+                let desk = Desk { transcripts: on.transcripts()?, providers: on.providers()? };
+                http_function(desk, clock, transcription_callback::handle)
+            }
             "unbind-device" => http_function(on.access()?, clock, unbind_device::handle),
             "unbind-device-by-serial-number" => {
                 http_function(on.access()?, clock, unbind_device_by_serial_number::handle)
@@ -120,6 +135,19 @@ impl Environment<'_> {
 
     fn events(&self) -> Result<Events, String> {
         Ok(Events::new(EventBridge::new(self.aws), self.variable("EVENT_BUS_NAME")?))
+    }
+
+    fn transcripts(&self) -> Result<Transcripts, String> {
+        let (store, objects, events) = self.all()?;
+        Ok(Transcripts::new(store, objects, events))
+    }
+
+    /// Keys come from this process's environment, where a deployment has a secret.
+    fn providers(&self) -> Result<Providers, String> {
+        let http = Http::new(Duration::from_secs(run_transcription::PATIENCE_SECONDS));
+        let variable = |name: &str| self.variables.get(name).cloned();
+        Providers::from_variables(&variable, &http, self.aws)
+            .map_err(|error| format!("TRANSCRIPTION_PROVIDERS {error}"))
     }
 
     /// What a function behind the API needs.

@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod pattern;
 mod payload;
 mod progress;
+pub mod providers;
 mod routes;
 pub mod serve;
 mod stack;

@@ -13,6 +13,7 @@ use crate::data_dir::{DataDirectory, DataDirectoryError};
 use crate::first_run::FirstProject;
 use crate::functions;
 use crate::local_env::LocalEnv;
+use crate::providers;
 use crate::stack::{Options, Stack, StackError};
 
 /// Lambda waits one minute, then two; nobody who watches one machine does.
@@ -63,6 +64,8 @@ impl Kept {
             functions: functions::of_this_project(clock),
             retry_delay: RETRY_DELAY,
             run_schedules: true,
+            variables: providers::of_environment(),
+            called_back: false,
         })
         .await?;
         let known = FirstProject::from_env(&written);
@@ -105,8 +108,8 @@ fn env_of(stack: &Stack, project: &FirstProject) -> LocalEnv {
     env.set("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
     for function in &stack.template().functions {
         let variables = function.environment.iter();
-        // How much the deployed functions log is no business of a shell that joins.
-        for (name, value) in variables.filter(|(name, _)| *name != "RUST_LOG") {
+        // How much the deployed functions log is no business of a shell that joins, and nothing out there can call here.
+        for (name, value) in variables.filter(|(name, _)| !["RUST_LOG", "API_URL"].contains(&name.as_str())) {
             env.set_if_absent(name, value);
         }
     }

@@ -1,5 +1,6 @@
 //! The whole deployment in one process: emulated AWS, functions, gateway, triggers.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +34,10 @@ pub struct Options {
     pub retry_delay: Duration,
     /// Whether the clock invokes the scheduled functions; if not, [`Bus::tick`] does.
     pub run_schedules: bool,
+    /// What stands for the parameters and secrets of a deployment: variables of every function.
+    pub variables: BTreeMap<String, String>,
+    /// Whether transcription providers can reach the API: only if they run here too.
+    pub called_back: bool,
 }
 
 impl Options {
@@ -46,6 +51,8 @@ impl Options {
             functions,
             retry_delay: Duration::from_millis(5),
             run_schedules: false,
+            variables: BTreeMap::new(),
+            called_back: true,
         }
     }
 }
@@ -99,7 +106,13 @@ impl Stack {
         let template = Template::of_this_project()?;
         let emulators = Arc::new(Emulators::start_on(options.aws_port, options.storage).await?);
         emulators.create_resources(&template)?;
-        let functions = (options.functions)(&emulators.sdk_config(), &template).map_err(StackError::Functions)?;
+        let api_url = if options.called_back { format!("http://{address}") } else { String::new() };
+        let mut deployed = template.clone();
+        for function in &mut deployed.functions {
+            function.environment.extend(options.variables.clone());
+            function.environment.insert("API_URL".to_owned(), api_url.clone());
+        }
+        let functions = (options.functions)(&emulators.sdk_config(), &deployed).map_err(StackError::Functions)?;
         let lambda = Arc::new(Lambda::new(&template, functions, options.retry_delay));
         let bus = Bus::new(&template, Arc::clone(&emulators), Arc::clone(&lambda)).map_err(StackError::Functions)?;
         let bus = Arc::new(bus);

@@ -17,6 +17,8 @@ pub const MAX_TRANSCRIPTIONS: usize = 100;
 pub const TRANSCRIPTION_LEASE_SECONDS: i64 = 930;
 /// Seconds after which a provider that was given a job and never told of it is given up.
 const PATIENCE_SECONDS: i64 = 24 * 3600;
+/// Seconds after which a call that a provider owes is overdue. Deepgram repeats its own for five minutes.
+const CALLBACK_SECONDS: i64 = 900;
 /// How often a job is given to a provider that only calls back and never did. Each time may be billed.
 const MAX_UNHEARD: u32 = 3;
 
@@ -267,8 +269,13 @@ impl<'de> Deserialize<'de> for PieceNumber {
 pub enum PieceStanding {
     /// A provider is being given it.
     Given,
-    /// The provider works on it and knows it by this id.
-    Awaited(String),
+    /// The provider works on it.
+    Awaited {
+        /// By which it knows the piece.
+        job_id: String,
+        /// When it was given it.
+        since: Timestamp,
+    },
     /// Its text is there.
     Done,
 }
@@ -282,6 +289,13 @@ pub struct Piece {
     pub end: Offset,
     /// Where it stands.
     pub standing: PieceStanding,
+}
+
+impl Piece {
+    /// Whether its provider should have called by now.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        matches!(self.standing, PieceStanding::Awaited { since, .. } if since.plus_seconds(CALLBACK_SECONDS) <= now)
+    }
 }
 
 /// Where the text of a transcription is kept.
@@ -478,9 +492,14 @@ impl Transcription {
         now.plus_seconds((60_i64 << self.attempts.min(MAX_ATTEMPTS)).max(asked))
     }
 
-    /// Whether a provider that only calls back, and did not, may be given the job once more.
-    pub fn may_be_given_again(&self) -> bool {
-        self.attempts <= MAX_UNHEARD
+    /// That a provider which only calls back, and did not, may be given the job once more.
+    ///
+    /// # Errors
+    /// `processing_error` when it was given it often enough.
+    pub fn give_again(&self) -> Result<(), TranscriptionError> {
+        let message = format!("The provider was given it {MAX_UNHEARD} times and never called back");
+        let given_up = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message);
+        if self.attempts <= MAX_UNHEARD { Ok(()) } else { Err(given_up) }
     }
 
     /// When it next owes an action, as it was made.

@@ -141,7 +141,11 @@ impl Request {
         self.path_parameter("media_id", "medium")
     }
 
-    fn path_parameter<T: FromStr>(&self, name: &str, what: &'static str) -> Result<T, Error> {
+    /// What the path names in that place. What cannot be read names nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] of `what`.
+    pub fn path_parameter<T: FromStr>(&self, name: &str, what: &'static str) -> Result<T, Error> {
         let parameters = self.event.path_parameters_ref();
         let id = parameters.and_then(|parameters| parameters.first(name)).and_then(|id| id.parse().ok());
         id.ok_or(Error::NotFound { what })
@@ -155,6 +159,11 @@ impl Request {
         let parameters = self.event.query_string_parameters_ref();
         let text = parameters.and_then(|parameters| parameters.first(name)).filter(|text| !text.is_empty());
         text.map(|text| text.parse().map_err(|_| Error::invalid(name, rule))).transpose()
+    }
+
+    /// Its headers.
+    pub fn headers(&self) -> &http::HeaderMap {
+        self.event.headers()
     }
 
     /// A header's value, where it is text.

@@ -73,7 +73,7 @@ impl Aws {
             Settings::builder().show_speaker_labels(true).max_speaker_labels(MOST_SPEAKERS).build()
         });
         let language = job.language.as_ref().map(code_of).transpose()?;
-        let id: ProviderJobId = job.name.to_string().parse()?;
+        let id = ProviderJobId::of_aws(&job.name);
         let request = self
             .client
             .start_transcription_job()

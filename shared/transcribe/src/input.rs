@@ -48,7 +48,7 @@ pub fn input_for<'a>(limits: &Limits, sound: &Sound<'a>) -> Input<'a> {
     let original = (is_what_it_says(sound.content_type, sound.facts) && fits(sound.content_type, sound.size_bytes))
         .then_some((sound.size_bytes, Input::Original));
     let renditions = sound.renditions.iter().filter_map(|rendition| {
-        let fits = fits(type_of(rendition.kind)?, rendition.size_bytes);
+        let fits = fits(sound_type(rendition.kind)?, rendition.size_bytes);
         fits.then_some((rendition.size_bytes, Input::Rendition(rendition)))
     });
     // The original first: of files of one size it is the one that lost nothing.
@@ -56,8 +56,8 @@ pub fn input_for<'a>(limits: &Limits, sound: &Sound<'a>) -> Input<'a> {
     all.min_by_key(|(size_bytes, _)| *size_bytes).map_or(Input::Cut, |(_, input)| input)
 }
 
-/// The type of a rendition that is sound.
-fn type_of(kind: RenditionKind) -> Option<ContentType> {
+/// The type of a rendition, if it is sound.
+pub fn sound_type(kind: RenditionKind) -> Option<ContentType> {
     match kind {
         RenditionKind::Peaks => None,
         RenditionKind::Playback => Some(ContentType::AudioOgg),

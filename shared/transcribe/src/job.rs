@@ -94,6 +94,11 @@ impl FromStr for JobName {
 pub struct ProviderJobId(String);
 
 impl ProviderJobId {
+    /// By which Amazon Transcribe knows a job: the name that we give it.
+    pub fn of_aws(name: &JobName) -> Self {
+        Self(name.to_string())
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -17,23 +17,25 @@ mod input;
 mod job;
 mod join;
 mod key;
-mod pieces;
+mod patience;
+mod secret;
 mod words;
 
 use ::http::HeaderMap;
 use aws_config::SdkConfig;
-use capstan_domain::{ProviderName, Transcript, TranscriptionError, TranscriptionErrorCode};
+use capstan_domain::{ProviderName, ProviderNames, Transcript, TranscriptionError, TranscriptionErrorCode};
 
 pub use crate::assemblyai::AssemblyAi;
 pub use crate::aws::Aws;
 pub use crate::deepgram::Deepgram;
 pub use crate::failure::{CallbackFailure, Failure};
 pub use crate::http::{Http, LARGEST_ANSWER};
-pub use crate::input::{Input, Limits, Sound, input_for};
+pub use crate::input::{Input, Limits, Sound, input_for, sound_type};
 pub use crate::job::{Audio, InvalidJobName, Job, JobName, Place, ProviderJobId};
 pub use crate::join::{Part, join};
 pub use crate::key::{ApiKey, SignedUrl};
-pub use crate::pieces::start_all;
+pub use crate::patience::start;
+pub use crate::secret::{SecretError, providers};
 pub use crate::whisper::Whisper;
 
 /// What came of the start of a job.
@@ -115,50 +117,50 @@ macro_rules! providers {
             }
         }
 
-        fn configured(variables: Variables<'_>, http: &Http, aws: &SdkConfig) -> Vec<Provider> {
-            [$($name::configured(variables, http, aws).map(Provider::$name)),+].into_iter().flatten().collect()
+        fn configured(
+            name: ProviderName,
+            variables: Variables<'_>,
+            http: &Http,
+            aws: &SdkConfig,
+        ) -> Option<Provider> {
+            match name { $(ProviderName::$name => $name::configured(variables, http, aws).map(Provider::$name)),+ }
         }
     };
 }
 
-// In the order in which the default is chosen. Amazon Transcribe is always there: it needs no key.
 providers! {
     Whisper in whisper;
+    Aws in aws;
     Deepgram in deepgram;
     AssemblyAi in assemblyai;
-    Aws in aws;
 }
 
 /// Those that the deployment has.
 #[derive(Clone, Debug)]
 pub struct Providers {
+    names: ProviderNames,
     configured: Vec<Provider>,
-    default: Option<ProviderName>,
 }
 
 impl Providers {
-    /// As the environment says: each provider's own variables, and `TRANSCRIPTION_PROVIDER`, the default. Without that,
-    /// the default is the first that there is.
+    /// As the environment says: `TRANSCRIPTION_PROVIDERS` names them, each has variables of its own.
     ///
     /// # Errors
-    /// When `TRANSCRIPTION_PROVIDER` names no provider.
+    /// When `TRANSCRIPTION_PROVIDERS` names something else.
     pub fn from_variables(variables: Variables<'_>, http: &Http, aws: &SdkConfig) -> Result<Self, &'static str> {
-        let default = given(variables, "TRANSCRIPTION_PROVIDER").map(|name| name.parse()).transpose()?;
-        Ok(Self { configured: configured(variables, http, aws), default })
+        let names: ProviderNames = given(variables, "TRANSCRIPTION_PROVIDERS").unwrap_or_default().parse()?;
+        let configured = names.iter().filter_map(|name| configured(name, variables, http, aws)).collect();
+        Ok(Self { names, configured })
     }
 
-    /// That provider, or the default.
+    /// That provider, or the preferred one.
     ///
     /// # Errors
-    /// `provider_not_configured`, when the deployment has none of that name.
+    /// `provider_not_configured`, when the deployment does not name it, or lacks what it needs, such as its key.
     pub fn get(&self, name: Option<ProviderName>) -> Result<&Provider, TranscriptionError> {
-        let found = match name.or(self.default) {
-            Some(name) => self.configured.iter().find(|provider| provider.name() == name),
-            None => self.configured.first(),
-        };
-        found.ok_or_else(|| {
-            let name = name.or(self.default).map_or("any provider", ProviderName::as_str);
-            let message = format!("This deployment is not set up for {name}");
+        let name = self.names.choose(name)?;
+        self.configured.iter().find(|provider| provider.name() == name).ok_or_else(|| {
+            let message = format!("This deployment names {name} and lacks what it needs, such as its key");
             TranscriptionError::new(TranscriptionErrorCode::ProviderNotConfigured, message)
         })
     }

@@ -5,8 +5,8 @@ use capstan_transcribe::{Audio, Callback, CallbackFailure, Failure, Place, Polle
 use http::{HeaderMap, HeaderValue};
 use insta::assert_json_snapshot;
 
-use crate::server::{Reply, Server};
 use crate::stage::{job, provider};
+use capstan_emulators::peer::{Peer, Reply};
 
 pub(crate) const ID: &str = "9ea68fd3-f953-42c1-9742-976c447fb463";
 
@@ -42,7 +42,7 @@ pub(crate) const COMPLETED: &str = r#"{
 
 #[tokio::test]
 async fn the_order_is_that_of_the_reference() {
-    let server = Server::replying([queued(), queued()]).await;
+    let server = Peer::replying([queued(), queued()]).await;
     let mut job = job(&server.url);
     let started = assemblyai(&server.url).start(&job).await.unwrap();
     assert_eq!(started, Started::Awaiting(ID.parse().unwrap()));
@@ -86,7 +86,7 @@ async fn a_piece_is_uploaded_before() {
     let path = scratch.path().join("piece-0.flac");
     std::fs::write(&path, b"fLaC....").unwrap();
     let uploaded = r#"{"upload_url": "https://cdn.assemblyai.com/upload/f756988d-47e2-4ca3-96ce-04bb168f8f2a"}"#;
-    let server = Server::replying([Reply::json(200, uploaded), queued()]).await;
+    let server = Peer::replying([Reply::json(200, uploaded), queued()]).await;
     let mut job = job(&server.url);
     job.audio = Audio { content_type: ContentType::AudioFlac, size_bytes: 8, place: Place::File(path) };
     assemblyai(&server.url).start(&job).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_piece_is_uploaded_before() {
 
 #[tokio::test]
 async fn a_job_is_asked_for_until_it_is_done() {
-    let server = Server::replying([
+    let server = Peer::replying([
         queued(),
         Reply::json(200, COMPLETED.replace("\"completed\"", "\"processing\"")),
         Reply::json(200, COMPLETED),
@@ -138,7 +138,7 @@ async fn without_diarization_the_words_are_joined_to_sentences() {
     let mut body: serde_json::Value = serde_json::from_str(COMPLETED).unwrap();
     body["utterances"] = serde_json::Value::Null;
     body["words"][0]["speaker"] = serde_json::Value::Null;
-    let server = Server::replying([Reply::json(200, body.to_string())]).await;
+    let server = Peer::replying([Reply::json(200, body.to_string())]).await;
     let Ok(Polled::Done(transcript)) = assemblyai(&server.url).poll(&ID.parse().unwrap()).await else { panic!() };
     assert_eq!((transcript.full_text().as_str(), transcript.segments()[0].speaker), ("Smoke", None));
 }
@@ -154,7 +154,7 @@ async fn a_job_that_failed_says_why_and_shows_no_url() {
         ),
     ] {
         let body = serde_json::json!({ "id": ID, "status": "error", "error": words });
-        let server = Server::replying([Reply::json(200, body.to_string())]).await;
+        let server = Peer::replying([Reply::json(200, body.to_string())]).await;
         let failure = assemblyai(&server.url).poll(&ID.parse().unwrap()).await.unwrap_err();
         let Failure::Refused(error) = failure else { panic!("{failure}") };
         assert_eq!((error.code, error.message.as_str()), (code, message));
@@ -163,7 +163,7 @@ async fn a_job_that_failed_says_why_and_shows_no_url() {
 
 #[tokio::test]
 async fn a_webhook_says_which_job_to_ask_for_if_it_has_the_token() {
-    let server = Server::answering(|_| queued()).await;
+    let server = Peer::answering(|_| queued()).await;
     let assemblyai = assemblyai(&server.url);
     let job = job(&server.url);
     assemblyai.start(&job).await.unwrap();

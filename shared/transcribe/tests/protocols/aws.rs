@@ -5,8 +5,8 @@ use capstan_transcribe::{Audio, CallbackFailure, Failure, Place, Polled, Provide
 use http::HeaderMap;
 use insta::assert_json_snapshot;
 
-use crate::server::{Reply, Server};
 use crate::stage::{job, provider};
+use capstan_emulators::peer::{Peer, Reply};
 
 fn aws(url: &str) -> Provider {
     provider(ProviderName::Aws, url)
@@ -62,7 +62,7 @@ pub(crate) const OUTPUT: &str = r#"{
 
 #[tokio::test]
 async fn the_request_is_that_of_the_reference() {
-    let server = Server::replying([in_progress(), in_progress()]).await;
+    let server = Peer::replying([in_progress(), in_progress()]).await;
     let mut job = job(&server.url);
     let started = aws(&server.url).start(&job).await.unwrap();
     assert_eq!(started, Started::Awaiting("rec_01a.txn_01b".parse().unwrap()));
@@ -101,16 +101,16 @@ async fn the_request_is_that_of_the_reference() {
 
 #[tokio::test]
 async fn a_job_that_was_started_before_is_awaited() {
-    let server = Server::replying([refused("ConflictException", "The requested job name already exists.")]).await;
+    let server = Peer::replying([refused("ConflictException", "The requested job name already exists.")]).await;
     let started = aws(&server.url).start(&job(&server.url)).await.unwrap();
     assert_eq!(started, Started::Awaiting("rec_01a.txn_01b".parse().unwrap()));
 }
 
 #[tokio::test]
 async fn a_job_is_asked_for_until_its_output_can_be_fetched() {
-    let output = Server::replying([Reply::json(403, "<Error/>"), Reply::json(200, OUTPUT)]).await;
+    let output = Peer::replying([Reply::json(403, "<Error/>"), Reply::json(200, OUTPUT)]).await;
     let done = completed(&output.url);
-    let server = Server::replying([in_progress(), Reply::json(200, done.clone()), Reply::json(200, done)]).await;
+    let server = Peer::replying([in_progress(), Reply::json(200, done.clone()), Reply::json(200, done)]).await;
     let aws = aws(&server.url);
     let id = "rec_01a.txn_01b".parse().unwrap();
     assert_eq!(aws.poll(&id).await, Ok(Polled::Running));
@@ -150,8 +150,8 @@ async fn outputs_that_label_speakers_beside_the_items_are_understood_too() {
     for item in old["results"]["items"].as_array_mut().unwrap() {
         item.as_object_mut().unwrap().remove("speaker_label");
     }
-    let output = Server::replying([Reply::json(200, old.to_string()), Reply::json(200, OUTPUT)]).await;
-    let server = Server::answering({
+    let output = Peer::replying([Reply::json(200, old.to_string()), Reply::json(200, OUTPUT)]).await;
+    let server = Peer::answering({
         let done = completed(&output.url);
         move |_| Reply::json(200, done.clone())
     })
@@ -175,7 +175,7 @@ async fn a_job_that_failed_says_why() {
     ] {
         let body =
             serde_json::json!({ "TranscriptionJob": { "TranscriptionJobStatus": "FAILED", "FailureReason": words } });
-        let server = Server::replying([Reply::json(200, body.to_string())]).await;
+        let server = Peer::replying([Reply::json(200, body.to_string())]).await;
         let failure = aws(&server.url).poll(&"rec_01a.txn_01b".parse().unwrap()).await.unwrap_err();
         let Failure::Refused(error) = failure else { panic!("{failure}") };
         assert_eq!((error.code, error.message.as_str()), (code, words));
@@ -191,7 +191,7 @@ async fn each_of_its_errors_is_for_now_or_for_good() {
         ("BadRequestException", Some(TranscriptionErrorCode::ProcessingError)),
         ("AccessDeniedException", Some(TranscriptionErrorCode::ProviderNotConfigured)),
     ] {
-        let server = Server::replying([refused(error, "no")]).await;
+        let server = Peer::replying([refused(error, "no")]).await;
         match aws(&server.url).start(&job(&server.url)).await.unwrap_err() {
             Failure::Later { .. } => assert_eq!(code, None, "{error}"),
             Failure::Refused(refusal) => assert_eq!(code, Some(refusal.code), "{error}"),

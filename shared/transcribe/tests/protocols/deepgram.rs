@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use insta::assert_json_snapshot;
 
-use crate::server::{Reply, Server};
 use crate::stage::{done, job, provider};
+use capstan_emulators::peer::{Peer, Reply};
 
 fn deepgram(url: &str) -> Provider {
     provider(ProviderName::Deepgram, url)
@@ -42,7 +42,7 @@ pub(crate) const LISTENED: &str = r#"{
 
 #[tokio::test]
 async fn a_request_with_a_callback_is_that_of_the_reference() {
-    let server = Server::replying([accepted()]).await;
+    let server = Peer::replying([accepted()]).await;
     let started = deepgram(&server.url).start(&job(&server.url)).await.unwrap();
     assert_eq!(started, Started::Awaiting("a847f427-4ad5-4d67-9b95-db801e58251c".parse().unwrap()));
 
@@ -67,7 +67,7 @@ async fn a_request_with_a_callback_is_that_of_the_reference() {
 
 #[tokio::test]
 async fn without_a_callback_the_answer_is_the_transcript() {
-    let server = Server::replying([Reply::json(200, LISTENED)]).await;
+    let server = Peer::replying([Reply::json(200, LISTENED)]).await;
     let mut job = job(&server.url);
     job.callback_url = None;
     job.language = Some("pt-BR".parse().unwrap());
@@ -104,7 +104,7 @@ async fn without_a_callback_the_answer_is_the_transcript() {
 
 #[tokio::test]
 async fn what_is_too_long_for_a_callback_is_waited_for() {
-    let server = Server::replying([Reply::json(200, LISTENED)]).await;
+    let server = Peer::replying([Reply::json(200, LISTENED)]).await;
     let mut job = job(&server.url);
     job.duration = Offset::from_milliseconds(3_600_001);
     done(deepgram(&server.url).start(&job).await);
@@ -116,7 +116,7 @@ async fn a_piece_is_sent_as_it_is() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("piece-0.flac");
     std::fs::write(&path, b"fLaC....").unwrap();
-    let server = Server::replying([accepted()]).await;
+    let server = Peer::replying([accepted()]).await;
     let mut job = job(&server.url);
     job.audio = Audio { content_type: ContentType::AudioFlac, size_bytes: 8, place: Place::File(path) };
     deepgram(&server.url).start(&job).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_piece_is_sent_as_it_is() {
 }
 
 /// The headers with which Deepgram would call, as it was told to in the request.
-async fn callback_headers(server: &Server, deepgram: &Provider, job: &Job) -> HeaderMap {
+async fn callback_headers(server: &Peer, deepgram: &Provider, job: &Job) -> HeaderMap {
     deepgram.start(job).await.unwrap();
     let line = server.take_seen().remove(0).line;
     let url = percent_encoding::percent_decode_str(line.split("callback=").nth(1).unwrap())
@@ -140,7 +140,7 @@ async fn callback_headers(server: &Server, deepgram: &Provider, job: &Job) -> He
 
 #[tokio::test]
 async fn a_callback_is_read_as_often_as_it_comes_if_it_is_of_this_job() {
-    let server = Server::answering(|_| accepted()).await;
+    let server = Peer::answering(|_| accepted()).await;
     let deepgram = deepgram(&server.url);
     let mine = job(&server.url);
     let mut others = mine.clone();
@@ -162,7 +162,7 @@ async fn a_callback_is_read_as_often_as_it_comes_if_it_is_of_this_job() {
 
 #[tokio::test]
 async fn a_callback_can_tell_of_a_failure_or_make_no_sense() {
-    let server = Server::answering(|_| accepted()).await;
+    let server = Peer::answering(|_| accepted()).await;
     let deepgram = deepgram(&server.url);
     let job = job(&server.url);
     let headers = callback_headers(&server, &deepgram, &job).await;
@@ -195,7 +195,7 @@ async fn a_refusal_is_told_in_deepgrams_words() {
             "Json deserialize error: missing field",
         ),
     ] {
-        let server = Server::replying([Reply::json(400, body)]).await;
+        let server = Peer::replying([Reply::json(400, body)]).await;
         let failure = deepgram(&server.url).start(&job(&server.url)).await.unwrap_err();
         let Failure::Refused(error) = failure else { panic!("{failure}") };
         assert_eq!((error.code, error.message.as_str()), (code, words));

@@ -7,9 +7,9 @@ use capstan_transcribe::{Failure, LARGEST_ANSWER, Polled, Started};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::server::{Reply, Server};
 use crate::stage::{AUDIO, KEY, SIGNATURE, aws, done, job, providers};
 use crate::{assemblyai, deepgram};
+use capstan_emulators::peer::{Peer, Reply};
 
 /// Where somebody is asked something.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,11 +35,11 @@ const PLACES: [Place; 7] = [
 
 impl Place {
     /// Asks, with this as the answer, waiting no longer than `patience`.
-    async fn ask(self, reply: Reply, patience: Duration) -> (Failure, Server) {
+    async fn ask(self, reply: Reply, patience: Duration) -> (Failure, Peer) {
         let server = match self {
             // The sound is fetched first.
-            Self::Whisper => Server::replying([Reply::bytes(AUDIO), reply]).await,
-            _ => Server::replying([reply]).await,
+            Self::Whisper => Peer::replying([Reply::bytes(AUDIO), reply]).await,
+            _ => Peer::replying([reply]).await,
         };
         let failure = self.ask_at(&server.url, patience).await;
         (failure, server)
@@ -63,10 +63,11 @@ impl Place {
             Self::AwsPoll => poll(ProviderName::Aws).await,
             Self::AwsOutput => {
                 let completed = crate::aws::completed(url);
-                let transcribe = Server::answering(move |_| Reply::json(200, completed.clone())).await;
+                let transcribe = Peer::answering(move |_| Reply::json(200, completed.clone())).await;
                 let http = capstan_transcribe::Http::new(patience);
+                let named = |name: &str| (name == "TRANSCRIPTION_PROVIDERS").then(|| "aws".to_owned());
                 let providers =
-                    capstan_transcribe::Providers::from_variables(&|_| None, &http, &aws(&transcribe.url)).unwrap();
+                    capstan_transcribe::Providers::from_variables(&named, &http, &aws(&transcribe.url)).unwrap();
                 let aws = providers.get(Some(ProviderName::Aws)).unwrap();
                 aws.poll(&"rec_01a.txn_01b".parse().unwrap()).await.unwrap_err()
             }
@@ -174,7 +175,7 @@ async fn an_answer_of_200_mb_is_dropped_on_the_way() {
 #[tokio::test]
 async fn nobody_is_followed_to_another_place() {
     for place in PLACES.into_iter().filter(|place| !place.is_aws_api()) {
-        let elsewhere = Server::answering(|_| Reply::json(200, "{}")).await;
+        let elsewhere = Peer::answering(|_| Reply::json(200, "{}")).await;
         for status in [301, 302, 303, 307, 308] {
             let (failure, _) = place.ask(Reply::json(status, "").with("location", &elsewhere.url), PATIENT).await;
             assert!(!matches!(failure, Failure::Refused(_)), "{place:?}: {failure}");
@@ -245,7 +246,7 @@ async fn the_second_of_two_answers_is_nobodys() {
 /// A job that is started twice, because nobody heard of the first, and answers that come twice, are as one.
 #[tokio::test]
 async fn the_same_answer_twice_is_the_same_transcript() {
-    let server = Server::answering(|seen| match seen.line.split(' ').next() {
+    let server = Peer::answering(|seen| match seen.line.split(' ').next() {
         Some("GET") => Reply::json(200, assemblyai::COMPLETED),
         _ => Reply::json(200, deepgram::LISTENED),
     })

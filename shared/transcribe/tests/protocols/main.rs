@@ -8,6 +8,5 @@ mod deepgram;
 mod faults;
 mod pieces;
 mod providers;
-mod server;
 mod stage;
 mod whisper;

@@ -1,14 +1,13 @@
-//! Long sound: cut, transcribed side by side, joined.
+//! Long sound: cut, transcribed, joined.
 
 use std::io::Cursor;
 use std::ops::ControlFlow::Continue;
-use std::time::Duration;
 
 use capstan_audio::{CutJob, Cutting, Piece, cut};
 use capstan_domain::{ContentType, Offset, ProviderName};
-use capstan_transcribe::{Audio, Failure, Job, Part, Place, Started, join, start_all};
+use capstan_emulators::peer::{Peer, Reply};
+use capstan_transcribe::{Audio, Failure, Job, Part, Place, Provider, Started, join, start};
 
-use crate::server::{Reply, Server};
 use crate::stage::{job, provider};
 
 fn job_of(url: &str, index: u32, piece: &Piece) -> Job {
@@ -21,6 +20,14 @@ fn job_of(url: &str, index: u32, piece: &Piece) -> Job {
     };
     job.duration = Offset::from_milliseconds(piece.end_ms - piece.start_ms);
     job
+}
+
+async fn start_each(provider: &Provider, jobs: &[Job]) -> Result<Vec<Started>, Failure> {
+    let mut started = Vec::new();
+    for job in jobs {
+        started.push(start(provider, job).await?);
+    }
+    Ok(started)
 }
 
 #[tokio::test]
@@ -39,7 +46,7 @@ async fn spoken_sound_is_cut_transcribed_and_joined_in_order() {
     assert!(pieces.len() >= 3);
 
     // Each piece is answered with its own number, the later the sooner.
-    let server = Server::answering(|seen| {
+    let server = Peer::answering(|seen| {
         let number = seen.header("content-type").unwrap().rsplit('.').next().unwrap().to_owned();
         Reply::json(
             200,
@@ -48,7 +55,7 @@ async fn spoken_sound_is_cut_transcribed_and_joined_in_order() {
     })
     .await;
     let jobs: Vec<_> = (0..).zip(&pieces).map(|(index, piece)| job_of(&server.url, index, piece)).collect();
-    let started = start_all(&provider(ProviderName::Whisper, &server.url), &jobs, 2).await.unwrap();
+    let started = start_each(&provider(ProviderName::Whisper, &server.url), &jobs).await.unwrap();
     let parts = pieces.iter().zip(started).map(|(piece, started)| {
         let Started::Done(transcript) = started else { panic!() };
         Part {
@@ -74,22 +81,9 @@ fn small_jobs(url: &str, count: u32) -> (Vec<Job>, tempfile::TempDir) {
     ((0..count).map(|index| job_of(url, index, &piece)).collect(), scratch)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_more_than_asked_for_are_under_way_at_once() {
-    let server = Server::answering(|_| {
-        std::thread::sleep(Duration::from_millis(20));
-        Reply::json(200, r#"{"text": "."}"#)
-    })
-    .await;
-    let (jobs, _scratch) = small_jobs(&server.url, 12);
-    let started = start_all(&provider(ProviderName::Whisper, &server.url), &jobs, 3).await.unwrap();
-    assert_eq!(started.len(), 12);
-    assert!((2..=3).contains(&server.most_at_once()), "{}", server.most_at_once());
-}
-
 #[tokio::test]
-async fn a_piece_that_is_put_off_does_not_cost_the_others() {
-    let server = Server::replying([
+async fn what_passes_is_tried_again_here() {
+    let server = Peer::replying([
         Reply::json(429, "{}").with("retry-after", "0"),
         Reply::json(200, "<html>"),
         Reply::json(200, r#"{"text": "at last"}"#),
@@ -97,7 +91,7 @@ async fn a_piece_that_is_put_off_does_not_cost_the_others() {
     ])
     .await;
     let (jobs, _scratch) = small_jobs(&server.url, 2);
-    let started = start_all(&provider(ProviderName::Whisper, &server.url), &jobs, 1).await.unwrap();
+    let started = start_each(&provider(ProviderName::Whisper, &server.url), &jobs).await.unwrap();
     let texts = started.iter().map(|started| match started {
         Started::Done(transcript) => transcript.full_text(),
         Started::Awaiting(_) => panic!(),
@@ -106,14 +100,14 @@ async fn a_piece_that_is_put_off_does_not_cost_the_others() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_or_takes_too_long_ends_them_all() {
+async fn what_does_not_pass_or_takes_too_long_is_not_tried_again_here() {
     let refused =
         Reply::json(400, r#"{"error": {"message": "Audio file is too short. Minimum audio length is 0.1 seconds."}}"#);
     let put_off = Reply::json(429, "{}").with("retry-after", "3600");
     for (reply, later) in [(refused, false), (put_off, true)] {
-        let server = Server::replying([reply]).await;
+        let server = Peer::replying([reply]).await;
         let (jobs, _scratch) = small_jobs(&server.url, 1);
-        let failure = start_all(&provider(ProviderName::Whisper, &server.url), &jobs, 1).await.unwrap_err();
+        let failure = start_each(&provider(ProviderName::Whisper, &server.url), &jobs).await.unwrap_err();
         assert_eq!(matches!(failure, Failure::Later { .. }), later, "{failure}");
         assert_eq!(server.take_seen().len(), 1);
     }

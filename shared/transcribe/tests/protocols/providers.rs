@@ -14,24 +14,33 @@ fn providers(variables: &'static [(&str, &str)]) -> Result<Providers, &'static s
 }
 
 #[tokio::test]
-async fn the_default_is_the_one_that_is_named_or_the_first_that_has_what_it_needs() {
-    for (variables, default) in [
-        (&[][..], ProviderName::Aws),
-        (&[("ASSEMBLYAI_API_KEY", "k"), ("DEEPGRAM_API_KEY", "k")], ProviderName::Deepgram),
-        (&[("ASSEMBLYAI_API_KEY", "k"), ("DEEPGRAM_API_KEY", "")], ProviderName::AssemblyAi),
-        (&[("DEEPGRAM_API_KEY", "k"), ("WHISPER_URL", "http://127.0.0.1:8000")], ProviderName::Whisper),
-        (&[("WHISPER_URL", "http://127.0.0.1:8000"), ("TRANSCRIPTION_PROVIDER", "aws")], ProviderName::Aws),
+async fn the_preferred_one_is_the_first_that_is_named() {
+    const KEYS: [(&str, &str); 2] = [("DEEPGRAM_API_KEY", "k"), ("WHISPER_URL", "http://127.0.0.1:8000")];
+    for (names, preferred) in [
+        ("aws", ProviderName::Aws),
+        ("deepgram,whisper", ProviderName::Deepgram),
+        ("whisper, deepgram", ProviderName::Whisper),
     ] {
-        assert_eq!(providers(variables).unwrap().get(None).unwrap().name(), default, "{variables:?}");
+        let variables: &'static [_] = vec![KEYS[0], KEYS[1], ("TRANSCRIPTION_PROVIDERS", names)].leak();
+        assert_eq!(providers(variables).unwrap().get(None).unwrap().name(), preferred, "{names}");
     }
-    assert!(providers(&[("TRANSCRIPTION_PROVIDER", "siri")]).is_err());
+    assert!(providers(&[("TRANSCRIPTION_PROVIDERS", "siri")]).is_err());
 }
 
 #[tokio::test]
-async fn one_that_the_deployment_has_not_is_not_configured() {
-    let error = providers(&[]).unwrap().get(Some(ProviderName::Deepgram)).unwrap_err();
-    assert_eq!(error.code, TranscriptionErrorCode::ProviderNotConfigured);
-    assert_eq!(error.message, "This deployment is not set up for deepgram");
+async fn one_that_the_deployment_does_not_name_or_has_no_key_for_is_not_configured() {
+    for (variables, message) in [
+        (&[][..], "This deployment is not set up for deepgram"),
+        (&[("DEEPGRAM_API_KEY", "k")], "This deployment is not set up for deepgram"),
+        (
+            &[("TRANSCRIPTION_PROVIDERS", "deepgram"), ("DEEPGRAM_API_KEY", "")],
+            "This deployment names deepgram and lacks what it needs, such as its key",
+        ),
+    ] {
+        let error = providers(variables).unwrap().get(Some(ProviderName::Deepgram)).unwrap_err();
+        assert_eq!((error.code, error.message.as_str()), (TranscriptionErrorCode::ProviderNotConfigured, message));
+    }
+    assert!(providers(&[]).unwrap().get(None).is_err());
 }
 
 #[tokio::test]

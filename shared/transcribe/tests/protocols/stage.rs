@@ -30,6 +30,7 @@ pub(crate) fn aws(url: &str) -> SdkConfig {
 pub(crate) fn providers(url: &str, patience: Duration) -> Providers {
     let variables = |name: &str| match name {
         "WHISPER_URL" | "DEEPGRAM_URL" | "ASSEMBLYAI_URL" => Some(url.to_owned()),
+        "TRANSCRIPTION_PROVIDERS" => Some("whisper,deepgram,assemblyai,aws".to_owned()),
         "WHISPER_API_KEY" | "DEEPGRAM_API_KEY" | "ASSEMBLYAI_API_KEY" => Some(KEY.to_owned()),
         _ => None,
     };

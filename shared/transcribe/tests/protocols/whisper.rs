@@ -8,8 +8,8 @@ use capstan_transcribe::{Audio, Failure, Http, Place, Provider, Providers};
 use insta::assert_json_snapshot;
 use tokio::sync::Notify;
 
-use crate::server::{Reply, Server};
 use crate::stage::{AUDIO, aws, done, job, provider};
+use capstan_emulators::peer::{Peer, Reply};
 
 fn whisper(url: &str) -> Provider {
     provider(ProviderName::Whisper, url)
@@ -21,7 +21,7 @@ fn text_only() -> Reply {
 
 #[tokio::test]
 async fn the_form_is_that_of_the_reference() {
-    let server = Server::replying([Reply::bytes(AUDIO), text_only()]).await;
+    let server = Peer::replying([Reply::bytes(AUDIO), text_only()]).await;
     let mut job = job(&server.url);
     job.language = Some("en-GB".parse().unwrap());
     done(whisper(&server.url).start(&job).await);
@@ -75,7 +75,7 @@ const OPENAI: &str = r#"{
 
 #[tokio::test]
 async fn the_segments_of_openai_are_understood() {
-    let server = Server::replying([Reply::bytes(AUDIO), Reply::json(200, OPENAI)]).await;
+    let server = Peer::replying([Reply::bytes(AUDIO), Reply::json(200, OPENAI)]).await;
     let transcript = done(whisper(&server.url).start(&job(&server.url)).await);
     assert_json_snapshot!(transcript, @r#"
     {
@@ -108,7 +108,7 @@ const WHISPER_CPP: &str = r#"{"task":"transcribe","language":"german","duration"
 
 #[tokio::test]
 async fn the_segments_of_whisper_cpp_are_understood() {
-    let server = Server::replying([Reply::bytes(AUDIO), Reply::json(200, WHISPER_CPP)]).await;
+    let server = Peer::replying([Reply::bytes(AUDIO), Reply::json(200, WHISPER_CPP)]).await;
     let transcript = done(whisper(&server.url).start(&job(&server.url)).await);
     assert_eq!(transcript.language.as_ref().unwrap().as_str(), "de");
     assert_eq!(transcript.full_text(), "Guten Tag.");
@@ -117,7 +117,7 @@ async fn the_segments_of_whisper_cpp_are_understood() {
 
 #[tokio::test]
 async fn a_text_without_times_is_one_segment_as_long_as_the_sound() {
-    let server = Server::replying([Reply::bytes(AUDIO), text_only()]).await;
+    let server = Peer::replying([Reply::bytes(AUDIO), text_only()]).await;
     let transcript = done(whisper(&server.url).start(&job(&server.url)).await);
     assert_json_snapshot!(transcript.segments(), @r#"
     [
@@ -138,7 +138,7 @@ const NO_VERBOSE: &str = r#"{"error": {
 
 #[tokio::test]
 async fn a_server_that_knows_no_verbose_json_is_asked_for_json_and_remembered() {
-    let server = Server::replying([
+    let server = Peer::replying([
         Reply::bytes(AUDIO),
         Reply::json(400, NO_VERBOSE),
         Reply::bytes(AUDIO),
@@ -163,7 +163,7 @@ async fn a_server_that_knows_no_verbose_json_is_asked_for_json_and_remembered() 
 #[tokio::test]
 async fn an_error_with_a_200_is_an_error() {
     let server =
-        Server::replying([Reply::bytes(AUDIO), Reply::json(200, r#"{"error":"failed to read audio data"}"#)]).await;
+        Peer::replying([Reply::bytes(AUDIO), Reply::json(200, r#"{"error":"failed to read audio data"}"#)]).await;
     let failure = whisper(&server.url).start(&job(&server.url)).await.unwrap_err();
     let Failure::Refused(error) = failure else { panic!("{failure}") };
     assert_eq!(
@@ -174,9 +174,10 @@ async fn an_error_with_a_200_is_an_error() {
 
 #[tokio::test]
 async fn a_server_of_ones_own_needs_no_key_and_its_address_may_end_in_v1() {
-    let server = Server::replying([Reply::bytes(AUDIO), text_only()]).await;
+    let server = Peer::replying([Reply::bytes(AUDIO), text_only()]).await;
     let base = format!("{}/v1/", server.url);
     let variables = |name: &str| match name {
+        "TRANSCRIPTION_PROVIDERS" => Some("whisper".to_owned()),
         "WHISPER_URL" => Some(base.clone()),
         "WHISPER_MODEL" => Some("Systran/faster-whisper-small".to_owned()),
         _ => None,
@@ -195,7 +196,7 @@ async fn a_piece_is_sent_from_its_file() {
     let path = scratch.path().join("piece-0.flac");
     let flac: Vec<u8> = (0..300_000_u32).map(|index| (index % 251) as u8).collect();
     std::fs::write(&path, &flac).unwrap();
-    let server = Server::replying([text_only()]).await;
+    let server = Peer::replying([text_only()]).await;
     let mut job = job(&server.url);
     job.audio = Audio { content_type: ContentType::AudioFlac, size_bytes: flac.len() as u64, place: Place::File(path) };
     done(whisper(&server.url).start(&job).await);
@@ -208,8 +209,8 @@ async fn a_piece_is_sent_from_its_file() {
 async fn a_large_file_passes_through_without_being_held() {
     const SIZE: u64 = 64 * 1024 * 1024;
     let read = Arc::new(Notify::new());
-    let storage = Server::answering(|_| Reply::Huge { size: SIZE, announced: true }).await;
-    let server = Server::replying([Reply::Unread(Arc::clone(&read), Box::new(text_only()))]).await;
+    let storage = Peer::answering(|_| Reply::Huge { size: SIZE, announced: true }).await;
+    let server = Peer::replying([Reply::Unread(Arc::clone(&read), Box::new(text_only()))]).await;
     let mut job = job(&storage.url);
     job.audio.size_bytes = SIZE;
     let whisper = whisper(&server.url);
@@ -229,7 +230,7 @@ async fn sound_that_cannot_be_fetched_is_fetched_later() {
         Reply::bytes(&b"not eleven bytes"[..]),
         Reply::Drop,
     ] {
-        let server = Server::replying([reply]).await;
+        let server = Peer::replying([reply]).await;
         let failure = whisper(&server.url).start(&job(&server.url)).await.unwrap_err();
         assert!(matches!(failure, Failure::Later { .. }), "{failure}");
         assert!(server.take_seen().iter().all(|seen| seen.line.starts_with("GET")));

@@ -1,4 +1,7 @@
-//! A server that says what it is told to, in order, and remembers what it was asked.
+//! A server of somebody else's, such as a transcription provider: it says what it is told to, and remembers what it was
+//! asked.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a peer that is asked what nobody expects ends the test")]
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,23 +23,38 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What a server does with one request.
-pub(crate) enum Reply {
+pub enum Reply {
     /// Answers.
-    Answer { status: u16, headers: Vec<(&'static str, String)>, body: Bytes },
+    Answer {
+        /// The status.
+        status: u16,
+        /// The headers.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: Bytes,
+    },
     /// Answers nothing for as long.
     Slow(Duration),
+    /// Answers as told after a while.
+    After(Duration, Box<Reply>),
     /// Closes the connection instead.
     Drop,
     /// Announces more than it sends.
     Truncated(&'static str),
     /// Sends so many bytes, and counts them. Announces how many, or does not.
-    Huge { size: u64, announced: bool },
+    Huge {
+        /// How many bytes.
+        size: u64,
+        /// Whether it says so.
+        announced: bool,
+    },
     /// Answers as told, but reads nothing of the request before it is notified.
     Unread(Arc<Notify>, Box<Reply>),
 }
 
 impl Reply {
-    pub(crate) fn json(status: u16, body: impl Into<String>) -> Self {
+    /// JSON.
+    pub fn json(status: u16, body: impl Into<String>) -> Self {
         Self::Answer {
             status,
             headers: vec![("content-type", "application/json".to_owned())],
@@ -44,7 +62,8 @@ impl Reply {
         }
     }
 
-    pub(crate) fn with(self, name: &'static str, value: impl Into<String>) -> Self {
+    /// The same with a header.
+    pub fn with(self, name: &'static str, value: impl Into<String>) -> Self {
         match self {
             Self::Answer { status, mut headers, body } => {
                 headers.push((name, value.into()));
@@ -54,29 +73,37 @@ impl Reply {
         }
     }
 
-    pub(crate) fn bytes(body: impl Into<Bytes>) -> Self {
+    /// 200 with these bytes.
+    pub fn bytes(body: impl Into<Bytes>) -> Self {
         Self::Answer { status: 200, headers: Vec::new(), body: body.into() }
     }
 }
 
 /// A request that came.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) line: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct Seen {
+    /// Its method and where it went.
+    pub line: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
 }
 
 impl Seen {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// The body as text.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
+    /// JSON.
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
@@ -93,26 +120,28 @@ struct State {
     most_at_once: AtomicUsize,
 }
 
-pub(crate) struct Server {
-    pub(crate) url: String,
+/// A server on loopback. It ends when this is dropped.
+pub struct Peer {
+    /// Where it is.
+    pub url: String,
     state: Arc<State>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Server {
+impl Drop for Peer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Server {
+impl Peer {
     /// Gives these replies, one by one.
-    pub(crate) async fn replying(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub async fn replying(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self::start(State { replies: Mutex::new(replies.into_iter().collect()), ..State::default() }).await
     }
 
     /// Gives the reply that this makes of each request.
-    pub(crate) async fn answering(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    pub async fn answering(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         Self::start(State { otherwise: Some(Box::new(answer)), ..State::default() }).await
     }
 
@@ -125,17 +154,17 @@ impl Server {
     }
 
     /// The requests so far, which are then forgotten.
-    pub(crate) fn take_seen(&self) -> Vec<Seen> {
+    pub fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.seen.lock().unwrap())
     }
 
     /// Bytes that were taken from it in huge answers.
-    pub(crate) fn sent(&self) -> u64 {
+    pub fn sent(&self) -> u64 {
         self.state.sent.load(Ordering::SeqCst)
     }
 
     /// The most requests that it had at a time.
-    pub(crate) fn most_at_once(&self) -> usize {
+    pub fn most_at_once(&self) -> usize {
         self.state.most_at_once.load(Ordering::SeqCst)
     }
 }
@@ -176,6 +205,13 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
         None => panic!("nobody expects {}", seen.line),
     });
     state.seen.lock().unwrap().push(seen);
+    let reply = match reply {
+        Reply::After(wait, then) => {
+            tokio::time::sleep(wait).await;
+            *then
+        }
+        other => other,
+    };
     let aborted = || io::Error::other("on purpose");
     match reply {
         Reply::Answer { status, headers, body } => {
@@ -210,6 +246,6 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
             }
             Ok(answer.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())
         }
-        Reply::Drop | Reply::Unread(..) => Err(aborted()),
+        Reply::Drop | Reply::Unread(..) | Reply::After(..) => Err(aborted()),
     }
 }

@@ -1,0 +1,36 @@
+//! `transcription.due`: a transcription is given to its provider, or the provider is asked how it stands.
+
+mod sound;
+mod worker;
+
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use capstan_domain::{Error, LeaseId};
+use capstan_events::TranscriptionEvent;
+use capstan_lambda::Invocation;
+use capstan_transcribe::Providers;
+use capstan_transcripts::Transcripts;
+
+use worker::Worker;
+
+/// Seconds that a provider has for its answer: a little less than the function may run.
+pub const PATIENCE_SECONDS: u64 = 840;
+
+/// Takes up a transcription, unless another worker is at it or it has ended. Running it twice, or twice at once, gives a
+/// provider each piece once.
+///
+/// # Errors
+/// [`Error::Unavailable`] when AWS was busy: the transcription is taken up again.
+pub async fn handle(
+    (transcripts, providers, api_url): (Transcripts, Providers, String),
+    event: EventBridgeEvent<TranscriptionEvent>,
+    invocation: Invocation,
+) -> Result<(), Error> {
+    let Invocation { now, entropy, clock, .. } = invocation;
+    let lease = LeaseId::new(now, entropy);
+    let id = &event.detail.transcription_id;
+    let Some(claimed) = transcripts.store().claim_transcription(id, &lease, now).await? else { return Ok(()) };
+    Worker { transcripts, providers, api_url, lease, clock }.bring_on(&claimed).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! One worker at one transcription.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use capstan_domain::{
+    Error, LeaseId, MAX_ATTEMPTS, Piece, PieceNumber, PieceStanding, ProviderName, Timestamp, Transcription,
+    TranscriptionError, TranscriptionErrorCode,
+};
+use capstan_lambda::Clock;
+use capstan_store::Changed;
+use capstan_transcribe::{Audio, Job, JobName, Provider, Providers, Started, start};
+use capstan_transcripts::{Asked, Setback, Transcripts};
+use futures_util::{StreamExt, stream};
+
+use crate::sound::{Sounds, in_bucket, sounds};
+
+/// How many pieces of one transcription a provider has at a time.
+const AT_ONCE: usize = 4;
+
+pub(crate) struct Worker {
+    pub(crate) transcripts: Transcripts,
+    pub(crate) providers: Providers,
+    pub(crate) api_url: String,
+    pub(crate) lease: LeaseId,
+    pub(crate) clock: Clock,
+}
+
+/// How a transcription stands after one attempt at it. The later of two stands for both.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// It has ended, or is another's.
+    Ended,
+    /// The provider was given something and has not been heard of.
+    Unheard,
+    /// The provider is known to be at work.
+    Awaited,
+}
+
+impl Progress {
+    fn and(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+impl Worker {
+    /// Does what can be done of a claimed transcription now, and lets go of it.
+    pub(crate) async fn bring_on(&self, claimed: &Transcription) -> Result<(), Error> {
+        let progress = match self.transcripts.announce(claimed).await {
+            Ok(()) => self.advance(claimed).await,
+            Err(error) => Err(error.into()),
+        };
+        let now = self.clock.now();
+        match progress {
+            Ok(Progress::Ended) => Ok(()),
+            Ok(Progress::Awaited) => self.release(claimed, 0, claimed.ask_at(now)).await,
+            Ok(Progress::Unheard) => self.release(claimed, claimed.attempts, claimed.ask_at(now)).await,
+            Err(Setback::Final(error)) => self.transcripts.fail(claimed, &error, now).await,
+            Err(Setback::Passing { reason, .. }) if claimed.attempts >= MAX_ATTEMPTS => {
+                let message = format!("The provider failed {} times; the last time: {reason}", claimed.attempts);
+                let error = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message);
+                self.transcripts.fail(claimed, &error, now).await
+            }
+            Err(Setback::Passing { retry_after, reason }) => {
+                tracing::warn!(transcription_id = %claimed.id, reason, "transcription put off");
+                let next = claimed.retry_at(now, retry_after.as_ref().map(Duration::as_secs));
+                self.release(claimed, claimed.attempts, next).await
+            }
+            Err(Setback::Ours(error)) => {
+                self.release(claimed, claimed.attempts, claimed.retry_at(now, None)).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn release(&self, claimed: &Transcription, attempts: u32, next: Timestamp) -> Result<(), Error> {
+        self.transcripts.store().release_transcription(&claimed.id, &self.lease, attempts, next).await
+    }
+
+    async fn advance(&self, claimed: &Transcription) -> Result<Progress, Setback> {
+        let provider = self.providers.get(claimed.options.provider)?;
+        let found = self.transcripts.store().recording(&claimed.recording_id).await?;
+        let Some(recording) = found.filter(|recording| recording.deleted_at.is_none()) else {
+            return Ok(Progress::Ended);
+        };
+        if claimed.is_heard() {
+            self.transcripts.join(claimed, self.clock.now()).await?;
+            return Ok(Progress::Ended);
+        }
+        let (asked, ungiven) = self.ask(provider, claimed).await?;
+        if !claimed.pieces.is_empty() && ungiven.is_empty() {
+            return Ok(asked);
+        }
+        let sounds = sounds(self.transcripts.objects(), &recording, provider.limits(), self.clock.now()).await?;
+        let Some((planned, ungiven)) = self.plan(provider, claimed, &sounds, ungiven).await? else {
+            return Ok(Progress::Ended);
+        };
+        self.give(provider, &planned, sounds, &ungiven).await.map(|given| asked.and(given))
+    }
+
+    /// Asks for the pieces that the provider has. Also tells which it has yet to be given.
+    async fn ask(
+        &self,
+        provider: &Provider,
+        claimed: &Transcription,
+    ) -> Result<(Progress, BTreeSet<PieceNumber>), Setback> {
+        let (mut progress, mut ungiven) = (Progress::Ended, BTreeSet::new());
+        for (number, piece) in &claimed.pieces {
+            let now = self.clock.now();
+            match &piece.standing {
+                PieceStanding::Done => {}
+                PieceStanding::Given => drop(ungiven.insert(*number)),
+                PieceStanding::Awaited { job_id, .. } => {
+                    match self.transcripts.ask(provider, claimed, (*number, &job_id.parse()?), now).await? {
+                        Asked::Heard => {}
+                        Asked::Running => progress = progress.and(Progress::Awaited),
+                        Asked::Silent if piece.is_overdue(now) => {
+                            claimed.give_again()?;
+                            ungiven.insert(*number);
+                        }
+                        Asked::Silent => progress = progress.and(Progress::Unheard),
+                    }
+                }
+            }
+        }
+        Ok((progress, ungiven))
+    }
+
+    /// Notes which pieces there are before any is given, unless that is noted already. `None` when the lease was lost.
+    async fn plan(
+        &self,
+        provider: &Provider,
+        claimed: &Transcription,
+        sounds: &Sounds,
+        ungiven: BTreeSet<PieceNumber>,
+    ) -> Result<Option<(Transcription, BTreeSet<PieceNumber>)>, Error> {
+        let spans = |piece: &Piece| (piece.start, piece.end);
+        if claimed.pieces.values().map(spans).eq(sounds.pieces.values().map(|(piece, _)| spans(piece))) {
+            return Ok(Some((claimed.clone(), ungiven)));
+        }
+        let pieces = sounds.pieces.iter().map(|(number, (piece, _))| (*number, piece.clone())).collect();
+        let store = self.transcripts.store();
+        let planned = store.plan_transcription(&claimed.id, &self.lease, provider.name(), &pieces, self.clock.now());
+        let Changed::Made(planned) = planned.await? else { return Ok(None) };
+        let all = planned.pieces.keys().copied().collect();
+        Ok(Some((*planned, all)))
+    }
+
+    /// Gives the provider its pieces, a few at a time, and keeps the texts of those that it answers at once.
+    async fn give(
+        &self,
+        provider: &Provider,
+        planned: &Transcription,
+        sounds: Sounds,
+        ungiven: &BTreeSet<PieceNumber>,
+    ) -> Result<Progress, Setback> {
+        let mut giving = Vec::new();
+        for (number, (piece, audio)) in &sounds.pieces {
+            if ungiven.contains(number) {
+                giving.push(self.give_one(provider, planned, *number, piece, audio));
+            }
+        }
+        let mut given = stream::iter(giving).buffer_unordered(AT_ONCE);
+        let (mut progress, mut passing) = (Progress::Ended, None);
+        while let Some(outcome) = given.next().await {
+            match outcome {
+                Ok(one) => progress = progress.and(one),
+                // The others are not in vain: what they bring is kept.
+                Err(setback @ Setback::Passing { .. }) => passing = Some(setback),
+                Err(setback) => return Err(setback),
+            }
+        }
+        passing.map_or(Ok(progress), Err)
+    }
+
+    async fn give_one(
+        &self,
+        provider: &Provider,
+        planned: &Transcription,
+        number: PieceNumber,
+        piece: &Piece,
+        audio: &Audio,
+    ) -> Result<Progress, Setback> {
+        let audio = match provider.name() {
+            ProviderName::Aws => {
+                in_bucket(self.transcripts.objects(), planned, number, audio.clone(), self.clock.now()).await?
+            }
+            ProviderName::Whisper | ProviderName::Deepgram | ProviderName::AssemblyAi => audio.clone(),
+        };
+        let name = JobName {
+            recording_id: planned.recording_id.clone(),
+            transcription_id: planned.id.clone(),
+            piece: (planned.pieces.len() > 1).then(|| number.get()),
+        };
+        let callback_url = || format!("{}/transcription-callbacks/{}/{name}", self.api_url, provider.name());
+        let callback_url = (!self.api_url.is_empty()).then(callback_url);
+        let job = Job {
+            name,
+            audio,
+            duration: piece.end.minus(piece.start),
+            language: planned.options.language.clone(),
+            diarization: planned.options.diarization,
+            callback_url,
+        };
+        let started = start(provider, &job).await?;
+        let now = self.clock.now();
+        match started {
+            Started::Done(transcript) => {
+                self.transcripts.hear(planned, number, transcript, now).await?;
+                Ok(Progress::Ended)
+            }
+            Started::Awaiting(job_id) => {
+                let awaited = PieceStanding::Awaited { job_id: job_id.to_string(), since: now };
+                self.transcripts.store().note_piece(&planned.id, number, &awaited, now).await?;
+                Ok(Progress::Unheard)
+            }
+        }
+    }
+}

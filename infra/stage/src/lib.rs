@@ -1,5 +1,5 @@
 //! Sets the stage for tests: a table, a bucket and a bus with a project in them, its end user and that one's device,
-//! and recordings in any state.
+//! and recordings and transcriptions in any state.
 //!
 //! The servers are real ones on loopback; handlers get the event files that users get.
 
@@ -8,6 +8,7 @@
 
 mod owners;
 mod recording;
+mod transcription;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 pub use recording::RecordingBuilder;
+pub use transcription::TranscriptionBuilder;
 
 /// The secret key in the event files.
 pub const SECRET_KEY: &str = "sk_live_EXAMPLE-not-a-real-key-EXAMPLE-not-a-real-A";
@@ -47,6 +49,8 @@ pub const DEVICE: &str = "dev_01jcz6b0d032p3wwt3y0b8j32h";
 pub const RECORDING: &str = "rec_01jd4dny168n1mks12y199e68y";
 /// The medium in the event files.
 pub const MEDIA: &str = "med_01jd4dnydacb36myjxtw632hk1";
+/// The transcription in the event files.
+pub const TRANSCRIPTION: &str = "txn_01jd4fh7m0e5b8r2v9c6k3w1qz";
 
 /// Everything that a handler stands on, empty but for one project.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaStatus,
+    AudioFacts, Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaStatus, MediaType,
     MultipartUpload, Outcome, PartPlan, Reach, Recording, RecordingId, Sequencer, Tenant,
 };
 use capstan_objects::ObjectKey;
@@ -140,15 +140,15 @@ impl<'a> RecordingBuilder<'a> {
         (*claimed.expect("nobody else claims it"), lease)
     }
 
-    /// Puts it there and ends its processing: every medium that it holds turns out to be a picture of one pixel.
+    /// Puts it there and ends its processing: every medium that it holds turns out to be a picture of one pixel, or
+    /// sound of two and a half seconds.
     pub async fn completed(self) -> Recording {
         let stage = self.stage;
         let (mut claimed, lease) = self.processing().await;
-        let seen = Facts::Image(ImageFacts { width: 1, height: 1 });
-        let findings = Findings { facts: seen, renditions: Vec::new(), captured_at: None };
         for media in claimed.clone().media_in(MediaStatus::Uploaded) {
+            let findings = Findings { facts: facts(media), renditions: Vec::new(), captured_at: None };
             let etag = media.stored.as_ref().map(|stored| stored.etag.clone()).unwrap_or_default();
-            let outcome = Outcome { media_id: media.id.clone(), etag, result: Ok(findings.clone()) };
+            let outcome = Outcome { media_id: media.id.clone(), etag, result: Ok(findings) };
             claimed = made(stage.store.note(&claimed, &lease, &outcome, stage.now()).await.expect("the table answers"));
         }
         let finished = stage.store.finish(&claimed, &lease, None, stage.now()).await.expect("the table answers");
@@ -200,9 +200,22 @@ impl Stage {
     }
 }
 
-fn made(changed: Changed) -> Recording {
+fn facts(media: &Media) -> Facts {
+    match media.content_type.media_type() {
+        MediaType::Image => Facts::Image(ImageFacts { width: 1, height: 1 }),
+        MediaType::Audio | MediaType::Video => Facts::Audio(AudioFacts {
+            duration_ms: 2_500,
+            codec: "opus".to_owned(),
+            sample_rate_hz: 48_000,
+            channels: 1,
+            loudness_lufs: Some(-23.0),
+        }),
+    }
+}
+
+pub(crate) fn made<T: std::fmt::Debug>(changed: Changed<T>) -> T {
     match changed {
-        Changed::Made(recording) => *recording,
+        Changed::Made(entity) => *entity,
         Changed::Refused(old) => panic!("the stage could not be set: {old:?}"),
     }
 }

@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    AudioFacts, Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaStatus, MediaType,
-    MultipartUpload, Outcome, PartPlan, Reach, Recording, RecordingId, Sequencer, Tenant,
+    AudioFacts, Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaStatus,
+    MediaType, MultipartUpload, Outcome, PartPlan, Reach, Recording, RecordingId, Sequencer, Tenant,
 };
 use capstan_objects::ObjectKey;
 use capstan_store::Changed;

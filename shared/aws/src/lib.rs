@@ -1,6 +1,8 @@
 //! What every AWS client of Capstan shares: configuration from the environment, and failures as domain errors.
 
 use std::error::Error as StdError;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -21,6 +23,24 @@ pub struct MissingVariable(pub &'static str);
 /// [`MissingVariable`], which names it.
 pub fn variable(name: &'static str) -> Result<String, MissingVariable> {
     std::env::var(name).map_err(|_| MissingVariable(name))
+}
+
+/// A variable whose value the function cannot start with.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment variable {name} {rule}")]
+pub struct InvalidVariable {
+    name: &'static str,
+    rule: String,
+}
+
+/// What the value of an environment variable stands for.
+///
+/// # Errors
+/// [`InvalidVariable`], which names it and the rule that it breaks.
+pub fn parsed_variable<T: FromStr<Err: Display>>(name: &'static str) -> Result<T, InvalidVariable> {
+    let invalid = |rule: String| InvalidVariable { name, rule };
+    let text = variable(name).map_err(|_| invalid("is not set".to_owned()))?;
+    text.parse().map_err(|rule: T::Err| invalid(rule.to_string()))
 }
 
 /// The SDK's configuration: region, credentials and endpoints from the environment, as Lambda sets them.

@@ -23,6 +23,8 @@ pub enum ExportFormat {
 impl ExportFormat {
     /// Every form there is.
     pub const ALL: [Self; 4] = [Self::Txt, Self::Srt, Self::Vtt, Self::Json];
+    /// What the name of one is.
+    pub const RULE: &'static str = "must be one of txt, srt, vtt, json";
 
     /// Its name, which is the file's extension too.
     pub fn as_str(self) -> &'static str {
@@ -59,7 +61,7 @@ impl FromStr for ExportFormat {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|format| format.as_str() == text).ok_or("must be one of txt, srt, vtt, json")
+        Self::ALL.into_iter().find(|format| format.as_str() == text).ok_or(Self::RULE)
     }
 }
 

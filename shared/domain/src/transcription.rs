@@ -474,6 +474,37 @@ impl Transcription {
         found.filter(|found| found.tenant == *tenant).ok_or(Error::NotFound { what: "transcription" })
     }
 
+    /// As it was answered to who asked for it, whatever became of it since.
+    #[must_use]
+    pub fn as_created(self) -> Self {
+        let Self { id, tenant, recording_id, options, created_at, .. } = self;
+        Self { options, ..Self::unchecked(id, tenant, recording_id, created_at) }
+    }
+
+    /// Asks whether another transcription of the same recording may begin.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while this one is under way.
+    pub fn require_ended(&self) -> Result<(), Error> {
+        if self.status.is_end() {
+            return Ok(());
+        }
+        let reason = format!("the recording's transcription {} is {}; wait for its end", self.id, self.status);
+        Err(Error::Conflict { reason })
+    }
+
+    /// Asks whether there is a text.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when there is none yet, or there never will be.
+    pub fn require_completed(&self) -> Result<(), Error> {
+        if self.status == TranscriptionStatus::Completed {
+            return Ok(());
+        }
+        let reason = format!("the transcription is {}; only a completed one has a text", self.status);
+        Err(Error::Conflict { reason })
+    }
+
     /// Whether the text of every piece is there.
     pub fn is_heard(&self) -> bool {
         !self.pieces.is_empty() && self.pieces.values().all(|piece| piece.standing == PieceStanding::Done)

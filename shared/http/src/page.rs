@@ -5,18 +5,24 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use capstan_domain::{Device, DeviceId, EndUser, EndUserId, Error, Recording, RecordingId};
+use capstan_domain::{
+    Device, DeviceId, EndUser, EndUserId, Error, Recording, RecordingId, Transcript, Transcription, TranscriptionId,
+};
 use capstan_store::{Page, Position};
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{DeviceBody, EndUserBody, RecordingBody, Request};
+use crate::{DeviceBody, EndUserBody, RecordingBody, Request, TranscriptionBody};
 
 const DEFAULT_LIMIT: usize = 25;
 const MAX_LIMIT: usize = 100;
 
-/// A function's answer may hold 6 MB. A hundred recordings of a hundred processed media come to more.
-pub(crate) const MAX_PAGE_BYTES: usize = 5_000_000;
+/// A function's answer may hold 6 MB, in which quotes and line breaks count twice. A hundred recordings of a hundred
+/// processed media come to more.
+pub(crate) const MAX_BODY_BYTES: usize = 5_000_000;
+/// How many texts are fetched at once.
+const TEXTS_AT_ONCE: usize = 8;
 
 /// Where a page begins. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +69,37 @@ impl Request {
     }
 }
 
+/// The bodies that fit into one answer.
+struct Filling<B, I> {
+    data: Vec<B>,
+    bytes: usize,
+    last: Option<I>,
+}
+
+impl<B: Serialize, I: Clone> Filling<B, I> {
+    fn new() -> Self {
+        Self { data: Vec::new(), bytes: 0, last: None }
+    }
+
+    /// Takes one more where it fits. The first always does.
+    fn takes(&mut self, id: &I, body: B) -> bool {
+        self.bytes += serde_json::to_string(&body).map_or(0, |text| text.len());
+        if self.last.is_some() && self.bytes > MAX_BODY_BYTES {
+            return false;
+        }
+        self.data.push(body);
+        self.last = Some(id.clone());
+        true
+    }
+
+    /// Where the next page begins that ends before its time.
+    fn end(&self) -> Option<Position<I>> {
+        self.last.clone().map(|after| Position { after, left_out: 0 })
+    }
+}
+
 macro_rules! page {
-    ($(#[$doc:meta])* $name:ident, $body:ident, $entity:ident, $id:ident) => {
+    ($(#[$doc:meta])* $name:ident, $body:ident, $id:ident) => {
         $(#[$doc])*
         #[derive(Debug, Serialize, ToSchema)]
         pub struct $name {
@@ -77,29 +112,58 @@ macro_rules! page {
             pub next_cursor: Option<String>,
         }
 
+        impl $name {
+            fn of(filling: Filling<$body, $id>, next: Option<Position<$id>>) -> Self {
+                let has_more = next.is_some();
+                Self { data: filling.data, has_more, next_cursor: next.map(|next| Cursor(next).encode()) }
+            }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident, $body:ident, $id:ident, $entity:ident) => {
+        page!($(#[$doc])* $name, $body, $id);
+
         impl From<&Page<$entity, $id>> for $name {
             fn from(page: &Page<$entity, $id>) -> Self {
-                let (mut data, mut next, mut bytes) = (Vec::<$body>::new(), page.next.clone(), 0);
-                for (index, entity) in page.entities.iter().enumerate() {
-                    let body = $body::from(entity);
-                    bytes += serde_json::to_string(&body).map_or(0, |text| text.len());
-                    if let Some(last) = index.checked_sub(1).and_then(|last| page.entities.get(last))
-                        && bytes > MAX_PAGE_BYTES
-                    {
-                        next = Some(Position { after: last.id.clone(), left_out: 0 });
-                        break;
-                    }
-                    data.push(body);
-                }
-                Self { data, has_more: next.is_some(), next_cursor: next.map(|next| Cursor(next).encode()) }
+                let mut filling = Filling::new();
+                let all = page.entities.iter().all(|entity| filling.takes(&entity.id, $body::from(entity)));
+                let next = if all { page.next.clone() } else { filling.end() };
+                Self::of(filling, next)
             }
         }
     };
 }
 
-page!(/** A page of recordings. */ RecordingPage, RecordingBody, Recording, RecordingId);
-page!(/** A page of end users. */ EndUserPage, EndUserBody, EndUser, EndUserId);
-page!(/** A page of devices. */ DevicePage, DeviceBody, Device, DeviceId);
+page!(/** A page of recordings. */ RecordingPage, RecordingBody, RecordingId, Recording);
+page!(/** A page of end users. */ EndUserPage, EndUserBody, EndUserId, EndUser);
+page!(/** A page of devices. */ DevicePage, DeviceBody, DeviceId, Device);
+page!(/** A page of transcriptions. */ TranscriptionPage, TranscriptionBody, TranscriptionId);
+
+impl TranscriptionPage {
+    /// The page with the texts, which `read` gives. What does not fit into one answer is not asked for, but for the few
+    /// that are fetched ahead.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub async fn with_texts<F>(
+        page: Page<Transcription, TranscriptionId>,
+        read: impl Fn(Transcription) -> F,
+    ) -> Result<Self, Error>
+    where
+        F: Future<Output = Result<(Transcription, Option<Transcript>), Error>>,
+    {
+        let mut filling = Filling::new();
+        let mut texts = stream::iter(page.entities).map(read).buffered(TEXTS_AT_ONCE);
+        while let Some(found) = texts.next().await {
+            let (transcription, transcript) = found?;
+            let body = TranscriptionBody::new(&transcription, transcript.as_ref());
+            if !filling.takes(&transcription.id, body) {
+                let next = filling.end();
+                return Ok(Self::of(filling, next));
+            }
+        }
+        Ok(Self::of(filling, page.next))
+    }
+}
 
 #[cfg(test)]
 mod tests {

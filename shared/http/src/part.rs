@@ -4,7 +4,7 @@ use capstan_domain::{PartNumber, PlannedPart, ReceivedPart};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::page::MAX_PAGE_BYTES;
+use crate::page::MAX_BODY_BYTES;
 
 /// The JSON around a URL, at most.
 const BYTES_AROUND_URL: usize = 80;
@@ -56,7 +56,7 @@ pub struct PartUrls {
 impl PartUrls {
     /// How many parts one answer has room for whose URLs are as long as this one.
     pub fn room_for(url: &str) -> PartNumber {
-        let room = MAX_PAGE_BYTES / (url.len() + BYTES_AROUND_URL);
+        let room = MAX_BODY_BYTES / (url.len() + BYTES_AROUND_URL);
         u64::try_from(room).ok().and_then(PartNumber::new).unwrap_or(PartNumber::LAST)
     }
 
@@ -70,7 +70,7 @@ impl PartUrls {
         for part in parts {
             let upload_url = sign(part);
             taken += upload_url.len() + BYTES_AROUND_URL;
-            if taken > MAX_PAGE_BYTES {
+            if taken > MAX_BODY_BYTES {
                 urls.next_part_number = Some(part.number.get());
                 break;
             }
@@ -95,7 +95,7 @@ mod tests {
         let large = fill(0, 1_700);
         assert_eq!((large.parts.len(), large.next_part_number), (2_808, Some(2_809)));
         let text = serde_json::to_string(&large).unwrap();
-        assert!(text.len() <= MAX_PAGE_BYTES, "{}", text.len());
+        assert!(text.len() <= MAX_BODY_BYTES, "{}", text.len());
         let beside = fill(1_000_000, 1_700);
         assert_eq!(beside.next_part_number, Some(2_248));
     }

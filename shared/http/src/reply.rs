@@ -1,16 +1,46 @@
 //! Answers.
 
 use capstan_domain::Error;
-use http::StatusCode;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// What is answered: a status and perhaps a JSON body.
+use crate::page::MAX_BODY_BYTES;
+
+/// What is answered: a status and perhaps a body.
 #[derive(Debug)]
 pub struct Reply {
     pub(crate) status: StatusCode,
-    pub(crate) body: Option<String>,
+    pub(crate) body: Option<Body>,
     pub(crate) retry_after: Option<u32>,
     pub(crate) failure: Option<Error>,
+}
+
+/// What stands behind the status.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Json(String),
+    File(File),
+    /// It is elsewhere.
+    At(String),
+}
+
+/// A text to be saved.
+#[derive(Debug)]
+pub struct File {
+    /// What it is called: letters, digits, `_`, `-` and `.`.
+    pub name: String,
+    /// What it is.
+    pub mime_type: &'static str,
+    /// What is in it.
+    pub text: String,
+}
+
+impl File {
+    /// Whether it fits into one answer.
+    pub fn fits(&self) -> bool {
+        self.text.len() <= MAX_BODY_BYTES
+    }
 }
 
 /// What is kept of an answer.
@@ -23,7 +53,11 @@ struct Kept {
 impl Reply {
     fn with(status: StatusCode, body: &impl Serialize) -> Result<Self, Error> {
         let body = serde_json::to_string(body).map_err(Error::internal)?;
-        Ok(Self { status, body: Some(body), retry_after: None, failure: None })
+        Ok(Self::of(status, Some(Body::Json(body))))
+    }
+
+    fn of(status: StatusCode, body: Option<Body>) -> Self {
+        Self { status, body, retry_after: None, failure: None }
     }
 
     /// 200 with a body.
@@ -38,17 +72,32 @@ impl Reply {
 
     /// 200 with JSON that is there as text.
     pub fn json_text(text: &str) -> Self {
-        Self { status: StatusCode::OK, body: Some(text.to_owned()), retry_after: None, failure: None }
+        Self::of(StatusCode::OK, Some(Body::Json(text.to_owned())))
     }
 
     /// 204.
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None, retry_after: None, failure: None }
+        Self::of(StatusCode::NO_CONTENT, None)
+    }
+
+    /// 200 with a file, which a browser saves.
+    pub fn file(file: File) -> Self {
+        Self::of(StatusCode::OK, Some(Body::File(file)))
+    }
+
+    /// 302: what is asked for is there.
+    pub fn at(url: String) -> Self {
+        Self::of(StatusCode::FOUND, Some(Body::At(url)))
     }
 
     /// As it is kept for a repeat.
     pub(crate) fn to_kept(&self) -> Result<String, Error> {
-        let kept = Kept { status: self.status.as_u16(), body: self.body.clone() };
+        let body = match &self.body {
+            None => None,
+            Some(Body::Json(text)) => Some(text.clone()),
+            Some(Body::File(_) | Body::At(_)) => return Err(Error::internal("only JSON is kept for a repeat")),
+        };
+        let kept = Kept { status: self.status.as_u16(), body };
         serde_json::to_string(&kept).map_err(Error::internal)
     }
 
@@ -56,7 +105,7 @@ impl Reply {
     pub(crate) fn from_kept(text: &str) -> Result<Self, Error> {
         let Kept { status, body } = serde_json::from_str(text).map_err(Error::internal)?;
         let status = StatusCode::from_u16(status).map_err(Error::internal)?;
-        Ok(Self { status, body, retry_after: None, failure: None })
+        Ok(Self::of(status, body.map(Body::Json)))
     }
 
     /// The status code.
@@ -74,15 +123,30 @@ impl Reply {
         let mut response = http::Response::new(lambda_http::Body::Empty);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        if let Ok(request_id) = http::HeaderValue::from_str(request_id) {
+        if let Ok(request_id) = HeaderValue::from_str(request_id) {
             headers.insert("x-request-id", request_id);
         }
         if let Some(seconds) = self.retry_after {
-            headers.insert(http::header::RETRY_AFTER, seconds.into());
+            headers.insert(RETRY_AFTER, seconds.into());
         }
-        if let Some(body) = self.body {
-            headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-            *response.body_mut() = lambda_http::Body::Text(body);
+        match self.body {
+            None => {}
+            Some(Body::Json(text)) => {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                *response.body_mut() = lambda_http::Body::Text(text);
+            }
+            Some(Body::File(File { name, mime_type, text })) => {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(mime_type));
+                if let Ok(saved) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+                    headers.insert(CONTENT_DISPOSITION, saved);
+                }
+                *response.body_mut() = lambda_http::Body::Text(text);
+            }
+            Some(Body::At(url)) => {
+                if let Ok(url) = HeaderValue::from_str(&url) {
+                    headers.insert(LOCATION, url);
+                }
+            }
         }
         response
     }

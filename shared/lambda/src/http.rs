@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::str::FromStr;
 use std::time::Instant;
 
-use capstan_domain::{DeviceId, EndUserId, Error, RecordingId};
+use capstan_domain::{DeviceId, EndUserId, Error, RecordingId, TranscriptionId};
 use capstan_http::{Dependencies, Reply, Request, once};
 use futures_util::FutureExt;
 use lambda_http::request::{LambdaRequest, RequestContext};
@@ -98,6 +98,7 @@ fn named<I: FromStr>(event: &lambda_http::Request) -> Option<I> {
 struct AccessLine {
     route: String,
     recording_id: Option<RecordingId>,
+    transcription_id: Option<TranscriptionId>,
     device_id: Option<DeviceId>,
     end_user_id: Option<EndUserId>,
     request_id: String,
@@ -113,6 +114,7 @@ impl AccessLine {
         Self {
             route: route.unwrap_or_default(),
             recording_id: named(event),
+            transcription_id: named(event),
             device_id: named(event),
             end_user_id: named(event),
             request_id: request_id.unwrap_or_default(),
@@ -125,12 +127,14 @@ impl AccessLine {
         let (status, code) = (reply.status().as_u16(), reply.code());
         let (route, request_id) = (&self.route, &self.request_id);
         let recording_id = self.recording_id.as_ref().map(RecordingId::as_str);
+        let transcription_id = self.transcription_id.as_ref().map(TranscriptionId::as_str);
         let device_id = self.device_id.as_ref().map(DeviceId::as_str);
         let end_user_id = self.end_user_id.as_ref().map(EndUserId::as_str);
         match reply.failure().filter(|_| reply.status().is_server_error()) {
             Some(error) => {
                 tracing::error!(
-                    route, status, code, duration_ms, request_id, recording_id, device_id, end_user_id, %error,
+                    route, status, code, duration_ms, request_id, recording_id, transcription_id, device_id,
+                    end_user_id, %error,
                     "request"
                 );
             }
@@ -141,6 +145,7 @@ impl AccessLine {
                 duration_ms,
                 request_id,
                 recording_id,
+                transcription_id,
                 device_id,
                 end_user_id,
                 "request"

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use capstan_domain::{
-    ContentType, Media, MediaId, PieceNumber, ProjectId, Recording, RecordingId, RenditionKind, Transcription,
+    ContentType, ExportFormat, Media, MediaId, PieceNumber, ProjectId, Recording, RecordingId, RenditionKind,
+    Transcription,
 };
 
 /// The key of an object in the media bucket.
@@ -35,6 +36,11 @@ impl ObjectKey {
     /// Of the text of one piece, beside it: `.../{transcription}/{piece}.json`.
     pub fn piece_transcript(transcription: &Transcription, piece: PieceNumber) -> Self {
         Self(format!("{}/{piece}.json", transcriptions(transcription)))
+    }
+
+    /// Of a transcript as a file, where it is too large to be answered: `.../{transcription}/export.{extension}`.
+    pub fn export(transcription: &Transcription, format: ExportFormat) -> Self {
+        Self(format!("{}/export.{}", transcriptions(transcription), format.as_str()))
     }
 
     /// Of the sound of one piece, for a provider that fetches it: `.../{transcription}/{piece}.flac`.

@@ -134,9 +134,14 @@ impl Objects {
 
     /// Stores an entity as JSON, replacing what was there.
     pub async fn put_json(&self, key: &ObjectKey, entity: &impl Serialize) -> Result<(), Error> {
-        let body = serde_json::to_vec(entity).map_err(Error::internal)?;
-        let request = self.client.put_object().bucket(&self.bucket).key(key.as_str()).content_type("application/json");
-        request.body(body.into()).send().await.map_err(failure)?;
+        let text = serde_json::to_string(entity).map_err(Error::internal)?;
+        self.put_text(key, "application/json", text).await
+    }
+
+    /// Stores a text, replacing what was there.
+    pub async fn put_text(&self, key: &ObjectKey, mime_type: &str, text: String) -> Result<(), Error> {
+        let request = self.client.put_object().bucket(&self.bucket).key(key.as_str()).content_type(mime_type);
+        request.body(text.into_bytes().into()).send().await.map_err(failure)?;
         Ok(())
     }
 

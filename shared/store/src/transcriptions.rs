@@ -30,7 +30,8 @@ impl Store {
         transcription: Transcription,
         recording: &Recording,
     ) -> Result<Transcription, Error> {
-        if recording.transcriptions.len() >= MAX_TRANSCRIPTIONS {
+        let is_known = recording.transcriptions.contains(&transcription.id);
+        if recording.transcriptions.len() >= MAX_TRANSCRIPTIONS && !is_known {
             let reason = format!("the recording has {MAX_TRANSCRIPTIONS} transcriptions, the most it may");
             return Err(Error::Conflict { reason });
         }

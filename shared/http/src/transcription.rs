@@ -1,0 +1,153 @@
+//! A transcription as clients see it.
+
+use capstan_domain::{
+    Confidence, KeptTranscript, Language, ProviderName, Segment, Transcript, Transcription, TranscriptionError,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::page::MAX_BODY_BYTES;
+
+/// A transcription.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Transcription)]
+pub struct TranscriptionBody {
+    /// Its identifier.
+    #[schema(example = "txn_01jd4fh7m0e5b8r2v9c6k3w1qz")]
+    pub id: String,
+    /// Whose it is.
+    pub project_id: String,
+    /// Of which recording.
+    pub recording_id: String,
+    /// `pending`, `processing`, `completed` or `failed`.
+    #[schema(example = "completed", pattern = "^(pending|processing|completed|failed)$")]
+    pub status: &'static str,
+    /// The language that was asked for, and once it is known the one that is spoken.
+    #[schema(required, example = "en")]
+    pub language: Option<String>,
+    /// Who transcribes: `whisper`, `aws`, `deepgram` or `assemblyai`.
+    #[schema(required, pattern = "^(whisper|aws|deepgram|assemblyai)$")]
+    pub provider: Option<&'static str>,
+    /// Whether the speakers are to be told apart, where the provider can.
+    pub diarization: bool,
+    /// How long the sound is, in milliseconds.
+    #[schema(required)]
+    pub duration_ms: Option<u64>,
+    /// What was said, in the order of time; null while there is no text. Null too where it would not fit into one
+    /// answer, as of a day of speech: the export has it then.
+    #[schema(required)]
+    pub segments: Option<Vec<SegmentBody>>,
+    /// All of the text. Null while there is none, and where even that would not fit into one answer.
+    #[schema(required)]
+    pub full_text: Option<String>,
+    /// The same.
+    #[schema(required)]
+    pub text: Option<String>,
+    /// How many words were said.
+    #[schema(required)]
+    pub word_count: Option<usize>,
+    /// Why it failed.
+    #[schema(required)]
+    pub error: Option<TranscriptionErrorBody>,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When it was first taken up.
+    #[schema(required, format = DateTime)]
+    pub started_at: Option<String>,
+    /// When it ended, well or not.
+    #[schema(required, format = DateTime)]
+    pub completed_at: Option<String>,
+    /// When anything about it last changed.
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+/// What one voice said without a break.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Segment)]
+pub struct SegmentBody {
+    /// The words.
+    pub text: String,
+    /// Whose voice, where they were told apart.
+    #[schema(required, example = "Speaker 1")]
+    pub speaker: Option<String>,
+    /// Where it begins, in seconds.
+    pub start: f64,
+    /// Where it ends, in seconds.
+    pub end: f64,
+    /// How sure the provider is, from 0 to 1, where it says.
+    #[schema(required)]
+    pub confidence: Option<f64>,
+}
+
+/// Why a transcription failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TranscriptionError)]
+pub struct TranscriptionErrorBody {
+    /// `audio_too_short`, `audio_corrupt`, `unsupported_format`, `provider_not_configured` or `processing_error`.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl TranscriptionBody {
+    /// A transcription with its text, if there is one.
+    pub fn new(transcription: &Transcription, transcript: Option<&Transcript>) -> Self {
+        let language = transcription.language.as_ref().or(transcription.options.language.as_ref());
+        let full_text = transcript.map(Transcript::full_text);
+        let body = Self {
+            id: transcription.id.to_string(),
+            project_id: transcription.tenant.project_id.to_string(),
+            recording_id: transcription.recording_id.to_string(),
+            status: transcription.status.as_str(),
+            language: language.map(Language::to_string),
+            provider: transcription.options.provider.map(ProviderName::as_str),
+            diarization: transcription.options.diarization,
+            duration_ms: transcription.duration.map(capstan_domain::Offset::milliseconds),
+            segments: transcript.map(|transcript| transcript.segments().iter().map(SegmentBody::from).collect()),
+            text: full_text.clone(),
+            full_text,
+            word_count: transcription.word_count,
+            error: transcription.error.as_ref().map(TranscriptionErrorBody::from),
+            created_at: transcription.created_at.to_string(),
+            started_at: transcription.started_at.map(|at| at.to_string()),
+            completed_at: transcription.completed_at.map(|at| at.to_string()),
+            updated_at: transcription.updated_at.to_string(),
+        };
+        // What an item holds is far smaller than an answer may be.
+        if transcription.transcript == Some(KeptTranscript::Object) { body.that_fits() } else { body }
+    }
+
+    fn that_fits(mut self) -> Self {
+        if !self.fits() {
+            self.segments = None;
+        }
+        if !self.fits() {
+            (self.full_text, self.text) = (None, None);
+        }
+        self
+    }
+
+    fn fits(&self) -> bool {
+        serde_json::to_string(self).is_ok_and(|text| text.len() <= MAX_BODY_BYTES)
+    }
+}
+
+impl From<&Segment> for SegmentBody {
+    fn from(segment: &Segment) -> Self {
+        Self {
+            text: segment.text.clone(),
+            speaker: segment.speaker.map(|speaker| speaker.to_string()),
+            start: segment.start.seconds(),
+            end: segment.end.seconds(),
+            confidence: segment.confidence.map(Confidence::value),
+        }
+    }
+}
+
+impl From<&TranscriptionError> for TranscriptionErrorBody {
+    fn from(error: &TranscriptionError) -> Self {
+        Self { code: error.code.as_str(), message: error.message.clone() }
+    }
+}

@@ -1,1 +1,281 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use capstan_domain::{
+    KeptTranscript, MAX_ATTEMPTS, Reach, TRANSCRIPTION_LEASE_SECONDS, Timestamp, Transcription, TranscriptionErrorCode,
+    TranscriptionStatus,
+};
+use capstan_emulators::Crash;
+use capstan_emulators::peer::{Peer, Reply};
+use capstan_lambda::{Function, event_function};
+use capstan_stage::{SAID, Stage, TRANSCRIPTION, event, transcribing};
+use capstan_store::Due;
+
+const ENDED: [&str; 2] = ["transcription.started", "transcription.completed"];
+
+fn function(stage: &Stage, peer: &Peer, provider: &str) -> Function {
+    let providers = stage.providers(provider, &peer.url);
+    let dependencies = (stage.transcripts(), providers, "https://api.example.com".to_owned());
+    event_function(dependencies, stage.clock(), super::handle)
+}
+
+async fn pending(stage: &Stage, provider: &str) {
+    let mut options = capstan_domain::TranscriptionOptions::default();
+    options.provider = provider.parse().ok();
+    stage.transcription().asking(options).pending().await;
+}
+
+async fn run(function: &Function) {
+    function.invoke(event("run-transcription")).await.unwrap();
+}
+
+async fn stored(stage: &Stage) -> Transcription {
+    stage.stored_transcription(TRANSCRIPTION).await.unwrap()
+}
+
+/// When the transcription is due, if it is.
+async fn due_at(stage: &Stage) -> Option<Timestamp> {
+    let far = stage.now().plus_seconds(365 * 24 * 3600);
+    let due = stage.store.due(far, 10).await.unwrap();
+    let due_at = due.iter().find_map(|due| match due {
+        Due::Transcription(due) => Some(due.due_at()),
+        Due::Recording(_) => None,
+    });
+    due_at.map(|text| text.parse().unwrap())
+}
+
+/// Puts the clock forward to when the transcription is due, and says how many seconds that were.
+async fn wait_until_due(stage: &Stage) -> i64 {
+    let due_at = due_at(stage).await.unwrap();
+    let seconds = (due_at.milliseconds() - stage.now().milliseconds()) / 1000;
+    stage.advance(seconds);
+    seconds
+}
+
+#[tokio::test]
+async fn the_provider_is_given_the_original_and_its_text_is_kept() {
+    let stage = Stage::set().await;
+    let peer = Peer::answering(transcribing).await;
+    pending(&stage, "whisper").await;
+    run(&function(&stage, &peer, "whisper")).await;
+    assert_eq!(
+        stage.emulators.take_calls(),
+        [
+            "dynamodb:UpdateItem",
+            "events:PutEvents",
+            "dynamodb:UpdateItem",
+            "dynamodb:GetItem",
+            "dynamodb:UpdateItem",
+            "s3:GetObject",
+            "dynamodb:UpdateItem",
+            "events:PutEvents",
+            "dynamodb:UpdateItem",
+        ]
+    );
+    let transcription = stored(&stage).await;
+    assert_eq!(transcription.status, TranscriptionStatus::Completed);
+    let Some(KeptTranscript::Item(text)) = &transcription.transcript else { panic!("{transcription:?}") };
+    assert_eq!((text.full_text(), transcription.word_count), (SAID.join(" "), Some(5)));
+    assert_eq!(transcription.language.unwrap().as_str(), "en");
+    assert_eq!(stage.told().await, ENDED);
+    let asked = peer.take_seen();
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0].text().contains("filename=\"audio.ogg\""));
+    assert_eq!(due_at(&stage).await, None);
+}
+
+#[tokio::test]
+async fn many_times_at_once_and_again_after_it_a_job_is_given_once() {
+    let stage = Stage::set().await;
+    let peer = Peer::answering(|asked| Reply::After(Duration::from_millis(100), Box::new(transcribing(asked)))).await;
+    pending(&stage, "whisper").await;
+    let function = function(&stage, &peer, "whisper");
+    futures_util::future::join_all((0..10).map(|_| run(&function))).await;
+    run(&function).await;
+    assert_eq!((peer.take_seen().len(), stage.told().await), (1, ENDED.map(str::to_owned).to_vec()));
+}
+
+#[tokio::test]
+async fn dying_between_any_two_calls_loses_nothing_and_tells_the_end() {
+    for provider in ["whisper", "aws", "assemblyai"] {
+        for crash in [Crash::Before, Crash::After] {
+            for calls in 0.. {
+                let stage = Stage::set().await;
+                let peer = Peer::answering(transcribing).await;
+                pending(&stage, provider).await;
+                stage.emulators.faults().crash_after(calls, crash);
+                let _ = function(&stage, &peer, provider).invoke(event("run-transcription")).await;
+                let crashed = stage.emulators.faults().has_crashed();
+                stage.emulators.faults().clear();
+                for _ in 0..3 {
+                    stage.advance(TRANSCRIPTION_LEASE_SECONDS);
+                    run(&function(&stage, &peer, provider)).await;
+                }
+                let ended = stored(&stage).await;
+                assert_eq!(ended.status, TranscriptionStatus::Completed, "{provider}: {crash:?} after {calls} calls");
+                stage.transcripts().announce(&ended).await.unwrap();
+                let told = stage.told().await;
+                assert!(ENDED.iter().all(|what| told.iter().any(|told| told == what)), "{told:?}");
+                if !crashed {
+                    assert!(calls > 5, "{calls} calls are fewer than it makes");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_now_is_tried_again_later_and_what_it_says_then_is_kept() {
+    let faults: [(&str, fn() -> Reply); 6] = [
+        ("down", || Reply::json(503, "{}")),
+        ("gone", || Reply::Drop),
+        ("slow", || Reply::Slow(Duration::from_secs(3))),
+        ("cut off", || Reply::Truncated("{\"text\": \"")),
+        ("nonsense", || Reply::json(200, "<html>")),
+        ("200 MB", || Reply::Huge { size: 200_000_000, announced: false }),
+    ];
+    futures_util::future::join_all(faults.map(|(name, fault)| async move {
+        let stage = Stage::set().await;
+        let broken = Arc::new(AtomicUsize::new(usize::MAX));
+        let is_broken = Arc::clone(&broken);
+        let peer = Peer::answering(move |asked| match is_broken.load(Ordering::SeqCst) {
+            0 => transcribing(asked),
+            _ => fault(),
+        })
+        .await;
+        pending(&stage, "whisper").await;
+        let function = function(&stage, &peer, "whisper");
+        run(&function).await;
+        let put_off = stored(&stage).await;
+        assert_eq!((put_off.status, put_off.lease), (TranscriptionStatus::Processing, None), "{name}");
+        assert!((1..=4).contains(&peer.take_seen().len()), "{name}");
+        assert!((100..=120).contains(&wait_until_due(&stage).await), "{name}");
+        broken.store(0, Ordering::SeqCst);
+        run(&function).await;
+        assert_eq!(stored(&stage).await.status, TranscriptionStatus::Completed, "{name}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_provider_is_not_asked_again_before_it_wants_to_be_and_given_up_after_eight_attempts() {
+    let stage = Stage::set().await;
+    let peer = Peer::answering(|_| Reply::json(429, "{}").with("retry-after", "3600")).await;
+    pending(&stage, "whisper").await;
+    let function = function(&stage, &peer, "whisper");
+    for attempt in 1..=MAX_ATTEMPTS {
+        assert_eq!(stored(&stage).await.error, None, "attempt {attempt}");
+        run(&function).await;
+        assert_eq!(peer.take_seen().len(), 1);
+        if attempt < MAX_ATTEMPTS {
+            assert!(wait_until_due(&stage).await >= 3599);
+        }
+    }
+    let failed = stored(&stage).await;
+    assert_eq!(failed.status, TranscriptionStatus::Failed);
+    let error = failed.error.unwrap();
+    assert_eq!(error.code, TranscriptionErrorCode::ProcessingError);
+    assert!(error.message.starts_with("The provider failed 8 times; the last time: "), "{error}");
+    assert_eq!(stage.told().await, ["transcription.started", "transcription.failed"]);
+    run(&function).await;
+    assert!(peer.take_seen().is_empty(), "what has failed is not taken up again");
+}
+
+#[tokio::test]
+async fn what_the_provider_refuses_fails_at_once_in_its_words() {
+    let stage = Stage::set().await;
+    let peer = Peer::answering(|_| Reply::json(400, r#"{"error": {"message": "Audio file is too short."}}"#)).await;
+    pending(&stage, "whisper").await;
+    run(&function(&stage, &peer, "whisper")).await;
+    let error = stored(&stage).await.error.unwrap();
+    assert_eq!(error.to_string(), "audio_too_short: Audio file is too short.");
+    assert_eq!(peer.take_seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_the_deployment_no_longer_has_fails_the_job() {
+    let stage = Stage::set().await;
+    let peer = Peer::answering(transcribing).await;
+    pending(&stage, "deepgram").await;
+    run(&function(&stage, &peer, "whisper")).await;
+    let error = stored(&stage).await.error.unwrap();
+    assert_eq!(error.code, TranscriptionErrorCode::ProviderNotConfigured);
+    assert!(peer.take_seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_provider_that_works_on_is_asked_when_it_is_due_and_given_the_job_once() {
+    for (provider, started, asked) in [
+        ("assemblyai", "POST /v2/transcript", "GET /v2/transcript/9ea68fd3-f953-42c1-9742-976c447fb463"),
+        ("aws", "POST /", "POST /"),
+    ] {
+        let stage = Stage::set().await;
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&lines);
+        let peer = Peer::answering(move |asked| {
+            seen.lock().unwrap().push(asked.line.clone());
+            transcribing(asked)
+        })
+        .await;
+        pending(&stage, provider).await;
+        let function = function(&stage, &peer, provider);
+        run(&function).await;
+        assert_eq!(*lines.lock().unwrap(), [started]);
+        let waiting = stored(&stage).await;
+        assert_eq!((waiting.status, waiting.lease), (TranscriptionStatus::Processing, None));
+        assert_eq!(wait_until_due(&stage).await, 60);
+        run(&function).await;
+        assert_eq!(stored(&stage).await.status, TranscriptionStatus::Completed, "{provider}");
+        assert_eq!(lines.lock().unwrap()[1], asked);
+        assert_eq!(stage.told().await, ENDED);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_calls_back_and_did_not_is_given_the_job_three_times() {
+    let stage = Stage::set().await;
+    let peer = Peer::answering(transcribing).await;
+    pending(&stage, "deepgram").await;
+    let function = function(&stage, &peer, "deepgram");
+    let mut given = 0;
+    for _ in 0..100 {
+        run(&function).await;
+        given += peer.take_seen().len();
+        if stored(&stage).await.status == TranscriptionStatus::Failed {
+            break;
+        }
+        wait_until_due(&stage).await;
+    }
+    assert_eq!(given, 3);
+    let error = stored(&stage).await.error.unwrap();
+    assert_eq!(error.message, "The provider was given it 3 times and never called back");
+}
+
+#[tokio::test]
+async fn what_is_deleted_meanwhile_is_given_to_nobody() {
+    let stage = Stage::set().await;
+    let peer = Peer::answering(transcribing).await;
+    pending(&stage, "whisper").await;
+    let reach = Reach::Tenant { tenant: Stage::tenant() };
+    let recording_id = Stage::recording_id(capstan_stage::RECORDING);
+    stage.store.delete_recording(&reach, &recording_id, stage.now()).await.unwrap();
+    run(&function(&stage, &peer, "whisper")).await;
+    assert!(peer.take_seen().is_empty());
+    assert!(stage.stored_transcription(TRANSCRIPTION).await.is_none());
+}
+
+#[tokio::test]
+async fn a_long_text_is_kept_in_the_bucket() {
+    let stage = Stage::set().await;
+    let text = "all work and no play ".repeat(20_000);
+    let said = serde_json::json!({"text": text, "duration": 2.5}).to_string();
+    let peer = Peer::answering(move |_| Reply::json(200, said.clone())).await;
+    pending(&stage, "whisper").await;
+    run(&function(&stage, &peer, "whisper")).await;
+    let transcription = stored(&stage).await;
+    assert_eq!(transcription.transcript, Some(KeptTranscript::Object));
+    let kept = stage.objects.transcript(&transcription).await.unwrap().unwrap();
+    assert_eq!((kept.full_text(), transcription.word_count), (text.trim().to_owned(), Some(100_000)));
+}

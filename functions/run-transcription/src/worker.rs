@@ -31,8 +31,10 @@ pub(crate) struct Worker {
 enum Progress {
     /// It has ended, or is another's.
     Ended,
-    /// The provider was given something and has not been heard of.
-    Unheard,
+    /// The provider has it and says nothing: it only calls back.
+    Silent,
+    /// The provider was given something.
+    Given,
     /// The provider is known to be at work.
     Awaited,
 }
@@ -54,7 +56,11 @@ impl Worker {
         match progress {
             Ok(Progress::Ended) => Ok(()),
             Ok(Progress::Awaited) => self.release(claimed, 0, claimed.ask_at(now)).await,
-            Ok(Progress::Unheard) => self.release(claimed, claimed.attempts, claimed.ask_at(now)).await,
+            // An attempt that only waited is none.
+            Ok(Progress::Silent) => {
+                self.release(claimed, claimed.attempts.saturating_sub(1), claimed.ask_at(now)).await
+            }
+            Ok(Progress::Given) => self.release(claimed, claimed.attempts, claimed.ask_at(now)).await,
             Err(Setback::Final(error)) => self.transcripts.fail(claimed, &error, now).await,
             Err(Setback::Passing { reason, .. }) if claimed.attempts >= MAX_ATTEMPTS => {
                 let message = format!("The provider failed {} times; the last time: {reason}", claimed.attempts);
@@ -118,7 +124,7 @@ impl Worker {
                             claimed.give_again()?;
                             ungiven.insert(*number);
                         }
-                        Asked::Silent => progress = progress.and(Progress::Unheard),
+                        Asked::Silent => progress = progress.and(Progress::Silent),
                     }
                 }
             }
@@ -212,7 +218,7 @@ impl Worker {
             Started::Awaiting(job_id) => {
                 let awaited = PieceStanding::Awaited { job_id: job_id.to_string(), since: now };
                 self.transcripts.store().note_piece(&planned.id, number, &awaited, now).await?;
-                Ok(Progress::Unheard)
+                Ok(Progress::Given)
             }
         }
     }

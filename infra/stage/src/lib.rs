@@ -7,6 +7,7 @@
 #![allow(clippy::panic)]
 
 mod owners;
+mod providers;
 mod recording;
 mod transcription;
 
@@ -27,9 +28,11 @@ use capstan_http::Access;
 use capstan_lambda::{Clock, Function};
 use capstan_objects::Objects;
 use capstan_store::Store;
+use capstan_transcripts::Transcripts;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+pub use providers::{PROVIDER_KEY, SAID, listened, provider_variables, transcribing};
 pub use recording::RecordingBuilder;
 pub use transcription::TranscriptionBuilder;
 
@@ -172,6 +175,18 @@ impl Stage {
     /// Reads a recording as it is stored.
     pub async fn stored(&self, id: &str) -> Option<capstan_domain::Recording> {
         self.store.recording(&id.parse().expect("a recording id")).await.expect("the table answers")
+    }
+
+    /// Where texts of transcriptions go.
+    pub fn transcripts(&self) -> Transcripts {
+        Transcripts::new(self.store.clone(), self.objects.clone(), self.events.clone())
+    }
+
+    /// What the bus was told since the last time, by its types.
+    pub async fn told(&self) -> Vec<String> {
+        let text =
+            |told: capstan_emulators::BusEvent| told.event["detail-type"].as_str().unwrap_or_default().to_owned();
+        self.emulators.take_events().await.into_iter().map(text).collect()
     }
 
     /// The name of the table.

@@ -27,6 +27,13 @@ pub struct DueItem<I> {
     due_at: String,
 }
 
+impl<I> DueItem<I> {
+    /// Since when, in sortable form.
+    pub fn due_at(&self) -> &str {
+        &self.due_at
+    }
+}
+
 impl Store {
     /// What is due by now, the longest due first within each shard, at most `per_shard` of each.
     /// One query per shard, side by side.

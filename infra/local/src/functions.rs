@@ -1,6 +1,8 @@
 //! The table of functions: each with what its `main` gives it, from the environment that the template gives it.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -52,18 +54,26 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             "create-end-user" => http_function(on.access()?, clock, create_end_user::handle),
             "create-file-upload" => http_function((on.access()?, on.objects()?), clock, create_file_upload::handle),
             "create-recording" => http_function(on.access()?, clock, create_recording::handle),
+            "create-transcription" => {
+                let providers = on.parsed("TRANSCRIPTION_PROVIDERS")?;
+                http_function((on.access()?, on.events()?, providers), clock, create_transcription::handle)
+            }
             "create-upload-token" => http_function(on.access()?, clock, create_upload_token::handle),
             "create-upload-url" => http_function((on.access()?, on.objects()?), clock, create_upload_url::handle),
             "delete-end-user" => http_function(on.access()?, clock, delete_end_user::handle),
             "delete-recording" => http_function(on.access()?, clock, delete_recording::handle),
+            "export-transcription" => http_function((on.access()?, on.objects()?), clock, export_transcription::handle),
             "get-device" => http_function(on.access()?, clock, get_device::handle),
             "get-end-user" => http_function(on.access()?, clock, get_end_user::handle),
             "get-multipart-upload" => http_function((on.access()?, on.objects()?), clock, get_multipart_upload::handle),
             "get-openapi" => http_function((), clock, get_openapi::handle),
             "get-recording" => http_function(on.access()?, clock, get_recording::handle),
+            "get-settings" => http_function(on.access()?, clock, get_settings::handle),
+            "get-transcription" => http_function((on.access()?, on.objects()?), clock, get_transcription::handle),
             "list-devices" => http_function(on.access()?, clock, list_devices::handle),
             "list-end-users" => http_function(on.access()?, clock, list_end_users::handle),
             "list-recordings" => http_function(on.access()?, clock, list_recordings::handle),
+            "list-transcriptions" => http_function((on.access()?, on.objects()?), clock, list_transcriptions::handle),
             "on-object-created" => event_function(on.all()?, clock, on_object_created::handle),
             "on-transcribe-event" => {
                 event_function((on.transcripts()?, on.providers()?), clock, on_transcribe_event::handle)
@@ -92,6 +102,10 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             }
             "update-device" => http_function(on.access()?, clock, update_device::handle),
             "update-recording" => http_function(on.access()?, clock, update_recording::handle),
+            "update-settings" => {
+                let providers = on.parsed("TRANSCRIPTION_PROVIDERS")?;
+                http_function((on.access()?, providers), clock, update_settings::handle)
+            }
             _ => continue,
         };
         functions.insert(name.to_owned(), Function::from(function));
@@ -119,6 +133,10 @@ impl Environment<'_> {
     fn variable(&self, name: &str) -> Result<String, String> {
         let value = self.variables.get(name).cloned();
         value.ok_or_else(|| format!("template.yaml gives {} no environment variable {name}", self.function))
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&self, name: &str) -> Result<T, String> {
+        self.variable(name)?.parse().map_err(|rule: T::Err| format!("the environment variable {name} {rule}"))
     }
 
     fn store(&self) -> Result<Store, String> {

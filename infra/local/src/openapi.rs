@@ -42,6 +42,13 @@ use utoipa::{Modify, OpenApi};
         unbind_device::handle,
         record_heartbeat::handle,
         refresh_device_token::handle,
+        create_transcription::handle,
+        create_transcription::of_recording,
+        list_transcriptions::handle,
+        get_transcription::handle,
+        export_transcription::handle,
+        get_settings::handle,
+        update_settings::handle,
         create_file_upload::handle,
         create_file_upload::for_partners,
         complete_file_upload::handle,
@@ -57,6 +64,8 @@ use utoipa::{Modify, OpenApi};
         (name = "Downloads", description = "Fetching files."),
         (name = "End users", description = "The people who record."),
         (name = "Devices", description = "Recorders, and whose they are."),
+        (name = "Transcriptions", description = "What is said in recordings."),
+        (name = "Settings", description = "What holds for a project."),
         (name = "Files", description = "Files and recorders of Plaud-shaped clients; each file is a recording."),
         (name = "Documents", description = "This document."),
     ),
@@ -116,7 +125,7 @@ struct WithoutRustdocSections;
 impl Modify for WithoutRustdocSections {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for item in document.paths.paths.values_mut() {
-            let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+            let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
             for operation in operations.into_iter().flatten() {
                 let sections = |text: &mut String| text.starts_with("# ");
                 operation.description.take_if(sections);

@@ -5,7 +5,8 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::page::MAX_BODY_BYTES;
+/// A function's answer may hold 6 MB, and what is not known for text is Base64 in it.
+const MAX_FILE_BYTES: usize = 4_500_000;
 
 /// What is answered: a status and perhaps a body.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub struct File {
 impl File {
     /// Whether it fits into one answer.
     pub fn fits(&self) -> bool {
-        self.text.len() <= MAX_BODY_BYTES
+        self.text.len() <= MAX_FILE_BYTES
     }
 }
 

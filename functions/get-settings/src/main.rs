@@ -1,0 +1,12 @@
+//! Gives what a project has set.
+
+use capstan_http::Access;
+use capstan_lambda::{StartError, serve_http};
+use capstan_store::Store;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let aws = capstan_aws::configuration().await;
+    let access = Access::new(Store::from_environment(&aws)?);
+    serve_http(access, get_settings::handle).await
+}

@@ -1,0 +1,14 @@
+//! Lists transcriptions with their texts.
+
+use capstan_http::Access;
+use capstan_lambda::{StartError, serve_http};
+use capstan_objects::Objects;
+use capstan_store::Store;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let aws = capstan_aws::configuration().await;
+    let access = Access::new(Store::from_environment(&aws)?);
+    let objects = Objects::from_environment(&aws)?;
+    serve_http((access, objects), list_transcriptions::handle).await
+}

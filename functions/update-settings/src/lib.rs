@@ -1,0 +1,68 @@
+//! `PUT /v1/settings`
+
+use capstan_domain::{
+    Action, Caller, Error, Language, ProviderName, ProviderNames, Settings, Timestamp, TranscriptionOptions,
+    TranscriptionSettings,
+};
+use capstan_http::{Access, Refusals, Reply, Request, SettingsBody};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// What is to hold for the project. What is not given gets its default.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewSettings)]
+pub struct Body {
+    /// How its recordings are transcribed.
+    transcription: Option<Transcription>,
+}
+
+/// How a project's recordings are to be transcribed. What is not given gets its default.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = NewTranscriptionSettings)]
+pub struct Transcription {
+    /// Whether every recording is, as soon as it is processed; not by default.
+    automatic: Option<bool>,
+    /// Who transcribes; by default the deployment's preferred provider.
+    #[schema(value_type = Option<String>, pattern = "^(whisper|aws|deepgram|assemblyai)$")]
+    provider: Option<ProviderName>,
+    /// The language that is spoken; by default the provider finds out.
+    #[schema(value_type = Option<String>, example = "en")]
+    language: Option<Language>,
+    /// Whether to tell the speakers apart, where the provider can; by default it does.
+    diarization: Option<bool>,
+}
+
+/// Replaces what the project has set, for the live or the test data that the key opens.
+///
+/// # Errors
+/// [`Error::NotTranscribable`] when the deployment has no such provider, [`Error::Invalid`].
+#[utoipa::path(
+    put, path = "/v1/settings", operation_id = "updateSettings", tag = "Settings",
+    security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
+    request_body = Body,
+    responses((status = 200, description = "The settings as they are now.", body = SettingsBody), Refusals),
+)]
+pub async fn handle((access, providers): (Access, ProviderNames), request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::WriteTranscriptions).await?;
+    let settings = request.json::<Body>()?.settings(caller, &providers, request.now())?;
+    access.store().put_settings(&settings).await?;
+    Reply::ok(&SettingsBody::from(&settings))
+}
+
+impl Body {
+    fn settings(self, caller: Caller, providers: &ProviderNames, now: Timestamp) -> Result<Settings, Error> {
+        let Transcription { automatic, provider, language, diarization } = self.transcription.unwrap_or_default();
+        let unset = TranscriptionOptions::default();
+        let diarization = diarization.unwrap_or(unset.diarization);
+        let automatic = automatic.unwrap_or_default();
+        if automatic || provider.is_some() {
+            providers.choose(provider).map_err(Error::NotTranscribable)?;
+        }
+        let options = TranscriptionOptions { provider, language, diarization };
+        let transcription = TranscriptionSettings { automatic, options };
+        Ok(Settings { tenant: caller.tenant, transcription, updated_at: Some(now) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    Caller, ContentType, Credential, CredentialHash, Device, DeviceId, EndUser, EndUserId, FileId, FileSize, Grant,
-    Media, MediaId, Mode, MultipartUpload, PartPlan, Reach, Recording, RecordingId, Scope, Tenant, Timestamp,
+    AudioFacts, Caller, ContentType, Credential, CredentialHash, Device, DeviceId, EndUser, EndUserId, Facts, FileId,
+    FileSize, Findings, Grant, KeptTranscript, LeaseId, Media, MediaId, MediaStatus, Mode, MultipartUpload, Offset,
+    PartPlan, Reach, Recording, RecordingId, Scope, Status, StoredObject, Tenant, Timestamp, Transcript, Transcription,
+    TranscriptionId, TranscriptionOptions,
 };
 use capstan_emulators::template::Trigger;
 use capstan_local::keys;
@@ -131,6 +133,9 @@ pub(crate) enum About {
     Recording,
     Device,
     EndUser,
+    Transcription,
+    /// What is set for the caller's data.
+    Settings,
     /// All of a kind.
     List,
     /// A new recording of the resource's end user.
@@ -181,7 +186,10 @@ impl Operation {
             "/openapi.json" => About::Nothing,
             "/v1/recordings" if is_post => About::NewRecording,
             "/v1/devices" | "/v1/end-users" if is_post => About::New,
-            "/v1/recordings" | "/v1/devices" | "/v1/end-users" => About::List,
+            // It names one in its body.
+            "/v1/transcriptions" if is_post => About::Recording,
+            "/v1/recordings" | "/v1/devices" | "/v1/end-users" | "/v1/transcriptions" => About::List,
+            "/v1/settings" => About::Settings,
             "/api/devices/bind" => About::New,
             "/api/devices/unbind" => About::Device,
             _ if path.ends_with("/generate-presigned-urls") => About::New,
@@ -189,6 +197,7 @@ impl Operation {
             _ if path.starts_with("/v1/recordings/{id}") => About::Recording,
             _ if path.starts_with("/v1/devices/{id}") => About::Device,
             _ if path.starts_with("/v1/end-users/{id}") => About::EndUser,
+            _ if path.starts_with("/v1/transcriptions/{id}") => About::Transcription,
             _ => panic!("{name} is in the document: say in `Operation::read` of {} what it is about", file!()),
         };
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
@@ -229,11 +238,16 @@ impl Operation {
             | "POST /v1/devices/{id}/heartbeat"
             | "POST /v1/devices/{id}/token/refresh" => (on.device.as_str(), json!({})),
             "POST /v1/end-users" => ("", json!({})),
+            "POST /v1/transcriptions" => ("", json!({"recording_id": on.transcribed.as_str()})),
+            "POST /v1/recordings/{id}/transcribe" => (on.transcribed.as_str(), json!({})),
+            "GET /v1/transcriptions" => ("", Value::Null),
+            "PUT /v1/settings" => ("", json!({"transcription": {"language": "en"}})),
             _ => match (&self.method, self.about) {
-                (&Method::GET, About::Nothing | About::List) => ("", Value::Null),
+                (&Method::GET, About::Nothing | About::List | About::Settings) => ("", Value::Null),
                 (&Method::GET | &Method::DELETE, About::Recording) => (on.recording.as_str(), Value::Null),
                 (&Method::GET | &Method::DELETE, About::Device) => (on.device.as_str(), Value::Null),
                 (&Method::GET | &Method::DELETE, About::EndUser) => (on.end_user.as_str(), Value::Null),
+                (&Method::GET, About::Transcription) => (on.transcription.as_str(), Value::Null),
                 _ => panic!("{name} is in the document: add a request that succeeds to `Operation::request`"),
             },
         };
@@ -242,6 +256,7 @@ impl Operation {
         let query = match self.path.as_str() {
             "/v1/recordings" if self.about == About::List => format!("?end_user_id={}", on.end_user),
             "/v1/end-users" if self.about == About::List => format!("?external_id={}", on.end_user),
+            "/v1/transcriptions" if self.about == About::List => format!("?recording_id={}", on.transcribed),
             _ if self.about == About::List => "?limit=100".to_owned(),
             _ => String::new(),
         };
@@ -265,7 +280,9 @@ impl Operation {
             Expected::Refusal("403 forbidden")
         } else {
             match self.about {
-                About::Recording | About::Device | About::EndUser if !shown.reaches(resource) => {
+                About::Recording | About::Device | About::EndUser | About::Transcription
+                    if !shown.reaches(resource) =>
+                {
                     Expected::Refusal("404 not_found")
                 }
                 // A token says for whom it records; the body does not count.
@@ -289,7 +306,7 @@ fn new_bits() -> u128 {
 }
 
 /// An end user with two devices, one of which is bound to them, and a recording of that one whose file has arrived, and
-/// of another file all parts.
+/// of another file all parts; and a recording that was transcribed.
 #[derive(Debug)]
 pub(crate) struct Resource {
     tenant: Tenant,
@@ -299,6 +316,8 @@ pub(crate) struct Resource {
     recording: RecordingId,
     medium: MediaId,
     in_parts: MediaId,
+    transcribed: RecordingId,
+    transcription: TranscriptionId,
     upload_id: OnceLock<String>,
     pub(crate) device_token: String,
     replaced_token: String,
@@ -317,6 +336,8 @@ impl Resource {
             recording: RecordingId::new(now, new_bits()),
             medium: MediaId::new(now, new_bits()),
             in_parts: MediaId::new(now, new_bits()),
+            transcribed: RecordingId::new(now, new_bits()),
+            transcription: TranscriptionId::new(now, new_bits()),
             upload_id: OnceLock::new(),
             device_token: format!("dtok_{}", new_bits()),
             replaced_token: format!("dtok_{}", new_bits()),
@@ -327,7 +348,7 @@ impl Resource {
         };
         // Boxed, as the SDK's futures are large for a test's stack.
         match about {
-            About::Recording => Box::pin(resource.keep_recording(world, now)).await,
+            About::Recording | About::Transcription => Box::pin(resource.keep_recording(world, now)).await,
             _ => Box::pin(resource.keep_owners(world, now)).await,
         }
         resource
@@ -376,6 +397,7 @@ impl Resource {
         in_parts.declared_size = Some(FileSize::new(OPUS.len() as u64).unwrap());
         in_parts.multipart = in_parts.declared_size.map(|size| MultipartUpload { id, plan: PartPlan::of(size) });
         store.add_media(&reach, &self.recording, &in_parts, now).await.unwrap();
+        self.keep_transcription(world, now).await;
         let grant = Grant::Upload { recording_id: self.recording.clone() };
         let token = Credential::new(self.tenant.clone(), grant, now);
         let ended = Credential { expires_at: Some(now), ..token.clone() };
@@ -384,6 +406,40 @@ impl Resource {
         let grant = Grant::Device { device_id: self.device.clone(), end_user_id: self.end_user.clone() };
         let token = Credential::new(self.tenant.clone(), grant, now);
         store.put_credential(&CredentialHash::of(&self.device_token), &token).await.unwrap();
+    }
+
+    async fn keep_transcription(&self, world: &World, now: Timestamp) {
+        let facts = AudioFacts {
+            duration_ms: 2_500,
+            codec: "opus".to_owned(),
+            sample_rate_hz: 16_000,
+            channels: 1,
+            loudness_lufs: None,
+        };
+        let end_user = Some(self.end_user.clone());
+        let mut recording = Recording::new(self.transcribed.clone(), self.tenant.clone(), end_user, now);
+        let mut heard = Media::new(self.medium.clone(), ContentType::AudioOgg, now, now);
+        heard.status = MediaStatus::Uploaded;
+        heard.stored = Some(StoredObject {
+            size_bytes: OPUS.len() as u64,
+            etag: OPUS_TAG.to_owned(),
+            sha256: None,
+            md5: None,
+            sequencer: None,
+            recorded_at: now,
+        });
+        heard.result = Some(Ok(Findings { facts: Facts::Audio(facts), renditions: Vec::new(), captured_at: None }));
+        recording.media.insert(heard.id.clone(), heard);
+        recording.status = Status::Completed;
+        let recording = world.store.create_recording(recording).await.unwrap();
+        let options = TranscriptionOptions::default();
+        let asked = Transcription::new(self.transcription.clone(), &recording, options, now).unwrap();
+        world.store.create_transcription(asked, &recording).await.unwrap();
+        let lease = LeaseId::new(now, new_bits());
+        world.store.claim_transcription(&self.transcription, &lease, now).await.unwrap().unwrap();
+        let silence = Transcript::new(None, Offset::from_milliseconds(2_500), Vec::new());
+        let kept = KeptTranscript::of(&silence);
+        world.store.complete_transcription(&self.transcription, &silence, &kept, now).await.unwrap();
     }
 
     /// All that would let somebody in.
@@ -396,7 +452,9 @@ impl Resource {
         let recording = store.recording(&self.recording).await.unwrap();
         let (device, unbound) = (store.device(&self.device).await.unwrap(), store.device(&self.unbound).await.unwrap());
         let end_user = store.end_user(&self.end_user).await.unwrap();
-        format!("{recording:?} {device:?} {unbound:?} {end_user:?}")
+        let transcribed = store.recording(&self.transcribed).await.unwrap();
+        let transcription = store.transcription(&self.transcription).await.unwrap();
+        format!("{recording:?} {device:?} {unbound:?} {end_user:?} {transcribed:?} {transcription:?}")
     }
 }
 
@@ -501,7 +559,12 @@ impl Stage {
             About::List => {
                 let ids: BTreeSet<&str> =
                     body["data"].as_array().unwrap().iter().map(|entity| entity["id"].as_str().unwrap()).collect();
-                let own = [resource.recording.as_str(), resource.device.as_str(), resource.end_user.as_str()];
+                let own = [
+                    resource.recording.as_str(),
+                    resource.device.as_str(),
+                    resource.end_user.as_str(),
+                    resource.transcription.as_str(),
+                ];
                 let is_listed = own.iter().any(|id| ids.contains(id));
                 let what = if is_listed { "a list without it" } else { "a list with it" };
                 (is_listed != shown.reaches(owner)).then(|| what.to_owned())
@@ -585,6 +648,7 @@ async fn an_id_that_names_nothing_is_not_there_whatever_is_asked() {
             About::Recording => (resource.recording.as_str(), resource.device.as_str()),
             About::Device => (resource.device.as_str(), resource.end_user.as_str()),
             About::EndUser => (resource.end_user.as_str(), resource.recording.as_str()),
+            About::Transcription => (resource.transcription.as_str(), resource.transcribed.as_str()),
             _ => continue,
         };
         let (prefix, suffix) = id.split_once('_').unwrap();
@@ -616,4 +680,5 @@ async fn an_id_that_names_nothing_is_not_there_whatever_is_asked() {
     assert!(world.store.recording(&"rec_unknown".parse().unwrap()).await.unwrap().is_none());
     assert!(world.store.device(&"dev_unknown".parse().unwrap()).await.unwrap().is_none());
     assert!(world.store.end_user(&"eu_unknown".parse().unwrap()).await.unwrap().is_none());
+    assert!(world.store.transcription(&"txn_unknown".parse().unwrap()).await.unwrap().is_none());
 }

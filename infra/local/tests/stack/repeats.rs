@@ -84,6 +84,14 @@ impl World {
                 self.stack.bus().settle().await;
                 (path, json!({"media_id": signed["media_id"]}))
             }
+            "/v1/transcriptions" | "/v1/recordings/{id}/transcribe" => {
+                let path = self.uploaded("audio/ogg", OPUS).await;
+                self.stack.bus().settle().await;
+                let recording_id = path.rsplit('/').next().unwrap().to_owned();
+                let is_of_path = route.ends_with("/transcribe");
+                let body = if is_of_path { json!({}) } else { json!({"recording_id": recording_id}) };
+                (if is_of_path { path } else { route.to_owned() }, body)
+            }
             "/v1/devices/{id}/bind" => (self.device().await, binding),
             "/v1/devices/{id}/unbind" | "/v1/devices/{id}/heartbeat" | "/v1/devices/{id}/token/refresh" => {
                 let device = self.device().await;

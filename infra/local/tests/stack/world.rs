@@ -76,7 +76,9 @@ impl World {
         let ahead = Arc::new(AtomicI64::new(0));
         let told = Arc::clone(&ahead);
         let clock = Clock::telling(move || keys::now().plus_seconds(told.load(Ordering::SeqCst)));
-        let stack = Stack::start(Options::for_tests(functions::of_this_project(clock))).await.unwrap();
+        let mut options = Options::for_tests(functions::of_this_project(clock));
+        options.parameters.push(("TranscriptionProviders", "whisper".to_owned()));
+        let stack = Stack::start(options).await.unwrap();
         let store = Store::new(stack.emulators().dynamodb(), stack.template().tables[0].name());
         let project = FirstProject::new().unwrap();
         project.register(&store).await.unwrap();

@@ -213,6 +213,24 @@ async fn of_twenty_at_once_one_is_made() {
 }
 
 #[tokio::test]
+async fn the_hundredth_is_the_last_and_found_again_by_its_repeat() {
+    let stage = Stage::set().await;
+    let failed = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, "x");
+    for number in 0..99 {
+        stage.transcription().id(&format!("txn_{number:03}")).failed(&failed).await;
+    }
+    let function = function(&stage);
+    let keyed = || with_header(event("create-transcription"), "idempotency-key", "a");
+    let hundredth = call(&function, keyed()).await;
+    stage.credential("sk_live_second", Grant::Secret).await;
+    let again = call(&function, with_credential(keyed(), "sk_live_second")).await;
+    assert_eq!((hundredth.status, again.status, &again.body), (201, 201, &hundredth.body));
+    let id = hundredth.body["id"].as_str().unwrap().parse().unwrap();
+    stage.store.fail_transcription(&id, &failed, stage.now()).await.unwrap();
+    assert_eq!(refused(&call(&function, event("create-transcription")).await), (409, "conflict"));
+}
+
+#[tokio::test]
 async fn only_a_processed_recording_of_sound_can_be_transcribed() {
     let stage = Stage::set().await;
     let holding = |id| stage.recording().id(id).holding(ContentType::AudioOpus, "x");

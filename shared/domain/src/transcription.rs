@@ -592,6 +592,36 @@ mod tests {
         assert_eq!(arrows, [(Pending, Processing), (Pending, Failed), (Processing, Completed), (Processing, Failed)]);
         assert!(arrows.iter().all(|(from, _)| !from.is_end()));
     }
+
+    #[test]
+    fn only_an_ended_one_makes_way_and_only_a_completed_one_has_a_text() {
+        let allows = TranscriptionStatus::ALL.map(|status| {
+            let transcription = Transcription { status, ..processing(1) };
+            (transcription.require_ended().is_ok(), transcription.require_completed().is_ok())
+        });
+        assert_eq!(allows, [(false, false), (false, false), (true, true), (true, false)]);
+    }
+
+    #[test]
+    fn what_was_answered_to_who_asked_tells_nothing_of_what_came_after() {
+        let options = TranscriptionOptions { provider: Some(ProviderName::Aws), ..TranscriptionOptions::default() };
+        let asked = Transcription {
+            options,
+            status: TranscriptionStatus::Pending,
+            started_at: None,
+            attempts: 0,
+            ..processing(1)
+        };
+        let ended = Transcription {
+            status: TranscriptionStatus::Completed,
+            completed_at: Some(now().plus_seconds(9)),
+            updated_at: now().plus_seconds(9),
+            word_count: Some(3),
+            ..asked.clone()
+        };
+        assert_eq!(ended.as_created(), asked);
+    }
+
     #[test]
     fn what_never_ends_is_given_up_after_eight_attempts_or_a_day() {
         use TranscriptionAnnouncement::Due;

@@ -72,7 +72,7 @@ async fn a_body_that_is_no_json_object_is_refused_by_every_endpoint() {
         ("100,000 objects deep", bytes(nested(100_000, r#"{"x":"#, "}"))),
         ("never closed", bytes("{\"x\":".repeat(100_000))),
     ];
-    for endpoint in ["", "/upload-url", "/upload-complete", "/download-url"] {
+    for endpoint in ["", "/upload-url", "/upload-complete", "/download-url", "/transcribe"] {
         let target = if endpoint.is_empty() { "/v1/recordings".to_owned() } else { format!("{path}{endpoint}") };
         for (what, body) in &broken {
             let what = format!("{target}: {what}");
@@ -87,6 +87,8 @@ async fn a_body_that_is_no_json_object_is_refused_by_every_endpoint() {
     }
     let patched = world.call(Method::PATCH, &path, Some(&json!([1]))).await;
     assert_eq!(patched.refusal("PATCH"), "invalid_request");
+    let put = world.call(Method::PUT, "/v1/settings", Some(&json!([1]))).await;
+    assert_eq!(put.refusal("PUT"), "invalid_request");
     assert!(signed["media_id"].is_string());
 }
 

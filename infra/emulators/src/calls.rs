@@ -98,24 +98,30 @@ fn s3_operation(request: &request::Parts) -> &'static str {
     }
 }
 
-/// Every call since the start or since the last [`CallLog::take`], in order of arrival.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CallLog(Arc<Mutex<Vec<Call>>>);
+/// Everything since the start or since the last [`Log::take`], in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Log<T>(Arc<Mutex<Vec<T>>>);
 
-impl CallLog {
-    fn lock(&self) -> MutexGuard<'_, Vec<Call>> {
+impl<T> Default for Log<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Clone> Log<T> {
+    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(&self, call: Call) {
-        self.lock().push(call);
+    pub(crate) fn record(&self, entry: T) {
+        self.lock().push(entry);
     }
 
-    pub(crate) fn all(&self) -> Vec<Call> {
+    pub(crate) fn all(&self) -> Vec<T> {
         self.lock().clone()
     }
 
-    pub(crate) fn take(&self) -> Vec<Call> {
+    pub(crate) fn take(&self) -> Vec<T> {
         std::mem::take(&mut *self.lock())
     }
 }

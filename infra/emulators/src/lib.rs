@@ -1,14 +1,17 @@
 //! DynamoDB, S3 and EventBridge on loopback, in this process, for tests and for the one-machine stack.
 //!
 //! All three answer on one port, told apart by the `X-Amz-Target` header. What they take is what the services take:
-//! the AWS SDK talks to them with nothing changed but its endpoint.
+//! the AWS SDK talks to them with nothing changed but its endpoint. What a function asks for is held against the policies
+//! that the template gives it.
 
 mod calls;
+mod capacity;
 mod events;
 mod faults;
 mod objects;
 mod outbox;
 pub mod peer;
+mod policy;
 mod server;
 mod table;
 pub mod template;
@@ -26,7 +29,6 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -35,14 +37,17 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::AbortHandle;
 
 pub use calls::{Call, Service};
+pub use capacity::Consumed;
 pub use events::BusEvent;
 pub use faults::{Crash, Fault, Faults};
 pub use objects::CorsRule;
+pub use policy::{Denial, Permission};
 pub use table::TableDefinition;
 
-use crate::calls::CallLog;
+use crate::calls::Log;
 use crate::objects::{CorsRules, Objects};
 use crate::outbox::Outbox;
+use crate::policy::Policies;
 use crate::server::Services;
 use crate::template::Template;
 
@@ -50,9 +55,9 @@ use crate::template::Template;
 pub const REGION: &str = "us-east-1";
 /// The account that everything belongs to.
 pub const ACCOUNT: &str = "000000000000";
-/// The only access key that S3 knows.
+/// The operator's access key, which may do everything. Each function of a template has its own.
 pub const ACCESS_KEY_ID: &str = "capstan-local";
-/// Its secret. It guards nothing: the emulators listen on loopback only.
+/// The secret of every access key. It guards nothing: the emulators listen on loopback only.
 pub const SECRET_ACCESS_KEY: &str = "capstan-local-secret";
 
 /// Where data is kept.
@@ -87,9 +92,11 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Emulators {
     address: SocketAddr,
-    calls: CallLog,
+    calls: Log<Call>,
+    consumed: Log<Consumed>,
     faults: Faults,
     cors: CorsRules,
+    policies: Policies,
     objects: Objects,
     database: table::Database,
     object_created: Mutex<UnboundedReceiver<Value>>,
@@ -135,7 +142,8 @@ impl Emulators {
         let sent = Arc::new(AtomicU64::new(0));
         let (created_sender, object_created) = Outbox::new(&sent);
         let (event_sender, events) = Outbox::new(&sent);
-        let objects = Objects::open(&objects_root, created_sender)?;
+        let policies = Policies::default();
+        let objects = Objects::open(&objects_root, created_sender, policies.clone())?;
 
         let database_listener = listen(0).await?;
         let database_address = local_address(&database_listener)?;
@@ -143,13 +151,16 @@ impl Emulators {
         let database_task = tokio::spawn(serving).abort_handle();
 
         let mut s3 = S3ServiceBuilder::new(objects.clone());
-        s3.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
-        let calls = CallLog::default();
+        s3.set_auth(policies.clone());
+        s3.set_access(policies.clone());
+        let (calls, consumed) = (Log::default(), Log::default());
         let faults = Faults::default();
         let cors = CorsRules::default();
         let services = Services {
             calls: calls.clone(),
+            consumed: consumed.clone(),
             faults: faults.clone(),
+            policies: policies.clone(),
             s3: s3.build(),
             cors: cors.clone(),
             dynamodb: database_address.to_string(),
@@ -160,8 +171,10 @@ impl Emulators {
         Ok(Self {
             address,
             calls,
+            consumed,
             faults,
             cors,
+            policies,
             objects,
             database,
             object_created: Mutex::new(object_created),
@@ -173,7 +186,7 @@ impl Emulators {
         })
     }
 
-    /// Makes the tables and buckets of `template` that are not there yet.
+    /// Makes the tables and buckets of `template` that are not there yet, and puts its policies in force.
     ///
     /// # Errors
     ///
@@ -185,6 +198,7 @@ impl Emulators {
         for bucket in &template.buckets {
             self.create_bucket(&bucket.name, bucket.cors.clone())?;
         }
+        self.policies.enforce(template);
         Ok(())
     }
 
@@ -213,7 +227,7 @@ impl Emulators {
         format!("http://{}", self.address)
     }
 
-    /// What an AWS client needs to talk to these emulators.
+    /// What an AWS client of the operator's needs to talk to these emulators.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         sdk_config(&self.endpoint_url())
@@ -249,10 +263,28 @@ impl Emulators {
         self.calls.take().iter().map(ToString::to_string).collect()
     }
 
+    /// What DynamoDB charged for since the last time this was asked.
+    #[must_use]
+    pub fn take_consumed(&self) -> Vec<Consumed> {
+        self.consumed.take()
+    }
+
     /// The faults to come.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// The calls of functions that their policies did not allow.
+    #[must_use]
+    pub fn denials(&self) -> Vec<Denial> {
+        self.policies.denials()
+    }
+
+    /// What could be taken from the functions' policies without a call since the start having been denied.
+    #[must_use]
+    pub fn unneeded_permissions(&self) -> Vec<Permission> {
+        self.policies.unneeded()
     }
 
     /// Waits for the next S3 notification: the event of a function that S3 triggers.
@@ -288,23 +320,33 @@ impl Emulators {
     }
 }
 
-/// What an AWS client needs to talk to the emulators at `endpoint_url`. It repeats a failed call twice, after
-/// milliseconds.
+/// What an AWS client of the operator's needs to talk to the emulators at `endpoint_url`. It repeats a failed call twice,
+/// after milliseconds.
 #[must_use]
 pub fn sdk_config(endpoint_url: &str) -> SdkConfig {
-    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "capstan-emulators");
     let retries = RetryConfig::standard()
         .with_initial_backoff(Duration::from_millis(2))
         .with_max_backoff(Duration::from_millis(20));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static(REGION))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .credentials_provider(credentials(ACCESS_KEY_ID))
         .endpoint_url(endpoint_url)
         // Without TLS a client is made in microseconds: nothing reads the system's certificates.
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .retry_config(retries)
         .build()
+}
+
+/// The same for the function of that name, which may do what its policies allow.
+#[must_use]
+pub fn sdk_config_of(function: &str, configuration: &SdkConfig) -> SdkConfig {
+    configuration.to_builder().credentials_provider(credentials(function)).build()
+}
+
+fn credentials(access_key_id: &str) -> SharedCredentialsProvider {
+    let credentials = Credentials::new(access_key_id, SECRET_ACCESS_KEY, None, None, "capstan-emulators");
+    SharedCredentialsProvider::new(credentials)
 }
 
 impl Drop for Emulators {

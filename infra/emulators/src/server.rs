@@ -1,4 +1,5 @@
-//! The one listener behind which all services answer: it records each call, injects the planned fault and hands over.
+//! The one listener behind which all services answer: it records each call, injects the planned fault, asks whether the
+//! caller may, and hands over.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,14 +16,17 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::calls::{Call, CallLog, Service};
+use crate::calls::{Call, Log, Service};
+use crate::capacity::{self, Consumed};
 use crate::events::{self, BusEvent};
 use crate::faults::{Fault, Faults, error_answer};
 use crate::objects::CorsRules;
 use crate::outbox::Outbox;
+use crate::policy::{self, Policies, Refusal};
 
 type AnswerBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 type Answer = Response<AnswerBody>;
@@ -34,8 +38,10 @@ struct Dropped;
 
 /// What every request needs.
 pub(crate) struct Services {
-    pub(crate) calls: CallLog,
+    pub(crate) calls: Log<Call>,
+    pub(crate) consumed: Log<Consumed>,
     pub(crate) faults: Faults,
+    pub(crate) policies: Policies,
     pub(crate) s3: S3Service,
     pub(crate) cors: CorsRules,
     /// Where DynamoDB listens, as `127.0.0.1:port`.
@@ -96,12 +102,18 @@ impl Services {
             Some(Fault::LoseAnswer) | None => {}
         }
         let answer = match call.service {
-            Service::DynamoDb => self.dynamodb(parts, body).await,
-            Service::EventBridge => match body.collect().await {
-                Ok(body) => boxed(events::answer(&call.operation, &body.to_bytes(), &self.events)),
-                Err(_) => return Err(Dropped),
-            },
+            // S3 looks at who calls by itself, as it knows a request's object only once it has read it.
             Service::S3 => self.s3(&call, parts, body).await,
+            Service::DynamoDb | Service::EventBridge => {
+                let Ok(body) = body.collect().await else { return Err(Dropped) };
+                let body = body.to_bytes();
+                let request = serde_json::from_slice(&body).unwrap_or_default();
+                match self.authorise(&call, &parts, &request) {
+                    Err(refusal) => boxed(denied(&refusal)),
+                    Ok(()) if call.service == Service::DynamoDb => self.dynamodb(&call, parts, body, request).await,
+                    Ok(()) => boxed(events::answer(&call.operation, &body, &self.events)),
+                }
+            }
         };
         if fault == Some(Fault::LoseAnswer) {
             return Err(Dropped);
@@ -109,10 +121,17 @@ impl Services {
         Ok(answer)
     }
 
-    async fn dynamodb(&self, mut parts: http::request::Parts, body: Incoming) -> Answer {
-        let Ok(body) = body.collect().await else {
-            return unavailable();
+    fn authorise(&self, call: &Call, parts: &http::request::Parts, request: &Value) -> Result<(), Refusal> {
+        let demands = match call.service {
+            Service::EventBridge => policy::put_events(request),
+            _ => policy::dynamodb(&call.operation, request, &|table| self.policies.partition_key(table)),
         };
+        self.policies.authorise(policy::access_key_id(parts), &demands)
+    }
+
+    async fn dynamodb(&self, call: &Call, mut parts: http::request::Parts, body: Bytes, mut request: Value) -> Answer {
+        capacity::ask(&call.operation, &mut request);
+        let body = if request.is_object() { Bytes::from(request.to_string()) } else { body };
         let Ok(uri) = http::Uri::builder().scheme("http").authority(self.dynamodb.as_str()).path_and_query("/").build()
         else {
             return unavailable();
@@ -121,9 +140,15 @@ impl Services {
         // The length is known to be the same, the way of sending it is not.
         parts.headers.remove(header::TRANSFER_ENCODING);
         parts.headers.remove(header::CONTENT_LENGTH);
-        let request = Request::from_parts(parts, Full::new(body.to_bytes()));
-        match self.client.request(request).await {
-            Ok(answer) => answer.map(|body| body.map_err(Into::into).boxed_unsync()),
+        match self.client.request(Request::from_parts(parts, Full::new(body))).await {
+            Ok(answer) => {
+                let (parts, body) = answer.into_parts();
+                let Ok(body) = body.collect().await else { return unavailable() };
+                let body = body.to_bytes();
+                let answer = serde_json::from_slice(&body).unwrap_or_default();
+                self.consumed.record(capacity::consumed(&call.operation, &request, &answer));
+                boxed(Response::from_parts(parts, Full::new(body)))
+            }
             Err(error) => {
                 tracing::error!(%error, "DynamoDB does not answer");
                 unavailable()
@@ -153,6 +178,21 @@ impl Services {
         answer.headers_mut().entry("x-amz-request-id").or_insert_with(|| HeaderValue::from_static("EMULATED"));
         answer
     }
+}
+
+/// How DynamoDB and EventBridge word it.
+fn denied(refusal: &Refusal) -> Response<Full<Bytes>> {
+    let (kind, message) = match refusal {
+        Refusal::UnknownAccessKey => {
+            ("UnrecognizedClientException", "The security token included in the request is invalid.".to_owned())
+        }
+        Refusal::Denied(denial) => ("AccessDeniedException", denial.to_string()),
+    };
+    let body = json!({"__type": format!("com.amazon.coral.service#{kind}"), "Message": message});
+    let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
+    answer
 }
 
 fn boxed(answer: Response<Full<Bytes>>) -> Answer {

@@ -42,6 +42,13 @@ impl TableDefinition {
         }
     }
 
+    /// The name of its partition key.
+    pub(crate) fn partition_key(&self) -> &str {
+        let keys = self.request["KeySchema"].as_array().into_iter().flatten();
+        let partition = keys.into_iter().find(|key| key["KeyType"] == "HASH");
+        partition.and_then(|key| key["AttributeName"].as_str()).unwrap_or_default()
+    }
+
     /// The table's name.
     #[must_use]
     pub fn name(&self) -> &str {

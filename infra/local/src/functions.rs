@@ -32,6 +32,7 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
     let mut functions = Functions::new();
     for definition in &template.functions {
         let name = definition.name.as_str();
+        let aws = &capstan_emulators::sdk_config_of(name, aws);
         let on = Environment { function: name, aws, variables: &definition.environment };
         let clock = clock.clone();
         let function = match name {

@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use s3s::auth::Credentials;
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use serde_json::Value;
@@ -28,6 +29,7 @@ use self::notification::Notifier;
 use self::receive::{Claims, checksums_of, receive};
 use self::store::{Attributes, CommitError, Object as StoredObject, ObjectStore, Precondition, Stored};
 use crate::outbox::Outbox;
+use crate::policy::Policies;
 
 /// S3 lists at most this many keys, uploads or parts at once.
 const PAGE: usize = 1000;
@@ -38,11 +40,13 @@ const READ_BUFFER: usize = 64 * 1024;
 pub(crate) struct Objects {
     store: Arc<ObjectStore>,
     notifier: Arc<Notifier>,
+    policies: Policies,
 }
 
 impl Objects {
-    pub(crate) fn open(root: &Path, created: Outbox<Value>) -> io::Result<Self> {
-        Ok(Self { store: Arc::new(ObjectStore::open(root)?), notifier: Arc::new(Notifier::new(created)) })
+    pub(crate) fn open(root: &Path, created: Outbox<Value>, policies: Policies) -> io::Result<Self> {
+        let (store, notifier) = (ObjectStore::open(root)?, Notifier::new(created));
+        Ok(Self { store: Arc::new(store), notifier: Arc::new(notifier), policies })
     }
 
     /// Makes a bucket unless it is there.
@@ -57,6 +61,15 @@ impl Objects {
     fn object(&self, bucket: &str, key: &str) -> S3Result<StoredObject> {
         self.bucket(bucket)?;
         self.store.get(bucket, key).ok_or_else(|| s3_error!(NoSuchKey))
+    }
+
+    /// The object as far as its reader may know of it.
+    fn readable(&self, bucket: &str, key: &str, reader: Option<&Credentials>) -> S3Result<StoredObject> {
+        let object = self.object(bucket, key);
+        if object.is_err() {
+            self.policies.tell_absence(reader, bucket)?;
+        }
+        object
     }
 
     /// Stores an object whose bytes are in, and says so to whoever listens.
@@ -193,7 +206,8 @@ impl S3 for Objects {
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let StoredObject { stored, attributes, .. } = self.object(&req.input.bucket, &req.input.key)?;
+        let StoredObject { stored, attributes, .. } =
+            self.readable(&req.input.bucket, &req.input.key, req.credentials.as_ref())?;
         let mut output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: Some(signed(stored.size)),
@@ -219,7 +233,8 @@ impl S3 for Objects {
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let StoredObject { stored, attributes, .. } = self.object(&req.input.bucket, &req.input.key)?;
+        let StoredObject { stored, attributes, .. } =
+            self.readable(&req.input.bucket, &req.input.key, req.credentials.as_ref())?;
         if let Some(condition) = &req.input.if_match
             && condition.as_etag().is_some_and(|etag| etag.value() != stored.etag)
         {

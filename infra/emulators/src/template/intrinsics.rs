@@ -230,6 +230,11 @@ impl<'a> Scope<'a> {
             ("AWS::Serverless::Function" | "AWS::Lambda::Function", "Arn") => {
                 format!("lambda:{REGION}:{ACCOUNT}:function:{name}")
             }
+            // What is not emulated is named in policies only.
+            (_, "Arn") => {
+                let service = kind.split("::").nth(1).unwrap_or_default().to_lowercase();
+                format!("{service}:{REGION}:{ACCOUNT}:{name}")
+            }
             _ => {
                 return Err(TemplateError::at(place, &format!("{resource}.{attribute} is not known here")));
             }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use self::intrinsics::{Scope, plain_text};
+pub use crate::policy::{Condition, Effect, Statement};
 use crate::{CorsRule, TableDefinition};
 
 /// Lambda's own default, in seconds.
@@ -48,7 +49,7 @@ pub enum TemplateError {
 }
 
 impl TemplateError {
-    fn at(place: &str, reason: &str) -> Self {
+    pub(crate) fn at(place: &str, reason: &str) -> Self {
         Self::Content { place: place.trim_start_matches('.').to_owned(), reason: reason.to_owned() }
     }
 }
@@ -85,6 +86,8 @@ pub struct Function {
     pub retries: u64,
     /// What invokes it.
     pub triggers: Vec<Trigger>,
+    /// What its policies say that it may do.
+    pub statements: Vec<Statement>,
 }
 
 /// What invokes a function.
@@ -342,7 +345,33 @@ impl Resource<'_> {
                 .collect(),
             retries: retries.unwrap_or(DEFAULT_RETRIES),
             triggers: self.triggers()?,
+            statements: self.statements()?,
         })
+    }
+
+    /// The statements beside the function, and those of the template's managed policies that it names.
+    fn statements(&self) -> Result<Vec<Statement>, TemplateError> {
+        let mut statements = Vec::new();
+        for (number, policy) in each(&self.get("Policies")?).iter().enumerate() {
+            let place = self.place(&format!("Policies[{number}]"));
+            let (of, document) = match policy {
+                Value::String(name) => (name.as_str(), self.managed_policy(name, &place)?),
+                policy if !policy["Statement"].is_null() => (self.id, policy.clone()),
+                _ => return Err(TemplateError::at(&place, "SAM's policy templates are not understood here")),
+            };
+            for (number, statement) in each(&document["Statement"]).iter().enumerate() {
+                statements.push(Statement::read(statement, format!("{of}[{number}]"))?);
+            }
+        }
+        Ok(statements)
+    }
+
+    fn managed_policy(&self, name: &str, place: &str) -> Result<Value, TemplateError> {
+        let resource =
+            self.scope.resources().get(name).filter(|resource| resource["Type"] == "AWS::IAM::ManagedPolicy");
+        let resource =
+            resource.ok_or_else(|| TemplateError::at(place, &format!("{name} is no policy of this template")))?;
+        self.scope.evaluate(&resource["Properties"]["PolicyDocument"], &format!("Resources.{name}.Properties"))
     }
 
     fn triggers(&self) -> Result<Vec<Trigger>, TemplateError> {
@@ -376,6 +405,15 @@ impl Resource<'_> {
             });
         }
         Ok(triggers)
+    }
+}
+
+/// One value, several, or none.
+fn each(value: &Value) -> &[Value] {
+    match value {
+        Value::Null => &[],
+        Value::Array(values) => values,
+        one => std::slice::from_ref(one),
     }
 }
 

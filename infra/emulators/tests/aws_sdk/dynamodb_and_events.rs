@@ -99,3 +99,32 @@ async fn an_event_is_handed_over_as_a_rule_would_deliver_it() {
     assert_eq!(event.detail["id"], "rec_1");
     assert_eq!(emulators.take_calls(), ["events:PutEvents"]);
 }
+
+#[tokio::test]
+async fn what_dynamodb_charges_for_is_noted_call_by_call() {
+    let emulators = emulators().await;
+    let dynamodb = emulators.dynamodb();
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let item = |large: usize| {
+        let put = dynamodb.put_item().table_name(table()).item("PK", text("REC#1")).item("SK", text("REC"));
+        put.item("filling", text(&"x".repeat(large)))
+    };
+    item(10).send().await.unwrap();
+    item(1500).item("id", text("a")).item("device_key", text("b")).send().await.unwrap();
+    let new = item(10).condition_expression("attribute_not_exists(PK)");
+    new.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld).send().await.unwrap_err();
+    let get = || dynamodb.get_item().table_name(table()).key("PK", text("REC#1")).key("SK", text("REC"));
+    get().send().await.unwrap();
+    get().consistent_read(true).send().await.unwrap();
+    let consumed: Vec<_> =
+        emulators.take_consumed().into_iter().map(|call| (call.operation, call.read, call.write)).collect();
+    let expected = [
+        ("PutItem", 0.0, 1.0),
+        // Two for the table, one for the index that it is new in.
+        ("PutItem", 0.0, 3.0),
+        ("PutItem", 0.0, 2.0),
+        ("GetItem", 0.5, 0.0),
+        ("GetItem", 1.0, 0.0),
+    ];
+    assert_eq!(consumed, expected.map(|(operation, read, write)| (operation.to_owned(), read, write)));
+}

@@ -4,6 +4,7 @@
 
 mod dynamodb_and_events;
 mod faults;
+mod policies;
 mod s3;
 mod s3_multipart;
 mod s3_signed_urls;

@@ -14,6 +14,7 @@ mod matrix;
 mod notifications;
 mod owners;
 mod parts;
+mod permissions;
 mod process;
 mod proxy;
 mod recorders;

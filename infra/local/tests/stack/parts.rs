@@ -48,30 +48,30 @@ async fn put(url: &str, bytes: &[u8]) -> Answer {
 }
 
 /// Sends a part and gives S3's tag.
-async fn send(file: &[u8], part: &Value) -> String {
+pub(crate) async fn send(file: &[u8], part: &Value) -> String {
     let sent = put(part["upload_url"].as_str().unwrap(), slice(file, part)).await;
     assert_eq!(sent.status, 200, "{}", String::from_utf8_lossy(&sent.bytes));
     sent.headers["etag"].to_str().unwrap().to_owned()
 }
 
-fn parts(signed: &Value) -> &[Value] {
+pub(crate) fn parts(signed: &Value) -> &[Value] {
     signed["parts"].as_array().unwrap()
 }
 
 /// The path of the upload in parts.
-fn upload(path: &str, signed: &Value) -> String {
+pub(crate) fn upload(path: &str, signed: &Value) -> String {
     format!("{path}/media/{}/upload", signed["media_id"].as_str().unwrap())
 }
 
 impl World {
     /// A recording whose one file is sent in parts, of which none is sent yet.
-    async fn begun(&self, content_type: &str, size: usize) -> (String, Value) {
+    pub(crate) async fn begun(&self, content_type: &str, size: usize) -> (String, Value) {
         let path = self.create().await;
         let signed = self.sign(&path, in_parts(content_type, size)).await;
         (path, signed)
     }
 
-    async fn complete_parts(&self, path: &str, signed: &Value, body: Value) -> Answer {
+    pub(crate) async fn complete_parts(&self, path: &str, signed: &Value, body: Value) -> Answer {
         self.post(&format!("{}/complete", upload(path, signed)), body).await
     }
 }

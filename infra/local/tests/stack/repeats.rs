@@ -27,7 +27,7 @@ struct Prepared {
 }
 
 impl World {
-    async fn keyed(&self, credential: &str, key: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn keyed(&self, credential: &str, key: &str, path: &str, body: &Value) -> Answer {
         let request = http::Request::post(format!("{}{path}", self.stack.url()))
             .header("authorization", format!("Bearer {credential}"))
             .header("idempotency-key", key);

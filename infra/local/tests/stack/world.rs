@@ -30,6 +30,15 @@ pub(crate) struct World {
     ahead: Arc<AtomicI64>,
 }
 
+impl Drop for World {
+    /// Whatever a test is about: no function asks for more than template.yaml lets it do.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.stack.emulators().denials(), []);
+        }
+    }
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {

@@ -1,0 +1,61 @@
+//! S3's side of the policies. `s3s` asks them once it has verified the signature, also that of a presigned request.
+
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{Credentials, S3Auth, SecretKey};
+use s3s::dto::{CopyObjectInput, CopySource, DeleteObjectsInput};
+use s3s::path::S3Path;
+use s3s::{S3Request, S3Result, s3_error};
+
+use super::demand::{self, Demand};
+use super::{Policies, Refusal};
+use crate::SECRET_ACCESS_KEY;
+
+impl Policies {
+    fn authorise_s3(&self, credentials: Option<&Credentials>, demands: &[Demand]) -> S3Result<()> {
+        let access_key_id = credentials.map(|credentials| credentials.access_key.as_str());
+        self.authorise(access_key_id, demands).map_err(|refusal| match refusal {
+            Refusal::UnknownAccessKey => s3_error!(AccessDenied, "Access Denied"),
+            Refusal::Denied(denial) => s3_error!(AccessDenied, "{denial}"),
+        })
+    }
+
+    /// That an object is not there is told only to those who may list its bucket; the others are denied.
+    pub(crate) fn tell_absence(&self, credentials: Option<&Credentials>, bucket: &str) -> S3Result<()> {
+        self.authorise_s3(credentials, &[demand::s3("ListObjectsV2", bucket, None)])
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Policies {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        if self.knows(access_key) { Ok(SECRET_ACCESS_KEY.into()) } else { Err(s3_error!(InvalidAccessKeyId)) }
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Access for Policies {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let operation = context.s3_op().name();
+        let demand = match context.s3_path() {
+            // Each of the objects is asked for once they are known.
+            _ if operation == "DeleteObjects" => return self.authorise_s3(context.credentials(), &[]),
+            S3Path::Root => Demand::new(format!("s3:{operation}"), "*"),
+            S3Path::Bucket { bucket } => demand::s3(operation, bucket, None),
+            S3Path::Object { bucket, key } => demand::s3(operation, bucket, Some(key)),
+        };
+        self.authorise_s3(context.credentials(), &[demand])
+    }
+
+    /// S3 would delete those that may be deleted and report the others; here all are denied.
+    async fn delete_objects(&self, request: &mut S3Request<DeleteObjectsInput>) -> S3Result<()> {
+        let bucket = &request.input.bucket;
+        let objects = request.input.delete.objects.iter();
+        let demands: Vec<_> = objects.map(|object| demand::s3("DeleteObject", bucket, Some(&object.key))).collect();
+        self.authorise_s3(request.credentials.as_ref(), &demands)
+    }
+
+    async fn copy_object(&self, request: &mut S3Request<CopyObjectInput>) -> S3Result<()> {
+        let CopySource::Bucket { bucket, key, .. } = &request.input.copy_source else { return Ok(()) };
+        self.authorise_s3(request.credentials.as_ref(), &[demand::s3("GetObject", bucket, Some(key))])
+    }
+}

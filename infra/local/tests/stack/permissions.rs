@@ -1,0 +1,267 @@
+//! Least privilege: template.yaml lets each function do what it needs, and nothing else.
+//!
+//! That it is enough, every test proves: what no policy covers is denied, and fails the test. That it is not too much, the
+//! one below proves, by needing all of it: each action, resource and condition's value, of which none could be taken away
+//! without a denial.
+
+use capstan_domain::{CredentialHash, Device, DeviceId, EndUserId, Grant, Sha256};
+use capstan_emulators::Fault;
+use capstan_local::keys;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::matrix::{Resource, served};
+use super::parts::{parts, send, upload};
+use super::world::{LATER, OPUS, World, put, unique};
+
+impl World {
+    /// A key whose use nobody has noted yet.
+    async fn unused_key(&self) -> String {
+        keys::create(&self.store, self.tenant(), Grant::Secret, None).await.unwrap().text
+    }
+
+    fn bucket(&self) -> &str {
+        &self.stack.template().buckets[0].name
+    }
+
+    /// The key of the one object in the bucket that is this recording's.
+    async fn object_of(&self, path: &str) -> String {
+        let id = path.rsplit('/').next().unwrap();
+        self.objects().await.into_iter().find(|key| key.contains(id)).unwrap()
+    }
+
+    /// Deletes an object behind the functions' backs.
+    async fn lose(&self, key: &str) {
+        self.stack.emulators().s3().delete_object().bucket(self.bucket()).key(key).send().await.unwrap();
+    }
+
+    /// Ends an upload in parts behind the functions' backs, as the bucket's lifecycle rule does.
+    async fn lose_parts(&self, upload_id: &Value) {
+        let id = upload_id.as_str().unwrap();
+        let key = self.open_uploads().await.into_iter().find(|(open, _)| open == id).unwrap().1;
+        let s3 = self.stack.emulators().s3();
+        s3.abort_multipart_upload().bucket(self.bucket()).key(key).upload_id(id).send().await.unwrap();
+    }
+
+    /// Makes a file of the one part behind the functions' backs, as a function does that dies right after it.
+    async fn make_file(&self, signed: &Value, etag: &str) {
+        use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+        let id = signed["upload_id"].as_str().unwrap();
+        let key = self.open_uploads().await.into_iter().find(|(open, _)| open == id).unwrap().1;
+        let part = CompletedPart::builder().part_number(1).e_tag(etag).build();
+        let made = CompletedMultipartUpload::builder().parts(part).build();
+        let s3 = self.stack.emulators().s3();
+        let request = s3.complete_multipart_upload().bucket(self.bucket()).key(key).upload_id(id);
+        request.multipart_upload(made).send().await.unwrap();
+    }
+}
+
+/// Every operation by a key of its own, once as it should go and once refused.
+async fn every_operation(world: &World) {
+    for operation in served(world).await {
+        let resource = Box::pin(Resource::make(world, world.tenant(), operation.about)).await;
+        let (path, body) = operation.request(&resource);
+        if operation.method == Method::POST {
+            let nowhere = operation.path.replace("{id}", "unknown").replace("{media_id}", "unknown");
+            let refused = world.keyed(&world.unused_key().await, &unique(), &nowhere, &json!([])).await;
+            assert_eq!(refused.status / 100, 4, "{operation}: {}", refused.outcome());
+            let done = world.keyed(&world.unused_key().await, &unique(), &path, &body).await;
+            assert_eq!(done.status / 100, 2, "{operation}: {}", done.outcome());
+        } else {
+            let body = Some(body).filter(|body| !body.is_null());
+            let done = world.call_as(&world.unused_key().await, operation.method.clone(), &path, body.as_ref()).await;
+            assert_eq!(done.status / 100, 2, "{operation}: {}", done.outcome());
+        }
+    }
+}
+
+/// A file by one PUT, with notifications, without, and without the file.
+async fn one_put(world: &World) {
+    let path = world.uploaded("audio/ogg", OPUS).await;
+    world.stack.bus().settle().await;
+    assert_eq!(world.get(&path).await["status"], "completed");
+    let (end_user, device) = (&world.project.end_user_id, &world.project.device_id);
+    let body = json!({"end_user_id": end_user.as_str(), "device_id": device.as_str()});
+    world.post("/v1/recordings", body).await.expect("201");
+    world.get(&format!("/v1/recordings?device_id={device}")).await;
+    world.get("/v1/recordings").await;
+    let signed = world.get(&format!("{path}/download-url")).await;
+    let fetched = http::Request::get(signed["download_url"].as_str().unwrap()).body(Default::default()).unwrap();
+    assert_eq!(super::world::answer(fetched).await.status, 200);
+
+    world.stack.bus().hold();
+    let (unseen, _) = world.sent("audio/ogg", OPUS).await;
+    let claim = json!({"content_sha256": Sha256::of(OPUS).to_string()});
+    world.post(&format!("{unseen}/upload-complete"), claim).await.expect("200");
+    let (told, _) = world.sent("audio/ogg", OPUS).await;
+    world.complete(&told).await.expect("200");
+    let unsent = world.create().await;
+    world.sign(&unsent, json!({"content_type": "audio/ogg"})).await;
+    world.complete(&unsent).await.expect("400 media_not_uploaded");
+    // Nobody takes note of it but the sweep.
+    world.stack.bus().settle().await;
+    world.stack.bus().stop_holding();
+    world.advance(LATER);
+    world.sweep().await;
+
+    // Gone by the time that it is looked for.
+    for later in [false, true] {
+        world.stack.bus().hold();
+        let (lost, _) = world.sent("audio/ogg", OPUS).await;
+        world.stack.bus().settle().await;
+        let mut deliveries = world.stack.bus().take_held();
+        if later {
+            world.complete(&lost).await.expect("200");
+            world.stack.bus().settle().await;
+            deliveries = world.stack.bus().take_held();
+        }
+        world.lose(&world.object_of(&lost).await).await;
+        let _ = world.stack.bus().deliver(&deliveries[0]).await;
+        world.stack.bus().stop_holding();
+    }
+    world.advance(LATER);
+    world.sweep().await;
+
+    // Sent after its recording was deleted, and after it was completed.
+    let path = world.create().await;
+    let signed = world.sign(&path, json!({"content_type": "audio/ogg"})).await;
+    world.call(Method::DELETE, &path, None).await.expect("204");
+    assert_eq!(put(&signed, OPUS).await, 200);
+    let path = world.create().await;
+    let late = world.sign(&path, json!({"content_type": "audio/ogg"})).await;
+    let picture = world.sign(&path, json!({"content_type": "image/png"})).await;
+    assert_eq!(put(&picture, include_bytes!("../../../../shared/image/fixtures/photo.png")).await, 200);
+    world.complete(&path).await.expect("200");
+    world.stack.bus().settle().await;
+    assert_eq!(put(&late, OPUS).await, 200);
+    world.stack.bus().settle().await;
+}
+
+/// A file in parts: sent, resumed, begun again, lost, late, aborted.
+async fn in_parts(world: &World) {
+    let body = json!({"content_type": "audio/ogg", "file_size_bytes": OPUS.len(), "multipart": true});
+    let (path, signed) = world.begun("audio/ogg", OPUS.len()).await;
+    let again = json!({"media_id": signed["media_id"], "file_size_bytes": OPUS.len(), "multipart": true});
+    world.sign(&path, again).await;
+    let resumed = world.get(&upload(&path, &signed)).await;
+    send(OPUS, &parts(&signed)[0]).await;
+    send(OPUS, &parts(&resumed)[0]).await;
+    world.complete_parts(&path, &signed, json!({})).await.expect("200");
+    world.complete(&path).await.expect("200");
+    world.stack.bus().settle().await;
+
+    let (path, signed) = world.begun("audio/ogg", OPUS.len()).await;
+    let other = json!({"media_id": signed["media_id"], "file_size_bytes": 6_000_000, "multipart": true});
+    let signed = world.sign(&path, other).await;
+    world.lose_parts(&signed["upload_id"]).await;
+    world.call(Method::GET, &upload(&path, &signed), None).await.expect("400 upload_expired");
+    world.complete_parts(&path, &signed, json!({})).await.expect("400 upload_expired");
+
+    // Its file was made, and nobody noted it.
+    let (path, signed) = world.begun("audio/ogg", OPUS.len()).await;
+    world.stack.bus().hold();
+    world.make_file(&signed, &send(OPUS, &parts(&signed)[0]).await).await;
+    world.call(Method::DELETE, &upload(&path, &signed), None).await.expect("204");
+    world.stack.bus().settle().await;
+    world.stack.bus().stop_holding();
+
+    // Completed after its recording was, and after its recording was deleted.
+    let path = world.create().await;
+    let picture = world.sign(&path, json!({"content_type": "image/png"})).await;
+    assert_eq!(put(&picture, include_bytes!("../../../../shared/image/fixtures/photo.png")).await, 200);
+    let late = world.sign(&path, body).await;
+    world.complete(&path).await.expect("200");
+    world.stack.bus().settle().await;
+    send(OPUS, &parts(&late)[0]).await;
+    world.stack.bus().hold();
+    world.complete_parts(&path, &late, json!({})).await.expect("200");
+    world.stack.bus().settle().await;
+    world.stack.bus().stop_holding();
+    let (path, signed) = world.begun("audio/ogg", OPUS.len()).await;
+    send(OPUS, &parts(&signed)[0]).await;
+    world.stack.bus().hold();
+    let _ = world.stack.emulators().take_calls();
+    world.faults().fail_next("CompleteMultipartUpload", Fault::Delay(std::time::Duration::from_secs(2)), 1);
+    let delete = async {
+        while !world.stack.emulators().calls().iter().any(|call| call.operation == "CompleteMultipartUpload") {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        world.call(Method::DELETE, &path, None).await.expect("204");
+    };
+    let (completed, ()) = tokio::join!(world.complete_parts(&path, &signed, json!({})), delete);
+    completed.expect("404 not_found");
+    world.stack.bus().settle().await;
+    world.stack.bus().stop_holding();
+}
+
+/// Files of Plaud-shaped clients: of an owner whom nobody knows yet, lost, and begun twice.
+async fn files(world: &World) {
+    const BEGIN: &str = "/api/files/upload-s3/generate-presigned-urls";
+    const COMPLETE: &str = "/api/files/upload-s3/complete-upload";
+    let owner_id = unique();
+    for _ in ["unknown", "known"] {
+        let (begun, parts) = world.sent_file(BEGIN, OPUS, "opus").await;
+        let mut completion = world.completion(&begun, &parts);
+        completion.as_object_mut().unwrap().remove("sn");
+        completion["owner_id"] = json!(owner_id);
+        world.post(COMPLETE, completion).await.expect("200");
+    }
+    let (begun, parts) = world.sent_file(BEGIN, OPUS, "opus").await;
+    world.lose_parts(&begun["UploadId"]).await;
+    world.post(COMPLETE, world.completion(&begun, &parts)).await.expect("400 upload_expired");
+
+    let (key, body) = (unique(), json!({"filesize": OPUS.len(), "filetype": "opus"}));
+    world.faults().fail_next("PutItem", Fault::LoseAnswer, u32::MAX);
+    let died = world.keyed(&world.project.api_key, &key, BEGIN, &body).await;
+    died.expect("503 temporarily_unavailable");
+    world.faults().clear();
+    world.keyed(&world.project.api_key, &key, BEGIN, &body).await.expect("200");
+}
+
+/// Who records: found by name, bound more often than one transaction unbinds.
+async fn owners(world: &World) {
+    let end_user = world.post("/v1/end-users", json!({"external_id": unique()})).await.expect("201");
+    world
+        .post("/v1/end-users", json!({"external_id": end_user["external_id"]}))
+        .await
+        .expect("409 resource_already_exists");
+    let serial_number = unique();
+    for _ in 0..2 {
+        let made = world.post("/v1/devices", json!({"serial_number": serial_number})).await;
+        assert_eq!(made.status / 100, 2, "{}", made.outcome());
+    }
+    let binding = json!({"sn": serial_number, "owner_id": end_user["external_id"]});
+    for path in ["/api/devices/bind", "/api/devices/unbind"] {
+        world.post(path, binding.clone()).await.expect("200");
+    }
+    let id: EndUserId = end_user["id"].as_str().unwrap().parse().unwrap();
+    for number in 0..51 {
+        let device = DeviceId::new(world.now(), number);
+        let device = Device::new(device, world.tenant(), unique().parse().unwrap(), world.now());
+        world.store.register_device(&device).await.unwrap();
+        let token = CredentialHash::of(&unique());
+        world.store.bind_device(device, id.clone(), token, world.now()).await.unwrap();
+    }
+    world.call(Method::DELETE, &format!("/v1/end-users/{id}"), None).await.expect("204");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_action_resource_and_condition_that_the_policies_allow_is_needed() {
+    let world = World::start().await;
+    Box::pin(every_operation(&world)).await;
+    world.stack.bus().settle().await;
+    Box::pin(one_put(&world)).await;
+    Box::pin(in_parts(&world)).await;
+    Box::pin(files(&world)).await;
+    Box::pin(owners(&world)).await;
+    // Everything that is still open expires, and goes.
+    world.get("/v1/end-users").await;
+    for _ in 0..3 {
+        world.advance(8 * 24 * 3600);
+        world.sweep().await;
+    }
+
+    let unneeded = world.stack.emulators().unneeded_permissions();
+    let unneeded: Vec<String> = unneeded.iter().map(ToString::to_string).collect();
+    assert!(unneeded.is_empty(), "allowed and not needed:\n{}", unneeded.join("\n"));
+}

@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data_dir::{DataDirectory, DataDirectoryError};
 use crate::demo::{self, Outcome, Parties};
+use crate::deploy_check::{self, Architecture};
 use crate::keys;
 use crate::local_env::LocalEnv;
 use crate::serve::{Kept, ServeError};
@@ -53,6 +54,12 @@ enum Command {
     /// Keys of a project.
     #[command(subcommand)]
     Keys(Keys),
+    /// Say what is still to be set up before `sam build && sam deploy --guided`. Changes nothing.
+    DeployCheck {
+        /// Processor of the functions.
+        #[arg(long, value_enum, default_value = "arm64")]
+        architecture: Architecture,
+    },
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -162,6 +169,7 @@ impl Cli {
             }
             Some(Command::Upload(uploaded)) => uploaded.run(&self.data_dir).await,
             Some(Command::Keys(keys)) => keys.run(&self.data_dir).await,
+            Some(Command::DeployCheck { architecture }) => check_deployment(architecture).await,
             Some(Command::Openapi) => {
                 write!(io::stdout(), "{}", crate::openapi::document()?)?;
                 Ok(true)
@@ -256,6 +264,23 @@ fn show(outcome: &Outcome, data_dir: &Path) -> io::Result<()> {
         writeln!(out, "{}\n  copy  {}\n  url   {}", made.kind, made.copy.display(), made.download_url)?;
     }
     writeln!(out, "\nThe URLs answer for an hour, while the stack runs: cargo run -- --data-dir {}", data_dir.display())
+}
+
+/// `false` when something is missing.
+async fn check_deployment(architecture: Architecture) -> Result<bool, Failure> {
+    let requirements = deploy_check::check(Path::new("."), architecture).await;
+    let missing = requirements.iter().filter(|requirement| requirement.found.is_err()).count();
+    let mut out = io::stdout().lock();
+    write!(out, "{}", deploy_check::screen(&requirements))?;
+    match (missing, architecture) {
+        (0, Architecture::Arm64) => writeln!(out, "\nsam build && sam deploy --guided")?,
+        (0, Architecture::X86_64) => {
+            let x86_64 = "--parameter-overrides Architecture=x86_64";
+            writeln!(out, "\nsam build {x86_64} && sam deploy --guided {x86_64}")?;
+        }
+        _ => writeln!(out, "\n{missing} missing; the command beside each puts it right")?,
+    }
+    Ok(missing == 0)
 }
 
 impl Keys {

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod client;
 pub mod data_dir;
 pub mod demo;
+pub mod deploy_check;
 mod file_type;
 pub mod first_run;
 pub mod functions;

@@ -14,6 +14,30 @@ use super::matrix::{Resource, served};
 use super::parts::{parts, send, upload};
 use super::world::{LATER, OPUS, World, put, unique};
 
+/// What is not brought about here, as no provider transcribes here. What is needed after all must leave this list.
+const TRANSCRIBING: [&str; 20] = [
+    " of DeleteRecordingFunction[2]",
+    " of OnTranscribeEventFunction[0]",
+    " of OnTranscribeEventFunction[1]",
+    " of OnTranscribeEventFunction[2]",
+    " of OnTranscribeEventFunction[3]",
+    " of OnTranscribeEventFunction[4]",
+    " of ProcessRecordingFunction[2]",
+    " TXN#* of RunDueWorkFunction[1]",
+    " of RunDueWorkFunction[2]",
+    " of RunDueWorkFunction[3]",
+    " of RunTranscriptionFunction[0]",
+    " of RunTranscriptionFunction[1]",
+    " of RunTranscriptionFunction[2]",
+    " of RunTranscriptionFunction[3]",
+    " of RunTranscriptionFunction[4]",
+    " of TranscriptionCallbackFunction[0]",
+    " of TranscriptionCallbackFunction[1]",
+    " of TranscriptionCallbackFunction[2]",
+    " of TranscriptionCallbackFunction[3]",
+    " of TranscriptionCallbackFunction[4]",
+];
+
 impl World {
     /// A key whose use nobody has noted yet.
     async fn unused_key(&self) -> String {
@@ -262,6 +286,12 @@ async fn every_action_resource_and_condition_that_the_policies_allow_is_needed()
     }
 
     let unneeded = world.stack.emulators().unneeded_permissions();
-    let unneeded: Vec<String> = unneeded.iter().map(ToString::to_string).collect();
+    let (excused, unneeded): (Vec<_>, Vec<_>) = unneeded
+        .iter()
+        .map(ToString::to_string)
+        .partition(|permission| TRANSCRIBING.iter().any(|excuse| permission.ends_with(excuse)));
     assert!(unneeded.is_empty(), "allowed and not needed:\n{}", unneeded.join("\n"));
+    for excuse in TRANSCRIBING {
+        assert!(excused.iter().any(|permission| permission.ends_with(excuse)), "{excuse} is needed by now");
+    }
 }

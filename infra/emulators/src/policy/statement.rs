@@ -106,7 +106,7 @@ impl Statement {
         let (action, resource) = (demand.action.to_lowercase(), demand.resource.as_str());
         let mut needed =
             needed_of(&self.actions, &[action], |pattern, action| is_like(&pattern.to_lowercase(), action))?;
-        needed.extend(needed_of(&self.resources, &[resource], |pattern, resource| is_like(pattern, resource))?);
+        needed.extend(needed_of(&self.resources, &[resource], is_like)?);
         for condition in &self.conditions {
             needed.extend(condition.met_by(&demand.context)?);
         }

@@ -10,12 +10,14 @@ use capstan_emulators::{Emulators, Storage};
 use capstan_lambda::Clock;
 use capstan_store::Store;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
 
 use crate::data_dir::{DataDirectory, DataDirectoryError};
 use crate::demo::{self, Outcome, Parties};
 use crate::deploy_check::{self, Architecture};
 use crate::keys;
 use crate::local_env::LocalEnv;
+use crate::providers;
 use crate::serve::{Kept, ServeError};
 use crate::upload;
 
@@ -263,7 +265,27 @@ fn show(outcome: &Outcome, data_dir: &Path) -> io::Result<()> {
     for made in &outcome.files {
         writeln!(out, "{}\n  copy  {}\n  url   {}", made.kind, made.copy.display(), made.download_url)?;
     }
+    match &outcome.transcription {
+        Some(transcription) => writeln!(out, "transcript\n{}", transcript(transcription))?,
+        None if outcome.is_completed() => writeln!(out, "no transcript: {}", providers::HOW)?,
+        None => {}
+    }
     writeln!(out, "\nThe URLs answer for an hour, while the stack runs: cargo run -- --data-dir {}", data_dir.display())
+}
+
+/// What was said and when, or why nothing is known of it.
+fn transcript(transcription: &Value) -> String {
+    if let Some(error) = transcription["error"]["message"].as_str() {
+        return format!("  failed: {error}");
+    }
+    let segments = transcription["segments"].as_array().into_iter().flatten();
+    let line = |segment: &Value| {
+        let speaker = segment["speaker"].as_str().map(|speaker| format!("{speaker}: ")).unwrap_or_default();
+        let (start, text) =
+            (segment["start"].as_f64().unwrap_or_default(), segment["text"].as_str().unwrap_or_default());
+        format!("  {start:>7.1} s  {speaker}{text}")
+    };
+    segments.map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// `false` when something is missing.

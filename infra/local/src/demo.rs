@@ -79,6 +79,8 @@ pub struct Outcome {
     pub recording: Value,
     /// The original and its renditions.
     pub files: Vec<Made>,
+    /// The transcription at its end; `None` where nobody transcribes here.
+    pub transcription: Option<Value>,
 }
 
 impl Outcome {
@@ -154,7 +156,28 @@ pub async fn run(parties: &Parties, upload: &Upload, copies: &Path) -> Result<Ou
     client.call(Method::POST, &complete, device, Some(&json!({}))).await?;
     let recording = wait(&client, &parties.api_key, &path).await?;
     let files = fetch(&client, &parties.api_key, &path, &recording, &copies.join(id)).await?;
-    Ok(Outcome { recording, files })
+    let transcription = match recording["status"].as_str() {
+        Some("completed") => transcribe(&client, &parties.api_key, &path).await?,
+        _ => None,
+    };
+    Ok(Outcome { recording, files, transcription })
+}
+
+/// Asks for the text of the recording, if anybody transcribes here, and waits for it.
+async fn transcribe(client: &Client, api_key: &str, path: &str) -> Result<Option<Value>, DemoError> {
+    let asked = client.call(Method::POST, &format!("{path}/transcribe"), api_key, Some(&json!({}))).await;
+    let id = match asked {
+        Ok(pending) => pending["id"].as_str().map(str::to_owned),
+        Err(ClientError::Refused { code: Some(code), .. }) if &*code == "provider_not_configured" => return Ok(None),
+        // It is under way: the project wants it of every recording.
+        Err(ClientError::Refused { status: 409, .. }) => {
+            let recording = client.call(Method::GET, path, api_key, None).await?;
+            recording["transcription_id"].as_str().map(str::to_owned)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let id = id.ok_or(DemoError::Incomplete("transcribe", "id"))?;
+    wait(client, api_key, &format!("/v1/transcriptions/{id}")).await.map(Some)
 }
 
 async fn send(client: &Client, device: &str, path: &str, upload: &Upload) -> Result<(), DemoError> {
@@ -182,13 +205,14 @@ async fn send(client: &Client, device: &str, path: &str, upload: &Upload) -> Res
 
 async fn wait(client: &Client, api_key: &str, path: &str) -> Result<Value, DemoError> {
     let start = Instant::now();
-    let progress = Progress::of_waiting("uploaded");
+    let progress = Progress::of_waiting("waiting");
+    let what = path.split('/').nth(2).unwrap_or_default().trim_end_matches('s');
     loop {
-        let recording = client.call(Method::GET, path, api_key, None).await?;
-        let status = recording["status"].as_str().unwrap_or_default();
+        let entity = client.call(Method::GET, path, api_key, None).await?;
+        let status = entity["status"].as_str().unwrap_or_default();
         if matches!(status, "completed" | "failed") {
-            progress.finish(&format!("{status} after {:.1} s", start.elapsed().as_secs_f64()));
-            return Ok(recording);
+            progress.finish(&format!("{what} {status} after {:.1} s", start.elapsed().as_secs_f64()));
+            return Ok(entity);
         }
         progress.say(status);
         tokio::time::sleep(POLL).await;

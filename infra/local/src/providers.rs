@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 /// Names an OpenAI-compatible server, and makes it the provider.
 pub const TRANSCRIBE_URL: &str = "CAPSTAN_TRANSCRIBE_URL";
 
+/// How to get a transcript.
+pub const HOW: &str = "set CAPSTAN_TRANSCRIBE_URL to an OpenAI-compatible server, such as that of \
+    `whisper-server -m ggml-base.en.bin --convert --inference-path /v1/audio/transcriptions` (whisper.cpp) at \
+    http://127.0.0.1:8080";
+
 /// The variables of the functions that speak to providers, as a deployment has them.
 const VARIABLES: [&str; 11] = [
     "ASSEMBLYAI_API_KEY",

@@ -22,6 +22,7 @@ mod recorders;
 mod repeats;
 mod states;
 mod throttling;
+mod transcription;
 mod triggers;
 mod upload;
 mod uploads;

@@ -82,11 +82,16 @@ impl Answer {
 
 impl World {
     pub(crate) async fn start() -> Self {
+        Self::with(|options| options.parameters.push(("TranscriptionProviders", "whisper".to_owned()))).await
+    }
+
+    /// A world of a deployment that differs.
+    pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let ahead = Arc::new(AtomicI64::new(0));
         let told = Arc::clone(&ahead);
         let clock = Clock::telling(move || keys::now().plus_seconds(told.load(Ordering::SeqCst)));
         let mut options = Options::for_tests(functions::of_this_project(clock));
-        options.parameters.push(("TranscriptionProviders", "whisper".to_owned()));
+        change(&mut options);
         let stack = Stack::start(options).await.unwrap();
         let store = Store::new(stack.emulators().dynamodb(), stack.template().tables[0].name());
         let project = FirstProject::new().unwrap();

@@ -61,7 +61,6 @@ impl Kept {
             storage: Storage::Directory(directory.aws()),
             port,
             aws_port: aws_port(&written, port),
-            parameters: Vec::new(),
             functions: functions::of_this_project(clock),
             retry_delay: RETRY_DELAY,
             run_schedules: true,

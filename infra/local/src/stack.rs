@@ -28,8 +28,6 @@ pub struct Options {
     pub port: u16,
     /// The port of the emulated AWS; 0 is any free one.
     pub aws_port: u16,
-    /// The template's parameters that do not have their defaults.
-    pub parameters: Vec<(&'static str, String)>,
     /// What runs.
     pub functions: MakeFunctions,
     /// What stands for the minutes that Lambda waits before it repeats an asynchronous invocation.
@@ -50,7 +48,6 @@ impl Options {
             storage: Storage::Memory,
             port: 0,
             aws_port: 0,
-            parameters: Vec::new(),
             functions,
             retry_delay: Duration::from_millis(5),
             run_schedules: false,
@@ -106,8 +103,7 @@ impl Stack {
         let local = listener.local_addr();
         let address = local.map_err(|source| StackError::Listen { port: options.port, source })?;
 
-        let parameters: Vec<_> = options.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let template = Template::of_this_project_with(&parameters)?;
+        let template = Template::of_this_project()?;
         let emulators = Arc::new(Emulators::start_on(options.aws_port, options.storage).await?);
         emulators.create_resources(&template)?;
         let api_url = if options.called_back { format!("http://{address}") } else { String::new() };

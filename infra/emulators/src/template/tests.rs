@@ -29,17 +29,6 @@ fn the_template_of_this_project_is_understood() {
     }
 }
 
-#[test]
-fn the_template_of_this_project_takes_parameters() {
-    let variable = |template: Template| {
-        let function = template.functions.into_iter().find(|function| function.name == "create-transcription");
-        function.unwrap().environment["TRANSCRIPTION_PROVIDERS"].clone()
-    };
-    assert_eq!(variable(Template::of_this_project().unwrap()), "");
-    let given = Template::of_this_project_with(&[("TranscriptionProviders", "whisper,aws")]).unwrap();
-    assert_eq!(variable(given), "whisper,aws");
-}
-
 const SMALL: &str = r#"
 Parameters:
   Suffix: { Type: String, Default: "" }

@@ -47,7 +47,7 @@ async fn throttled(operation: Operation) -> (usize, Vec<String>) {
             world.faults().clear();
             let is_later = got.outcome() == "503 temporarily_unavailable" && got.headers.contains_key("retry-after");
             // What happened is kept and told again by `run-due-work`; its client need not wait for the bus.
-            let is_done = *service == Service::EventBridge && got.status == 200;
+            let is_done = *service == Service::EventBridge && matches!(got.status, 200 | 201);
             if !is_later && !is_done {
                 wrong.push(format!(
                     "{operation}: {code} to {call} number {} is told on as {}",

@@ -22,10 +22,7 @@ async fn world(provider: &'static str, peer: &Peer, more: &[(&str, &str)]) -> Wo
     let mut variables: BTreeMap<_, _> =
         provider_variables(provider, &peer.url).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    World::with(|options| {
-        options.variables = variables;
-    })
-    .await
+    World::with(|options| options.variables = variables).await
 }
 
 async fn want_all(world: &World) {

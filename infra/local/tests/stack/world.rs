@@ -82,7 +82,8 @@ impl Answer {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        Self::with(|options| options.parameters.push(("TranscriptionProviders", "whisper".to_owned()))).await
+        let whisper = || ("TRANSCRIPTION_PROVIDERS".to_owned(), "whisper".to_owned());
+        Self::with(|options| options.variables.extend([whisper()])).await
     }
 
     /// A world of a deployment that differs.

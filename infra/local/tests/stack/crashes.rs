@@ -280,7 +280,7 @@ async fn processing_is_taken_up_again_wherever_it_is_cut() {
         },
     )
     .await;
-    assert_eq!(cuts, 12, "claim, read, store, finish, tell, note; each before and after");
+    assert_eq!(cuts, 14, "claim, read, store, finish, settings, tell, note; each before and after");
 }
 
 #[tokio::test(flavor = "multi_thread")]

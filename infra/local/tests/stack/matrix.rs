@@ -613,7 +613,9 @@ async fn every_operation_answers_every_credential_as_the_document_says_and_only_
         for trigger in &function.triggers {
             let Trigger::Http { method, path } = trigger else { continue };
             let is_known = operations.iter().any(|known| known.method == method.as_str() && known.path == *path);
-            assert!(is_known || path == "$default", "{method} {path} of template.yaml is not in the document");
+            // Transcription providers call there, each with the token of its own job.
+            let is_nobodys = path == "$default" || path.starts_with("/transcription-callbacks/");
+            assert!(is_known || is_nobodys, "{method} {path} of template.yaml is not in the document");
         }
     }
 

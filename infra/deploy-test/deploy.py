@@ -39,8 +39,8 @@ def step(what):
 def bare_environment():
     """Nothing of the caller's that AWS clients or the functions read: neither a profile of a real account nor a
     variable that the template forgot may slip in."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ}
-    return kept | {
+    kept = ("PATH", "HOME", "CARGO", "RUSTC", "RUSTFLAGS", "RUSTUP")
+    return {name: value for name, value in os.environ.items() if name.startswith(kept)} | {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": REGION,
@@ -216,6 +216,14 @@ class Emulator:
             yield from page[of]
 
 
+def run(*command, **variables):
+    """Shows what a command says, and ends with it where it fails."""
+    # With the caller's proxies, since cargo may fetch.
+    environment = os.environ | bare_environment() | variables
+    if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed")
+
+
 def build():
     # A faster profile than the one that ships, and folders of its own: nobody deploys these by mistake.
     faster = {
@@ -224,9 +232,7 @@ def build():
         "CARGO_PROFILE_RELEASE_OPT_LEVEL": "1",
         "CARGO_TARGET_DIR": str(WORK / "cargo"),
     }
-    sam = ["sam", "build", "--build-dir", str(BUILT), "--parameter-overrides", OVERRIDES]
-    if subprocess.run(sam, env=bare_environment() | faster, stdin=subprocess.DEVNULL).returncode != 0:
-        raise SystemExit("sam build failed")
+    run("sam", "build", "--build-dir", str(BUILT), "--parameter-overrides", OVERRIDES, **faster)
     return BUILT / "template.yaml"
 
 
@@ -306,19 +312,20 @@ def live(emulator, built):
 def main():
     # So that whoever ends this ends the emulator too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    environment = bare_environment()
+    # A proxy is for the registries, not for loopback.
+    os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     step("sam validate --lint")
-    if subprocess.run(["sam", "validate", "--lint"], env=environment, stdin=subprocess.DEVNULL).returncode != 0:
-        raise SystemExit(1)
+    run("sam", "validate", "--lint")
     step("sam build")
     built = build()
+    step("cargo build, for the first key")
+    run("cargo", "build", "--quiet")
     step("an AWS emulator on loopback")
     with Emulator() as emulator:
         try:
             live(emulator, built)
-        except (flows.Refused, SystemExit):
-            print(f"\nWhat the emulator and the functions said: {emulator.log}", file=sys.stderr)
-            raise
+        except flows.Refused as refused:
+            raise SystemExit(f"\n{refused}\nWhat the emulator and the functions said: {emulator.log}") from None
     step("done")
 
 

@@ -62,11 +62,11 @@ class Emulator:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = bare_environment() | {"AWS_ENDPOINT_URL": self.url}
         self.log = WORK / "emulator.log"
+        self.files = WORK / "emulator-files"
 
     def __enter__(self):
-        folder = WORK / "emulator-files"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        shutil.rmtree(self.files, ignore_errors=True)
+        self.files.mkdir()
         settings = {
             "AUTH": "true",
             "BIND_HOST": "127.0.0.1",
@@ -74,7 +74,7 @@ class Emulator:
             "IOT_MTLS_ENABLED": "0",
             "MINISTACK_HOST": "127.0.0.1",
             "SFTP_ENABLED": "0",
-            "TMPDIR": str(folder),
+            "TMPDIR": str(self.files),
         }
         # A session of its own: the functions are its children, and end with it.
         self.process = subprocess.Popen(
@@ -113,9 +113,10 @@ class Emulator:
             service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
         )
 
-    def run(self, *command):
+    def run(self, *command, **variables):
         """What a command answers. It is shown only where it failed."""
-        ended = subprocess.run(command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        environment = self.environment | variables
+        ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if ended.returncode != 0:
             raise SystemExit(f"{ended.stdout}{ended.stderr}\n{' '.join(command)}: exit code {ended.returncode}")
         return ended.stdout + ended.stderr
@@ -274,6 +275,10 @@ def live(emulator, built):
     emulator.aws("s3").delete_bucket_policy(Bucket=bucket)
     step("one PUT: notification, completion, processing, renditions")
     kept = flows.one_put(api, api.by(token))
+    step("the device client")
+    command = ["cargo", "run", "--quiet", "--", "upload", "infra/local/sample/spoken.ogg", "--state-dir"]
+    told = emulator.run(*command, str(emulator.files), CAPSTAN_URL=api.url, CAPSTAN_DEVICE_TOKEN=token)
+    flows.completed(api, told.split()[0])
     step("an upload in parts")
     in_parts = flows.in_parts(api, end_user)
     step("a Plaud-shaped client")

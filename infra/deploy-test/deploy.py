@@ -53,7 +53,8 @@ def bare_environment():
 
 
 class Emulator:
-    """ministack with IAM enforced: functions run as their roles. Ends with the block."""
+    """ministack, which enforces the actions and resources of policies: functions run as their roles. Ends with the
+    block."""
 
     def __init__(self):
         with socket.socket() as free:
@@ -176,7 +177,9 @@ class Emulator:
             "queues": self.aws("sqs").list_queues().get("QueueUrls", []),
             "alarms": [found["AlarmName"] for found in self.aws("cloudwatch").describe_alarms()["MetricAlarms"]],
             "roles": [found["RoleName"] for found in self.pages("iam", "list_roles", "Roles")],
-            "policies": [found["PolicyName"] for found in self.pages("iam", "list_policies", "Policies", Scope="Local")],
+            "policies": [
+                found["PolicyName"] for found in self.pages("iam", "list_policies", "Policies", Scope="Local")
+            ],
             "log groups": [found["logGroupName"] for found in self.pages("logs", "describe_log_groups", "logGroups")],
             "tables": self.aws("dynamodb").list_tables()["TableNames"],
             "buckets": [found["Name"] for found in self.aws("s3").list_buckets()["Buckets"]],
@@ -192,7 +195,8 @@ class Emulator:
         """The name of each function, by what the template calls it."""
         resources = self.aws("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
         kind = "AWS::Lambda::Function"
-        return {made["LogicalResourceId"]: made["PhysicalResourceId"] for made in resources if made["ResourceType"] == kind}
+        made = [resource for resource in resources if resource["ResourceType"] == kind]
+        return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in made}
 
     def idle(self):
         """The functions of which no sandbox was ever started."""

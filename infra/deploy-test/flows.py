@@ -83,9 +83,9 @@ def sound(seconds):
     """A tone as WAV, 16 kHz, mono, 16 bit."""
     period = [struct.pack("<h", round(8000 * math.sin(math.tau * at / 40))) for at in range(40)]
     samples = b"".join(period) * (seconds * 400)
-    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16,
-                       b"data", len(samples))
-    return head + samples
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16)
+    head = struct.pack("<4sI4s", b"RIFF", 36 + len(samples), b"WAVE")
+    return head + form + struct.pack("<4sI", b"data", len(samples)) + samples
 
 
 def completed(api, recording_id):

@@ -162,7 +162,9 @@ mod tests {
     #[test]
     fn the_document_has_every_route_of_the_template_and_no_other() {
         let template = Template::of_this_project().unwrap();
-        let triggers = template.functions.iter().flat_map(|function| &function.triggers);
+        // Providers' references say what comes to transcription-callback.
+        let described = template.functions.iter().filter(|function| function.name != "transcription-callback");
+        let triggers = described.flat_map(|function| &function.triggers);
         let routes: BTreeSet<String> = triggers
             .filter_map(|trigger| match trigger {
                 Trigger::Http { method, path } if path != "$default" => Some(format!("{method} {path}")),

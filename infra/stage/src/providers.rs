@@ -28,12 +28,17 @@ pub fn provider_variables(names: &str, url: &str) -> Vec<(&'static str, String)>
 impl Stage {
     /// These providers, each at this server, which wait two seconds for an answer.
     pub fn providers(&self, names: &str, url: &str) -> Providers {
+        self.providers_waiting(names, url, Duration::from_secs(2))
+    }
+
+    /// The same with more or less patience.
+    pub fn providers_waiting(&self, names: &str, url: &str, patience: Duration) -> Providers {
         let variables = provider_variables(names, url);
         let variable =
             |wanted: &str| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.clone());
         let aws = self.emulators.sdk_config().to_builder().endpoint_url(url);
         let aws = aws.retry_config(RetryConfig::disabled()).build();
-        Providers::from_variables(&variable, &Http::new(Duration::from_secs(2)), &aws).expect("names of providers")
+        Providers::from_variables(&variable, &Http::new(patience), &aws).expect("names of providers")
     }
 }
 

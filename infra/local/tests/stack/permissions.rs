@@ -6,12 +6,15 @@
 
 use capstan_domain::{CredentialHash, Device, DeviceId, EndUserId, Grant, Sha256};
 use capstan_emulators::Fault;
+use capstan_emulators::peer::{Peer, Reply};
 use capstan_local::keys;
+use capstan_stage::{listened, provider_variables, transcribing};
 use http::Method;
 use serde_json::{Value, json};
 
 use super::matrix::{Resource, served};
 use super::parts::{parts, send, upload};
+use super::transcription::{call_back, callback_of};
 use super::world::{LATER, OPUS, World, put, unique};
 
 /// What is not brought about here, as no provider transcribes here. What is needed after all must leave this list.
@@ -273,15 +276,87 @@ async fn owners(world: &World) {
     world.call(Method::DELETE, &format!("/v1/end-users/{id}"), None).await.expect("204");
 }
 
+/// A server of all providers that hears a day of speech where the language is said to be Latin, and as much as an item
+/// does not hold where it is said to be Greek.
+async fn provider() -> Peer {
+    Peer::answering(|asked| {
+        let text = asked.text();
+        let of_language = |code: &str| text.contains(&format!("\r\n{code}\r\n"));
+        let words = if of_language("la") { 1_000_000 } else { 80_000 };
+        match of_language("la") || of_language("el") {
+            true => Reply::json(200, json!({"text": "verba ".repeat(words), "duration": 2.5}).to_string()),
+            false => transcribing(asked),
+        }
+    })
+    .await
+}
+
+/// Transcriptions: of every recording, asked for, long, called back, deleted.
+async fn transcriptions(world: &World, peer: &Peer) {
+    let path = world.uploaded("audio/ogg", OPUS).await;
+    world.stack.bus().settle().await;
+    for (language, provider) in [("la", "whisper"), ("el", "whisper"), ("en", "deepgram")] {
+        let asked = json!({"language": language, "provider": provider});
+        let asked = world.post(&format!("{path}/transcribe"), asked).await.expect("201");
+        let id = asked["id"].as_str().unwrap();
+        world.stack.bus().settle().await;
+        if provider == "deepgram" {
+            let given = peer.take_seen();
+            let given = given.iter().find(|asked| asked.line.contains("callback=")).unwrap();
+            let mut said = listened();
+            said["results"]["utterances"][0]["transcript"] = json!("verba ".repeat(80_000));
+            assert_eq!(call_back(&callback_of(given), &said).await, 204);
+        }
+        let transcription = world.get(&format!("/v1/transcriptions/{id}")).await;
+        assert_eq!(transcription["status"], "completed", "{}", transcription["error"]);
+        let export = world.call(Method::GET, &format!("/v1/transcriptions/{id}/export"), None).await;
+        assert!([200, 302].contains(&export.status), "{}", export.outcome());
+        if let Some(url) = export.headers.get("location") {
+            let fetched = http::Request::get(url.to_str().unwrap()).body(Default::default()).unwrap();
+            assert_eq!(super::world::answer(fetched).await.status, 200);
+        }
+    }
+    world.get("/v1/transcriptions").await;
+    let recording_id = path.rsplit('/').next().unwrap();
+    world.get(&format!("/v1/transcriptions?recording_id={recording_id}")).await;
+
+    let body = json!({"transcription": {"automatic": true}});
+    world.call(Method::PUT, "/v1/settings", Some(&body)).await.expect("200");
+    world.uploaded("audio/ogg", OPUS).await;
+    world.stack.bus().settle().await;
+    // Whoever processed it died before asking for its transcription.
+    world.stack.bus().hold();
+    let died = world.uploaded("audio/ogg", OPUS).await;
+    world.stack.bus().settle().await;
+    world.faults().fail_next("GetItem", Fault::Internal, 12);
+    for delivery in world.stack.bus().stop_holding() {
+        let _ = world.stack.bus().deliver(&delivery).await;
+    }
+    world.faults().clear();
+    world.advance(LATER);
+    world.sweep().await;
+    assert!(world.get(&died).await["transcription_id"].is_string());
+    // Nobody took it up, and nobody could.
+    world.stack.bus().hold();
+    world.post(&format!("{path}/transcribe"), json!({})).await.expect("201");
+    world.stack.bus().settle().await;
+    world.stack.bus().stop_holding();
+    world.call(Method::DELETE, &path, None).await.expect("204");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_action_resource_and_condition_that_the_policies_allow_is_needed() {
-    let world = World::start().await;
+    let peer = provider().await;
+    let variables = provider_variables("whisper,deepgram", &peer.url);
+    let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let world = World::with(|options| options.variables.extend(variables)).await;
     Box::pin(every_operation(&world)).await;
     world.stack.bus().settle().await;
     Box::pin(one_put(&world)).await;
     Box::pin(in_parts(&world)).await;
     Box::pin(files(&world)).await;
     Box::pin(owners(&world)).await;
+    Box::pin(transcriptions(&world, &peer)).await;
     // Everything that is still open expires, and goes.
     world.get("/v1/end-users").await;
     world.get("/v1/transcriptions").await;

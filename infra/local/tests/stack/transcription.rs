@@ -151,18 +151,18 @@ async fn long_sound_is_cut_and_joined_and_a_piece_that_fails_costs_no_other() {
 }
 
 /// Calls back, as a provider does.
-async fn call_back(url: &str) -> u16 {
+pub(crate) async fn call_back(url: &str, said: &Value) -> u16 {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (credentials, rest) = rest.split_once('@').unwrap();
     let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials);
     let request = Request::post(format!("{scheme}://{rest}"))
         .header("authorization", format!("Basic {basic}"))
         .header("content-type", "application/json");
-    answer(request.body(Full::from(Bytes::from(listened().to_string()))).unwrap()).await.status
+    answer(request.body(Full::from(Bytes::from(said.to_string()))).unwrap()).await.status
 }
 
 /// The callback URL that Deepgram was given.
-fn callback_of(asked: &Seen) -> String {
+pub(crate) fn callback_of(asked: &Seen) -> String {
     let query = asked.line.split_once("callback=").unwrap().1;
     let encoded = query.split('&').next().unwrap();
     percent_encoding::percent_decode_str(encoded).decode_utf8().unwrap().into_owned()
@@ -178,9 +178,9 @@ async fn a_provider_calls_back_over_http_as_often_as_it_likes() {
     let asked = peer.take_seen();
     assert_eq!(asked.len(), 1);
     let url = callback_of(&asked[0]);
-    assert_eq!(call_back(&url.replacen("capstan:", "capstan:0", 1)).await, 401);
+    assert_eq!(call_back(&url.replacen("capstan:", "capstan:0", 1), &listened()).await, 401);
     assert_eq!(transcription_of(&world, &recording).await["status"], "processing");
-    let calls = futures_util::future::join_all((0..10).map(|_| call_back(&url))).await;
+    let calls = futures_util::future::join_all((0..10).map(|_| async { call_back(&url, &listened()).await })).await;
     assert!(calls.iter().all(|status| *status == 204), "{calls:?}");
     world.stack.bus().settle().await;
     let transcription = transcription_of(&world, &recording).await;
@@ -188,7 +188,7 @@ async fn a_provider_calls_back_over_http_as_often_as_it_likes() {
     assert_eq!(transcription["segments"][1]["speaker"], "Speaker 2");
     assert_eq!(told(&world, "transcription.completed"), 1);
     world.call(Method::DELETE, &recording, None).await.expect("204");
-    assert_eq!(call_back(&url).await, 204, "what is deleted is told to nobody");
+    assert_eq!(call_back(&url, &listened()).await, 204, "what is deleted is told to nobody");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ import boto3
 import yaml
 
 import flows
+from whisper import SAID, Whisper
 
 WORK = Path("target/deploy-test").absolute()
 BUILT = WORK / "build"
@@ -56,7 +57,8 @@ class Emulator:
     """ministack, which enforces the actions and resources of policies: functions run as their roles. Ends with the
     block."""
 
-    def __init__(self):
+    def __init__(self, whisper_url):
+        self.overrides = f"{OVERRIDES} TranscriptionProviders=whisper WhisperUrl={whisper_url}"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -126,7 +128,7 @@ class Emulator:
         # SAM looks for samconfig.toml beside the template.
         settings = ["--config-file", str(Path("samconfig.toml").absolute()), "--config-env", "dev"]
         told = self.run("sam", "deploy", "--template-file", str(template), "--no-progressbar", *settings,
-                        "--parameter-overrides", OVERRIDES)
+                        "--parameter-overrides", self.overrides)
         self.make_routes()
         return told
 
@@ -279,10 +281,13 @@ def live(emulator, built):
     emulator.aws("s3").delete_bucket_policy(Bucket=bucket)
     step("one PUT: notification, completion, processing, renditions")
     kept = flows.one_put(api, api.by(token))
+    step("a transcription")
+    flows.transcription(api, kept, SAID)
     step("the device client")
     command = ["cargo", "run", "--quiet", "--", "upload", "infra/local/sample/spoken.ogg", "--state-dir"]
     told = emulator.run(*command, str(emulator.files), CAPSTAN_URL=api.url, CAPSTAN_DEVICE_TOKEN=token)
     flows.completed(api, told.split()[0])
+    flows.transcribed_by_itself(api, told.split()[0])
     step("an upload in parts")
     in_parts = flows.in_parts(api, end_user)
     step("a Plaud-shaped client")
@@ -330,7 +335,7 @@ def main():
     step("cargo build, for the first key")
     run("cargo", "build", "--quiet")
     step("an AWS emulator on loopback")
-    with Emulator() as emulator:
+    with Whisper() as whisper_url, Emulator(whisper_url) as emulator:
         try:
             live(emulator, built)
         except flows.Refused as refused:

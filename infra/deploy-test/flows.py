@@ -215,6 +215,29 @@ def plaud_shaped(api):
     api.post("/api/devices/unbind", recorder)
 
 
+def transcription(api, recording_id, said):
+    """A transcription that is asked for, and those that a project gets by itself."""
+    path = f"/v1/recordings/{recording_id}/transcribe"
+    asked = api.post(path, {}, 201)
+    ended = lambda id: (lambda found: found if found["status"] in ("completed", "failed") else None)(
+        api.get(f"/v1/transcriptions/{id}")
+    )
+    done = until("the transcription", lambda: ended(asked["id"]))
+    same("the text, or why there is none", done["text"] or done["error"], said)
+    status, text, _ = request("GET", f"{api.url}/v1/transcriptions/{asked['id']}/export?format=srt",
+                              headers={"authorization": f"Bearer {api.credential}"})
+    same("the export", (status, said.encode() in text), (200, True))
+    same("the list", [found["id"] for found in api.get("/v1/transcriptions")["data"]], [asked["id"]])
+    api.call("PUT", "/v1/settings", {"transcription": {"automatic": True}})
+    same("the settings", api.get("/v1/settings")["transcription"]["automatic"], True)
+
+
+def transcribed_by_itself(api, recording_id):
+    """A recording of a project that wants every one transcribed."""
+    id = until("the transcription's beginning", lambda: api.get(f"/v1/recordings/{recording_id}")["transcription_id"])
+    until("its end", lambda: api.get(f"/v1/transcriptions/{id}")["status"] == "completed")
+
+
 def deletion(api, recording_id, objects):
     """A deleted recording's objects go with the next run of the schedule."""
     keys = lambda: [key for key in objects() if recording_id in key]

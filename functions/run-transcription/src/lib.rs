@@ -29,7 +29,7 @@ pub async fn handle(
     let lease = LeaseId::new(now, entropy);
     let id = &event.detail.transcription_id;
     let Some(claimed) = transcripts.store().claim_transcription(id, &lease, now).await? else { return Ok(()) };
-    Worker { transcripts, providers, api_url, lease, clock }.bring_on(&claimed).await
+    Worker { transcripts, providers, api_url, lease, began: now, clock }.bring_on(&claimed).await
 }
 
 #[cfg(test)]

@@ -17,12 +17,15 @@ use crate::sound::{Sounds, in_bucket, sounds};
 
 /// How many pieces of one transcription a provider has at a time.
 const AT_ONCE: usize = 4;
+/// Seconds after which no other piece is begun: half of what the function may run, so that those under way can end.
+const BEGINNING_SECONDS: i64 = 450;
 
 pub(crate) struct Worker {
     pub(crate) transcripts: Transcripts,
     pub(crate) providers: Providers,
     pub(crate) api_url: String,
     pub(crate) lease: LeaseId,
+    pub(crate) began: Timestamp,
     pub(crate) clock: Clock,
 }
 
@@ -55,14 +58,17 @@ impl Worker {
         let now = self.clock.now();
         match progress {
             Ok(Progress::Ended) => Ok(()),
-            Ok(Progress::Awaited) => self.release(claimed, 0, claimed.ask_at(now)).await,
+            Ok(Progress::Awaited) => self.release(claimed, Some(0), claimed.ask_at(now)).await,
             // An attempt that only waited is none.
             Ok(Progress::Silent) => {
-                self.release(claimed, claimed.attempts.saturating_sub(1), claimed.ask_at(now)).await
+                self.release(claimed, Some(claimed.attempts.saturating_sub(1)), claimed.ask_at(now)).await
             }
-            Ok(Progress::Given) => self.release(claimed, claimed.attempts, claimed.ask_at(now)).await,
+            // It was taken: whatever this attempt cost, the provider is waited for.
+            Ok(Progress::Given) => {
+                self.release(claimed, Some(claimed.attempts.min(MAX_ATTEMPTS - 1)), claimed.ask_at(now)).await
+            }
             Err(Setback::Final(error)) => self.transcripts.fail(claimed, &error, now).await,
-            Err(Setback::Passing { reason, .. }) if claimed.attempts >= MAX_ATTEMPTS => {
+            Err(Setback::Passing { reason, .. }) if self.was_last_attempt(claimed).await? => {
                 let message = format!("The provider failed {} times; the last time: {reason}", claimed.attempts);
                 let error = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message);
                 self.transcripts.fail(claimed, &error, now).await
@@ -70,16 +76,25 @@ impl Worker {
             Err(Setback::Passing { retry_after, reason }) => {
                 tracing::warn!(transcription_id = %claimed.id, reason, "transcription put off");
                 let next = claimed.retry_at(now, retry_after.as_ref().map(Duration::as_secs));
-                self.release(claimed, claimed.attempts, next).await
+                self.release(claimed, None, next).await
             }
             Err(Setback::Ours(error)) => {
-                self.release(claimed, claimed.attempts, claimed.retry_at(now, None)).await?;
+                self.release(claimed, None, claimed.retry_at(now, None)).await?;
                 Err(error)
             }
         }
     }
 
-    async fn release(&self, claimed: &Transcription, attempts: u32, next: Timestamp) -> Result<(), Error> {
+    /// Whether it was taken up as often as it may be, and nothing was heard of the provider all that time.
+    async fn was_last_attempt(&self, claimed: &Transcription) -> Result<bool, Error> {
+        if claimed.attempts < MAX_ATTEMPTS {
+            return Ok(false);
+        }
+        let now = self.transcripts.store().transcription(&claimed.id).await?;
+        Ok(now.is_none_or(|now| now.attempts >= MAX_ATTEMPTS))
+    }
+
+    async fn release(&self, claimed: &Transcription, attempts: Option<u32>, next: Timestamp) -> Result<(), Error> {
         self.transcripts.store().release_transcription(&claimed.id, &self.lease, attempts, next).await
     }
 
@@ -120,10 +135,7 @@ impl Worker {
                     match self.transcripts.ask(provider, claimed, (*number, &job_id.parse()?), now).await? {
                         Asked::Heard => {}
                         Asked::Running => progress = progress.and(Progress::Awaited),
-                        Asked::Silent if piece.is_overdue(now) => {
-                            claimed.give_again()?;
-                            ungiven.insert(*number);
-                        }
+                        Asked::Silent if piece.is_to_be_given_again(now)? => drop(ungiven.insert(*number)),
                         Asked::Silent => progress = progress.and(Progress::Silent),
                     }
                 }
@@ -167,16 +179,16 @@ impl Worker {
             }
         }
         let mut given = stream::iter(giving).buffer_unordered(AT_ONCE);
-        let (mut progress, mut passing) = (Progress::Ended, None);
+        let (mut progress, mut setback) = (Progress::Ended, None);
         while let Some(outcome) = given.next().await {
             match outcome {
                 Ok(one) => progress = progress.and(one),
                 // The others are not in vain: what they bring is kept.
-                Err(setback @ Setback::Passing { .. }) => passing = Some(setback),
-                Err(setback) => return Err(setback),
+                Err(other @ (Setback::Passing { .. } | Setback::Ours(_))) => setback = Some(other),
+                Err(last @ Setback::Final(_)) => return Err(last),
             }
         }
-        passing.map_or(Ok(progress), Err)
+        setback.map_or(Ok(progress), Err)
     }
 
     async fn give_one(
@@ -187,6 +199,10 @@ impl Worker {
         piece: &Piece,
         audio: &Audio,
     ) -> Result<Progress, Setback> {
+        if self.clock.now() >= self.began.plus_seconds(BEGINNING_SECONDS) {
+            let reason = "there was no time left for all pieces".to_owned();
+            return Err(Setback::Passing { retry_after: None, reason });
+        }
         let audio = match provider.name() {
             ProviderName::Aws => {
                 in_bucket(self.transcripts.objects(), planned, number, audio.clone(), self.clock.now()).await?
@@ -216,7 +232,8 @@ impl Worker {
                 Ok(Progress::Ended)
             }
             Started::Awaiting(job_id) => {
-                let awaited = PieceStanding::Awaited { job_id: job_id.to_string(), since: now };
+                let times = planned.pieces.get(&number).map_or(0, Piece::times_given) + 1;
+                let awaited = PieceStanding::Awaited { job_id: job_id.to_string(), since: now, times };
                 self.transcripts.store().note_piece(&planned.id, number, &awaited, now).await?;
                 Ok(Progress::Given)
             }

@@ -71,14 +71,6 @@ impl fmt::Display for TranscriptionStatus {
     }
 }
 
-impl FromStr for TranscriptionStatus {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(())
-    }
-}
-
 /// Who transcribes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -273,8 +265,10 @@ pub enum PieceStanding {
     Awaited {
         /// By which it knows the piece.
         job_id: String,
-        /// When it was given it.
+        /// When it was given it, the last time.
         since: Timestamp,
+        /// How often it was given it.
+        times: u32,
     },
     /// Its text is there.
     Done,
@@ -292,9 +286,27 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// Whether its provider should have called by now.
-    pub fn is_overdue(&self, now: Timestamp) -> bool {
-        matches!(self.standing, PieceStanding::Awaited { since, .. } if since.plus_seconds(CALLBACK_SECONDS) <= now)
+    /// How often its provider was given it.
+    pub fn times_given(&self) -> u32 {
+        match self.standing {
+            PieceStanding::Awaited { times, .. } => times,
+            PieceStanding::Given | PieceStanding::Done => 0,
+        }
+    }
+
+    /// Whether a provider that only calls back, and did not, is to be given it once more now.
+    ///
+    /// # Errors
+    /// `processing_error` when it was given it often enough.
+    pub fn is_to_be_given_again(&self, now: Timestamp) -> Result<bool, TranscriptionError> {
+        match self.standing {
+            PieceStanding::Awaited { since, times, .. } if since.plus_seconds(CALLBACK_SECONDS) <= now => {
+                let message = format!("The provider was given it {times} times and never called back");
+                let given_up = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message);
+                if times < MAX_UNHEARD { Ok(true) } else { Err(given_up) }
+            }
+            _ => Ok(false),
+        }
     }
 }
 
@@ -521,16 +533,6 @@ impl Transcription {
     pub fn retry_at(&self, now: Timestamp, asked_seconds: Option<u64>) -> Timestamp {
         let asked = asked_seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(0);
         now.plus_seconds((60_i64 << self.attempts.min(MAX_ATTEMPTS)).max(asked))
-    }
-
-    /// That a provider which only calls back, and did not, may be given the job once more.
-    ///
-    /// # Errors
-    /// `processing_error` when it was given it often enough.
-    pub fn give_again(&self) -> Result<(), TranscriptionError> {
-        let message = format!("The provider was given it {MAX_UNHEARD} times and never called back");
-        let given_up = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message);
-        if self.attempts <= MAX_UNHEARD { Ok(()) } else { Err(given_up) }
     }
 
     /// When it next owes an action, as it was made.

@@ -80,7 +80,13 @@ impl Store {
         change.require_reach(reach)?;
         mark_deleted(&mut change, id, now)?;
         match change.apply(self, id).await? {
-            Changed::Made(deleted) => self.forget_transcriptions(&deleted).await,
+            Changed::Made(deleted) => {
+                // It is deleted whether or not they can be removed now; they are tried again with its objects.
+                if let Err(error) = self.forget_transcriptions(&deleted).await {
+                    tracing::warn!(recording_id = %id, %error, "transcriptions of a deleted recording are left");
+                }
+                Ok(())
+            }
             // The SDK repeats a call whose answer was lost: then this very call deleted it.
             Changed::Refused(Some(old)) if old.deleted_at == Some(now) => {
                 reach.admit(Recording { deleted_at: None, ..*old }).map(drop)

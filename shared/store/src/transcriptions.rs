@@ -136,7 +136,8 @@ impl Store {
         change.apply(self, id).await
     }
 
-    /// Notes where a piece stands, unless its text is there already. Refused when the transcription has ended.
+    /// Notes where a piece stands, unless its text is there already. Attempts count anew with each text. Refused when the
+    /// transcription has ended.
     pub async fn note_piece(
         &self,
         id: &TranscriptionId,
@@ -150,20 +151,25 @@ impl Store {
         let known = change.exists(&path);
         let open = change.compares(&path, "<>", &PieceStanding::Done)?;
         change.require(processing).require(known).require(open).set(&path, standing)?.set("updated_at", &now)?;
+        if *standing == PieceStanding::Done {
+            change.set("attempts", &0)?;
+        }
         change.apply(self, id).await
     }
 
-    /// Lets go of a claimed transcription until `next`. What was heard of the provider makes its attempts count anew.
+    /// Lets go of a claimed transcription: nobody takes it up again before `next`, however often it is told. `attempts`
+    /// is what they are set to, unless they stay as they are.
     pub async fn release_transcription(
         &self,
         id: &TranscriptionId,
         lease: &LeaseId,
-        attempts: u32,
+        attempts: Option<u32>,
         next: Timestamp,
     ) -> Result<(), Error> {
         let mut change = Change::default();
         let mine = change.is(LEASE_ID, lease)?;
-        change.require(mine).remove(LEASE).set("attempts", &attempts)?.due(id, Some(next))?;
+        change.require(mine).set(LEASE_UNTIL, &next.sortable())?.set_if("attempts", attempts.as_ref())?;
+        change.due(id, Some(next))?;
         change.apply(self, id).await.map(drop)
     }
 

@@ -6,7 +6,7 @@
 mod setback;
 
 use capstan_domain::{
-    Error, KeptTranscript, PieceNumber, PieceStanding, Recording, Timestamp, Transcript, Transcription,
+    Error, KeptTranscript, Offset, PieceNumber, PieceStanding, Recording, Timestamp, Transcript, Transcription,
     TranscriptionAnnouncement, TranscriptionError, TranscriptionId,
 };
 use capstan_events::Events;
@@ -123,9 +123,12 @@ impl Transcripts {
     async fn complete(
         &self,
         transcription: &Transcription,
-        transcript: Transcript,
+        mut transcript: Transcript,
         now: Timestamp,
     ) -> Result<(), Error> {
+        // Some providers tell of the words only, and the sound goes on after the last.
+        let ends = transcription.pieces.values().map(|piece| piece.end);
+        transcript.duration = ends.fold(transcript.duration, Offset::max);
         let kept = KeptTranscript::of(&transcript);
         if kept == KeptTranscript::Object {
             self.objects.put_json(&ObjectKey::transcript(transcription), &transcript).await?;

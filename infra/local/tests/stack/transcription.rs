@@ -12,7 +12,7 @@ use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use crate::world::{LATER, OPUS, World, YEAR, answer};
+use crate::world::{LATER, OPUS, World, YEAR, answer, put};
 
 /// Forty seconds of speech.
 const SPOKEN: &[u8] = include_bytes!("../../sample/spoken.ogg");
@@ -94,6 +94,24 @@ async fn lost_events_cost_time_and_nothing_else() {
     let transcription = transcription_of(&world, &recording).await;
     assert_eq!(transcription["status"], "completed");
     assert_eq!(peer.take_seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_that_comes_after_its_recording_was_completed_is_transcribed_too() {
+    let peer = Peer::answering(transcribing).await;
+    let world = world("whisper", &peer, &[]).await;
+    want_all(&world).await;
+    let recording = world.create().await;
+    let sound = world.sign(&recording, json!({"content_type": "audio/opus"})).await;
+    let picture = world.sign(&recording, json!({"content_type": "image/png"})).await;
+    put(&picture, include_bytes!("../../../../shared/image/fixtures/photo.png")).await;
+    world.complete(&recording).await.expect("200");
+    world.stack.bus().settle().await;
+    assert_eq!(world.get(&recording).await["status"], "completed");
+    assert_eq!(transcription_of(&world, &recording).await, Value::Null, "a picture says nothing");
+    put(&sound, OPUS).await;
+    world.stack.bus().settle().await;
+    assert_eq!(transcription_of(&world, &recording).await["status"], "completed");
 }
 
 /// The number of the piece that a server was given, which is its answer too.

@@ -2,7 +2,7 @@
 
 use capstan_domain::{Action, Error, Media, MediaId, MediaStatus, Recording, RenditionId};
 use capstan_http::{Access, Refusals, Reply, Request};
-use capstan_objects::{ObjectKey, Objects, SignedDownload};
+use capstan_objects::{ObjectKey, ObjectPlace, Objects, SignedDownload};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,7 +63,7 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
     let wanted = Wanted::by(&request)?;
     let file = File::of(&recording, &wanted)?;
     let signer = objects.signer(request.received_at()).await?;
-    let signed = signer.download(&file.key, file.mime_type, wanted.filename.as_deref()).await?;
+    let signed = signer.download(file.place.clone(), file.mime_type, wanted.filename.as_deref()).await?;
     Reply::ok(&file.answer(signed))
 }
 
@@ -122,7 +122,7 @@ impl Body {
 
 /// What is signed for.
 struct File<'a> {
-    key: ObjectKey,
+    place: ObjectPlace,
     media: &'a Media,
     rendition_id: Option<String>,
     mime_type: &'static str,
@@ -137,7 +137,7 @@ impl<'a> File<'a> {
                 let found = recording.rendition(rendition_id);
                 let (media, rendition) = found.ok_or(Error::NotFound { what: "rendition" })?;
                 return Ok(Self {
-                    key: ObjectKey::rendition(project, id, &media.id, rendition.kind),
+                    place: ObjectKey::rendition(project, id, &media.id, rendition.kind).into(),
                     media,
                     rendition_id: Some(rendition_id.to_string()),
                     mime_type: rendition.kind.mime_type(),
@@ -151,7 +151,7 @@ impl<'a> File<'a> {
             return Err(Error::MediaNotUploaded { missing: vec![media.id.clone()] });
         }
         Ok(Self {
-            key: ObjectKey::original(project, id, &media.id, media.content_type),
+            place: ObjectPlace::of(recording, media),
             media,
             rendition_id: None,
             mime_type: media.content_type.as_str(),

@@ -90,7 +90,7 @@ async fn a_file_too_large_for_an_answer_is_fetched_from_where_the_answer_says_an
     let text = get.body.collect().await.unwrap().into_bytes();
     assert!(text.len() > 5_000_000 && text == ExportFormat::Srt.write(&long).as_bytes());
     let project = &transcription.tenant.project_id;
-    stage.objects.delete_recording(project, &transcription.recording_id).await.unwrap();
+    stage.objects.delete_recording(project, transcription.recording_id.as_ref().unwrap()).await.unwrap();
     assert_eq!(stage.object_keys().await, [""; 0]);
 }
 

@@ -29,7 +29,9 @@ pub async fn handle(
     let Ok(job) = event.detail.transcription_job_name.parse::<JobName>() else { return Ok(()) };
     let Ok(aws) = providers.get(Some(ProviderName::Aws)) else { return Ok(()) };
     let found = transcripts.store().transcription(&job.transcription_id).await?;
-    let Some(transcription) = found.filter(|found| found.recording_id == job.recording_id) else { return Ok(()) };
+    let Some(transcription) = found.filter(|found| found.recording_id.as_ref() == Some(&job.recording_id)) else {
+        return Ok(());
+    };
     if transcription.status.is_end() {
         return Ok(());
     }

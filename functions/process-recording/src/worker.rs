@@ -14,7 +14,7 @@ use capstan_domain::{
 };
 use capstan_image::ImageError;
 use capstan_lambda::Clock;
-use capstan_objects::{ObjectKey, Objects};
+use capstan_objects::{ObjectKey, ObjectPlace, Objects};
 use capstan_store::{Changed, Store};
 
 /// A quarter of the lease: three renewals may fail before it is lost.
@@ -133,8 +133,7 @@ impl Worker<'_> {
     }
 
     fn reader(&self, recording: &Recording, media: &Media, stored: &StoredObject) -> capstan_objects::ObjectReader {
-        let project = &recording.tenant.project_id;
-        self.objects.reader(ObjectKey::original(project, &recording.id, &media.id, media.content_type), stored)
+        self.objects.reader(ObjectPlace::of(recording, media), stored)
     }
 
     async fn keep_renditions(

@@ -98,7 +98,7 @@ impl Sweep {
             Work::Purge => self.purge(&recording, until).await,
             Work::Forget => {
                 self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
-                self.store.forget_recording(&recording.id).await
+                self.store.forget_recording(&recording).await
             }
             Work::Rest => self.store.postpone(&recording.id, until, None).await,
         }
@@ -109,7 +109,7 @@ impl Sweep {
         let until = now.plus_seconds(INVOCATION_SECONDS);
         self.store.postpone(&recording.id, taken, Some(until)).await?;
         for media in recording.media.values().filter(|media| media.is_unread()) {
-            let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, &media.id, media.content_type);
+            let key = ObjectKey::of(recording, media);
             let original = Original { key, recording_id: recording.id.clone(), media_id: media.id.clone() };
             take_note((&self.store, &self.objects, &self.events), &original, None, &self.clock).await?;
         }

@@ -5,16 +5,18 @@ use std::ops::ControlFlow;
 
 use capstan_audio::{AudioError, CutJob, Cutting};
 use capstan_domain::{
-    ContentType, Error, Offset, Piece, PieceNumber, PieceStanding, Recording, Sound, Timestamp, Transcription,
-    TranscriptionError, TranscriptionErrorCode,
+    ContentType, Error, Offset, Piece, PieceNumber, PieceStanding, Recording, RecordingId, Sound, Timestamp,
+    Transcription, TranscriptionError, TranscriptionErrorCode,
 };
-use capstan_objects::{ObjectKey, Objects, Signer};
+use capstan_objects::{ObjectKey, ObjectPlace, Objects, Signer};
 use capstan_transcribe::{Audio, Input, Limits, Place, SignedUrl, input_for, sound_type};
 use capstan_transcripts::Setback;
 use tempfile::TempDir;
 
 /// The sound of a recording, as one provider takes it.
 pub(crate) struct Sounds {
+    /// Of which recording.
+    pub(crate) recording_id: RecordingId,
     /// The pieces in the order of time: one, if it is not cut.
     pub(crate) pieces: BTreeMap<PieceNumber, (Piece, Audio)>,
     /// Where pieces are, as long as this lives.
@@ -36,23 +38,24 @@ pub(crate) async fn sounds(
     let choice =
         capstan_transcribe::Sound { content_type, size_bytes, facts: sound.facts, renditions: sound.renditions };
     let (project, media_id) = (&recording.tenant.project_id, &sound.media.id);
-    let (key, content_type, size_bytes) = match input_for(limits, &choice) {
-        Input::Original => (ObjectKey::of(recording, sound.media), content_type, size_bytes),
+    let (place, content_type, size_bytes) = match input_for(limits, &choice) {
+        Input::Original => (ObjectPlace::of(recording, sound.media), content_type, size_bytes),
         Input::Rendition(rendition) => {
             let key = ObjectKey::rendition(project, &recording.id, media_id, rendition.kind);
-            (key, sound_type(rendition.kind).unwrap_or(content_type), rendition.size_bytes)
+            (key.into(), sound_type(rendition.kind).unwrap_or(content_type), rendition.size_bytes)
         }
         Input::Cut => return cut(objects, recording, &sound, limits).await,
     };
-    let place = object(objects, &objects.signer(now).await?, &key, content_type).await?;
+    let place = object(objects, &objects.signer(now).await?, place, content_type).await?;
     let piece = given(Offset::default(), Offset::from_milliseconds(sound.facts.duration_ms));
     let whole = (piece, Audio { content_type, size_bytes, place });
-    Ok(Sounds { pieces: BTreeMap::from([(PieceNumber::new(0), whole)]), _scratch: None })
+    let recording_id = recording.id.clone();
+    Ok(Sounds { recording_id, pieces: BTreeMap::from([(PieceNumber::new(0), whole)]), _scratch: None })
 }
 
 async fn cut(objects: &Objects, recording: &Recording, sound: &Sound<'_>, limits: &Limits) -> Result<Sounds, Setback> {
     let scratch = tempfile::tempdir().map_err(Error::internal)?;
-    let reader = objects.reader(ObjectKey::of(recording, sound.media), sound.stored);
+    let reader = objects.reader(ObjectPlace::of(recording, sound.media), sound.stored);
     let (length, path) = (reader.length(), scratch.path().to_owned());
     let (longest_ms, largest_bytes) = (limits.longest.milliseconds(), limits.largest_bytes);
     let cutting = tokio::task::spawn_blocking(move || {
@@ -73,7 +76,8 @@ async fn cut(objects: &Objects, recording: &Recording, sound: &Sound<'_>, limits
         let audio = Audio { content_type: ContentType::AudioFlac, size_bytes: cut.size_bytes, place };
         (PieceNumber::new(number), (given(start, end), audio))
     });
-    Ok(Sounds { pieces: pieces.collect(), _scratch: Some(scratch) })
+    let recording_id = recording.id.clone();
+    Ok(Sounds { recording_id, pieces: pieces.collect(), _scratch: Some(scratch) })
 }
 
 fn given(start: Offset, end: Offset) -> Piece {
@@ -94,18 +98,19 @@ pub(crate) async fn in_bucket(
     let Place::File(path) = &audio.place else { return Ok(audio) };
     let key = ObjectKey::piece_sound(transcription, number);
     objects.put_file(&key, audio.content_type.as_str(), path).await?;
-    let place = object(objects, &objects.signer(now).await?, &key, audio.content_type).await?;
+    let place = object(objects, &objects.signer(now).await?, key.into(), audio.content_type).await?;
     Ok(Audio { place, ..audio })
 }
 
 async fn object(
     objects: &Objects,
     signer: &Signer<'_>,
-    key: &ObjectKey,
+    place: ObjectPlace,
     content_type: ContentType,
 ) -> Result<Place, Error> {
-    let url = signer.download(key, content_type.as_str(), None).await?.url;
-    Ok(Place::Object { bucket: objects.bucket().to_owned(), key: key.to_string(), url: SignedUrl::new(url) })
+    let url = signer.download(place.clone(), content_type.as_str(), None).await?.url;
+    let (bucket, key) = (objects.bucket_of(&place).to_owned(), place.key().to_owned());
+    Ok(Place::Object { bucket, key, url: SignedUrl::new(url) })
 }
 
 /// What a file cannot help is tried again; what lies in the file is final.

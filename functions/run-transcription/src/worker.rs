@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use capstan_domain::{
-    Error, LeaseId, MAX_ATTEMPTS, Piece, PieceNumber, PieceStanding, ProviderName, Timestamp, Transcription,
-    TranscriptionError, TranscriptionErrorCode,
+    Error, LeaseId, MAX_ATTEMPTS, Piece, PieceNumber, PieceStanding, ProviderName, RecordingId, Timestamp,
+    Transcription, TranscriptionError, TranscriptionErrorCode,
 };
 use capstan_lambda::Clock;
 use capstan_store::Changed;
@@ -100,7 +100,8 @@ impl Worker {
 
     async fn advance(&self, claimed: &Transcription) -> Result<Progress, Setback> {
         let provider = self.providers.get(claimed.options.provider)?;
-        let found = self.transcripts.store().recording(&claimed.recording_id).await?;
+        let Some(recording_id) = &claimed.recording_id else { return Ok(Progress::Ended) };
+        let found = self.transcripts.store().recording(recording_id).await?;
         let Some(recording) = found.filter(|recording| recording.deleted_at.is_none()) else {
             return Ok(Progress::Ended);
         };
@@ -175,7 +176,7 @@ impl Worker {
         let mut giving = Vec::new();
         for (number, (piece, audio)) in &sounds.pieces {
             if ungiven.contains(number) {
-                giving.push(self.give_one(provider, planned, *number, piece, audio));
+                giving.push(self.give_one(provider, planned, &sounds.recording_id, (*number, piece, audio)));
             }
         }
         let mut given = stream::iter(giving).buffer_unordered(AT_ONCE);
@@ -195,9 +196,8 @@ impl Worker {
         &self,
         provider: &Provider,
         planned: &Transcription,
-        number: PieceNumber,
-        piece: &Piece,
-        audio: &Audio,
+        recording_id: &RecordingId,
+        (number, piece, audio): (PieceNumber, &Piece, &Audio),
     ) -> Result<Progress, Setback> {
         if self.clock.now() >= self.began.plus_seconds(BEGINNING_SECONDS) {
             let reason = "there was no time left for all pieces".to_owned();
@@ -210,7 +210,7 @@ impl Worker {
             ProviderName::Whisper | ProviderName::Deepgram | ProviderName::AssemblyAi => audio.clone(),
         };
         let name = JobName {
-            recording_id: planned.recording_id.clone(),
+            recording_id: recording_id.clone(),
             transcription_id: planned.id.clone(),
             piece: (planned.pieces.len() > 1).then(|| number.get()),
         };

@@ -107,6 +107,15 @@ impl ContentType {
     }
 }
 
+impl ContentType {
+    /// What an object is taken to be by the end of its key; a video where that says nothing, as meetings are recorded.
+    pub fn of_key(key: &str) -> Self {
+        let is_it =
+            |known: &&Self| key.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case(known.extension()));
+        Self::ALL.iter().find(is_it).copied().unwrap_or(Self::VideoMp4)
+    }
+}
+
 /// The size of a file: 1 byte to what 10,000 parts of 5 GiB hold, S3's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

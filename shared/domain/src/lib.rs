@@ -17,6 +17,7 @@ mod metadata;
 mod part;
 mod recording;
 mod settings;
+mod social;
 mod text;
 mod time;
 mod transcript;
@@ -45,6 +46,10 @@ pub use metadata::Metadata;
 pub use part::{ClaimedPart, EntityTag, MultipartUpload, PartNumber, PartPlan, PlannedPart, ReceivedPart, UploadId};
 pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Sound, Source, Status};
 pub use settings::{Settings, TranscriptionSettings};
+pub use social::{
+    BucketName, Place, ReportedEnd, SocialBuckets, SocialId, SocialRecording, SocialRecordingId, SocialStatus,
+    SocialTranscription, SocialTranscriptionId, SocialUserId, Told,
+};
 pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, SerialNumber};
 pub use time::Timestamp;
 pub use transcript::{Confidence, InvalidLanguage, Language, Offset, Segment, Speaker, Transcript};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{ContentType, FileSize, Md5, MediaId, MultipartUpload, RenditionId, Sha256, Timestamp};
+use crate::{ContentType, FileSize, Md5, MediaId, MultipartUpload, Place, RenditionId, Sha256, Timestamp};
 
 /// Where a medium stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,6 +224,8 @@ pub struct Media {
     pub url_expires_at: Timestamp,
     /// How it is sent, where that is in parts.
     pub multipart: Option<MultipartUpload>,
+    /// Where it lies, where it was not uploaded through Capstan.
+    pub place: Option<Place>,
     /// Where it stands.
     pub status: MediaStatus,
     /// What S3 was last seen to hold.
@@ -247,10 +249,21 @@ impl Media {
             created_at: now,
             url_expires_at,
             multipart: None,
+            place: None,
             status: MediaStatus::Pending,
             stored: None,
             late: false,
             result: None,
+        }
+    }
+
+    /// A medium that is there already, in a place of a worker's choice.
+    pub fn at(place: Place, id: MediaId, object: StoredObject, now: Timestamp) -> Self {
+        Self {
+            place: Some(place.clone()),
+            status: MediaStatus::Uploaded,
+            stored: Some(object),
+            ..Self::new(id, ContentType::of_key(&place.key), now, now)
         }
     }
 
@@ -274,9 +287,11 @@ impl Media {
         self.declared_captured_at.or_else(|| self.findings()?.captured_at)
     }
 
-    /// Whether its bytes are awaited, or are there and nobody has read them to their end.
+    /// Whether its bytes are awaited, or are there and nobody has read them to their end. What was not uploaded through
+    /// Capstan is not hashed.
     pub fn is_unread(&self) -> bool {
-        self.status == MediaStatus::Pending || self.stored.as_ref().is_none_or(|stored| stored.sha256.is_none())
+        let read = self.stored.as_ref().is_some_and(|stored| stored.sha256.is_some());
+        self.place.is_none() && (self.status == MediaStatus::Pending || !read)
     }
 
     /// Whether its bytes are there and nobody has looked into them.

@@ -10,8 +10,8 @@ use crate::{
     Announcement, AudioFacts, Credential, DeviceId, EndUserId, Error, Facts, FileDetails, Findings, Grant,
     LEASE_SECONDS, LeaseId, MAX_ATTEMPTS, MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload,
     Name, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, RecordingId, Rendition, RenditionId,
-    Sha256, StoredObject, Tenant, Timestamp, TranscriptionError, TranscriptionErrorCode, TranscriptionId,
-    UPLOAD_TOKEN_SECONDS,
+    ReportedEnd, Sha256, SocialRecording, SocialStatus, StoredObject, Tenant, Timestamp, TranscriptionError,
+    TranscriptionErrorCode, TranscriptionId, UPLOAD_TOKEN_SECONDS,
 };
 
 /// Where a recording stands.
@@ -181,6 +181,8 @@ pub struct Recording {
     pub upload_method: Option<String>,
     /// What a Plaud-shaped client told of it when it completed the upload.
     pub file: Option<FileDetails>,
+    /// What Scoot-shaped workers told of it.
+    pub social: Option<SocialRecording>,
     /// Its files.
     pub media: BTreeMap<MediaId, Media>,
     /// When it was created.
@@ -189,6 +191,8 @@ pub struct Recording {
     pub updated_at: Timestamp,
     /// When its client said that all is sent.
     pub uploaded_at: Option<Timestamp>,
+    /// When its processing ended.
+    pub processed_at: Option<Timestamp>,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
     /// When it goes unless it was completed.
@@ -243,10 +247,12 @@ impl Recording {
             source: None,
             upload_method: None,
             file: None,
+            social: None,
             media: BTreeMap::new(),
             created_at: now,
             updated_at: now,
             uploaded_at: None,
+            processed_at: None,
             deleted_at: None,
             expires_at: now.plus_seconds(PENDING_SECONDS),
             completion: None,
@@ -257,6 +263,44 @@ impl Recording {
             late_arrivals: 0,
             announcement: None,
             transcriptions: BTreeSet::new(),
+        }
+    }
+
+    /// The same with a medium whose bytes are there: its upload is complete.
+    #[must_use]
+    pub fn uploaded_with(mut self, media: Media, now: Timestamp) -> Self {
+        (self.status, self.uploaded_at) = (Status::Uploaded, Some(now));
+        self.media.insert(media.id.clone(), media);
+        self
+    }
+
+    /// The same as who processed it elsewhere says that it ended.
+    #[must_use]
+    pub fn ended(mut self, end: ReportedEnd, now: Timestamp) -> Self {
+        let verdict = end.verdict();
+        (self.status, self.announcement) = Self::end_of(&verdict);
+        self.error = verdict.err();
+        self.uploaded_at = self.uploaded_at.or(Some(now));
+        self.processed_at = Some(now);
+        self
+    }
+
+    /// Where it stands after a worker's call, by the worker's names. What Capstan itself has processed to its end is asked
+    /// for again by who did not hear of that: it stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for another status after an end.
+    pub fn social_status_after(&self, told: Option<SocialStatus>) -> Result<SocialStatus, Error> {
+        let is_reported = self.social.as_ref().is_some_and(|social| social.reported_at.is_some());
+        let is_repeat = |told: &SocialStatus| *told == SocialStatus::Processing && !is_reported;
+        SocialStatus::from(self.status).after(told.filter(|told| !is_repeat(told)))
+    }
+
+    /// The state that a verdict leads to, and what is to be announced then.
+    pub fn end_of(verdict: &Result<(), ProcessingError>) -> (Status, Option<Announcement>) {
+        match verdict {
+            Ok(()) => (Status::Completed, Some(Announcement::Completed)),
+            Err(_) => (Status::Failed, Some(Announcement::Failed)),
         }
     }
 

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    Error, Language, Lease, MAX_ATTEMPTS, Offset, PICK_UP_SECONDS, Recording, RecordingId, Status, Tenant, Timestamp,
-    Transcript, TranscriptionId,
+    Error, Language, Lease, MAX_ATTEMPTS, Offset, PICK_UP_SECONDS, Recording, RecordingId, SocialStatus,
+    SocialTranscription, Status, Tenant, Timestamp, Transcript, TranscriptionId,
 };
 
 /// How many transcriptions one recording has at most.
@@ -395,8 +395,10 @@ pub struct Transcription {
     pub id: TranscriptionId,
     /// Whose it is.
     pub tenant: Tenant,
-    /// Of which recording.
-    pub recording_id: RecordingId,
+    /// Of which recording; `None` where a worker made it of a sound of its own.
+    pub recording_id: Option<RecordingId>,
+    /// What Scoot-shaped workers told of it.
+    pub social: Option<SocialTranscription>,
     /// Where it stands.
     pub status: TranscriptionStatus,
     /// What was asked for.
@@ -452,14 +454,15 @@ impl Transcription {
             }
         };
         let tenant = recording.tenant.clone();
-        Ok(Self { options, ..Self::unchecked(id, tenant, recording.id.clone(), now) })
+        Ok(Self { options, ..Self::unchecked(id, tenant, Some(recording.id.clone()), now) })
     }
 
-    fn unchecked(id: TranscriptionId, tenant: Tenant, recording_id: RecordingId, now: Timestamp) -> Self {
+    fn unchecked(id: TranscriptionId, tenant: Tenant, recording_id: Option<RecordingId>, now: Timestamp) -> Self {
         Self {
             id,
             tenant,
             recording_id,
+            social: None,
             status: TranscriptionStatus::Pending,
             options: TranscriptionOptions::default(),
             pieces: BTreeMap::new(),
@@ -475,6 +478,34 @@ impl Transcription {
             started_at: None,
             completed_at: None,
             updated_at: now,
+        }
+    }
+
+    /// A transcription that a worker tells of.
+    pub fn told(id: TranscriptionId, tenant: Tenant, social: SocialTranscription, now: Timestamp) -> Self {
+        Self { social: Some(social), ..Self::unchecked(id, tenant, None, now) }.moved_to(SocialStatus::Processing, now)
+    }
+
+    /// The same as a worker says that it stands now. What stands so already is not told of again.
+    #[must_use]
+    pub fn moved_to(self, status: SocialStatus, now: Timestamp) -> Self {
+        let (status, announcement) = match status {
+            SocialStatus::Processing => (TranscriptionStatus::Processing, TranscriptionAnnouncement::Started),
+            SocialStatus::Complete => (TranscriptionStatus::Completed, TranscriptionAnnouncement::Completed),
+            SocialStatus::Failed => (TranscriptionStatus::Failed, TranscriptionAnnouncement::Failed),
+        };
+        if self.status == status {
+            return self;
+        }
+        let has_failed = status == TranscriptionStatus::Failed;
+        let failed = || "The worker that makes it reported that it failed";
+        Self {
+            status,
+            announcement: Some(announcement),
+            error: has_failed.then(|| TranscriptionError::new(TranscriptionErrorCode::ProcessingError, failed())),
+            started_at: self.started_at.or(Some(now)),
+            completed_at: status.is_end().then_some(now),
+            ..self
         }
     }
 
@@ -535,9 +566,10 @@ impl Transcription {
         now.plus_seconds((60_i64 << self.attempts.min(MAX_ATTEMPTS)).max(asked))
     }
 
-    /// When it next owes an action, as it was made.
-    pub fn due_at(&self) -> Timestamp {
-        self.created_at.plus_seconds(PICK_UP_SECONDS)
+    /// When it next owes an action after the change that was made now.
+    pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let owes = self.social.is_none() || self.announcement.is_some();
+        owes.then(|| now.plus_seconds(PICK_UP_SECONDS))
     }
 
     /// What it owes now that it is due.
@@ -546,6 +578,10 @@ impl Transcription {
         let failed = |message: String| {
             TranscriptionWork::GiveUp(TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message))
         };
+        // Who tells of it works on it, however long that takes.
+        if self.social.is_some() {
+            return self.announcement.map_or(TranscriptionWork::Rest, TranscriptionWork::Announce);
+        }
         let waited_enough = |at: Timestamp| at.plus_seconds(PATIENCE_SECONDS) <= now;
         match self.status {
             TranscriptionStatus::Pending => TranscriptionWork::Announce(Due),
@@ -579,7 +615,7 @@ mod tests {
             status: TranscriptionStatus::Processing,
             attempts,
             started_at: Some(now()),
-            ..Transcription::unchecked("txn_1".parse().unwrap(), tenant, recording_id, now())
+            ..Transcription::unchecked("txn_1".parse().unwrap(), tenant, Some(recording_id), now())
         }
     }
 

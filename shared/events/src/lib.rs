@@ -30,8 +30,8 @@ pub struct RecordingEvent {
 pub struct TranscriptionEvent {
     /// The transcription.
     pub transcription_id: TranscriptionId,
-    /// Of which recording.
-    pub recording_id: RecordingId,
+    /// Of which recording; null where it is of none that Capstan knows.
+    pub recording_id: Option<RecordingId>,
     /// Whose it is.
     pub project_id: ProjectId,
     /// Live or test data.

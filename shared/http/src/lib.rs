@@ -13,6 +13,7 @@ mod reply;
 mod request;
 mod sealed;
 mod settings;
+mod social;
 mod transcription;
 
 pub use access::Access;
@@ -27,4 +28,5 @@ pub use recording::{MediaBody, ProcessingErrorBody, RecordingBody, RenditionBody
 pub use reply::{File, Reply};
 pub use request::{Request, present};
 pub use settings::{SettingsBody, TranscriptionSettingsBody};
+pub use social::{Participant, SocialUser, filled, told};
 pub use transcription::{SegmentBody, TranscriptionBody, TranscriptionErrorBody};

@@ -40,6 +40,12 @@ impl<A, B> Dependencies for (Access, A, B) {
     }
 }
 
+impl<A, B, C> Dependencies for (Access, A, B, C) {
+    fn access(&self) -> Option<&Access> {
+        Some(&self.0)
+    }
+}
+
 /// Hands a request to its handler; one that repeats an earlier POST under the same `Idempotency-Key` gets that one's
 /// answer. Two calls more for a request with a key, none for one without: the first call is kept, then its answer.
 ///

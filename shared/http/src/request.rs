@@ -29,6 +29,9 @@ const PREFIXES: [&str; 6] = ["sk_live_", "sk_test_", "rk_live_", "rk_test_", "dt
 /// Where Plaud-shaped clients call.
 const BARE_CREDENTIALS: [&str; 3] = ["/api/files/", "/api/devices/", "/open/partner/"];
 
+/// Where Scoot-shaped workers call, and the header in which they show their credential.
+const KEYED: (&str, &str) = ("/api/v1/", "x-api-key");
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {})", self.event.method(), self.event.uri().path())
@@ -66,19 +69,28 @@ impl Request {
     }
 
     /// The credential that it shows. RFC 6750: `Authorization: Bearer <credential>`; the scheme's case does not matter.
-    /// Plaud-shaped clients leave the scheme out.
+    /// Plaud-shaped clients leave the scheme out; Scoot-shaped workers may show it as `X-API-Key`, which goes before an
+    /// `Authorization` that is beside it.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] when it shows none, or what cannot be one.
     pub(crate) fn credential(&self) -> Result<&str, Error> {
-        let value = self.header("authorization").ok_or(Error::Unauthorized)?;
-        let credential = match value.trim().split_once(' ') {
-            Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => credential.trim(),
-            None if BARE_CREDENTIALS.iter().any(|paths| self.path().starts_with(paths)) => value.trim(),
-            _ => return Err(Error::Unauthorized),
+        let (paths, header) = KEYED;
+        let credential = match self.header(header).filter(|_| self.path().starts_with(paths)) {
+            Some(key) => key.trim(),
+            None => self.authorization()?,
         };
         let well_formed = PREFIXES.iter().any(|known| credential.starts_with(known));
         if well_formed { Ok(credential) } else { Err(Error::Unauthorized) }
+    }
+
+    fn authorization(&self) -> Result<&str, Error> {
+        let value = self.header("authorization").ok_or(Error::Unauthorized)?;
+        match value.trim().split_once(' ') {
+            Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => Ok(credential.trim()),
+            None if BARE_CREDENTIALS.iter().any(|paths| self.path().starts_with(paths)) => Ok(value.trim()),
+            _ => Err(Error::Unauthorized),
+        }
     }
 
     /// Where it goes, without the query.

@@ -17,8 +17,9 @@ pub struct TranscriptionBody {
     pub id: String,
     /// Whose it is.
     pub project_id: String,
-    /// Of which recording.
-    pub recording_id: String,
+    /// Of which recording; null where a worker made it of a sound of its own.
+    #[schema(required)]
+    pub recording_id: Option<String>,
     /// `pending`, `processing`, `completed` or `failed`.
     #[schema(example = "completed", pattern = "^(pending|processing|completed|failed)$")]
     pub status: &'static str,
@@ -99,7 +100,7 @@ impl TranscriptionBody {
         let body = Self {
             id: transcription.id.to_string(),
             project_id: transcription.tenant.project_id.to_string(),
-            recording_id: transcription.recording_id.to_string(),
+            recording_id: transcription.recording_id.as_ref().map(ToString::to_string),
             status: transcription.status.as_str(),
             language: language.map(Language::to_string),
             provider: transcription.options.provider.map(ProviderName::as_str),

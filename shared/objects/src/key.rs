@@ -3,8 +3,8 @@
 use std::fmt;
 
 use capstan_domain::{
-    ContentType, ExportFormat, Media, MediaId, PieceNumber, ProjectId, Recording, RecordingId, RenditionKind,
-    Transcription,
+    BucketName, ContentType, ExportFormat, Media, MediaId, PieceNumber, Place, ProjectId, Recording, RecordingId,
+    RenditionKind, Transcription,
 };
 
 /// The key of an object in the media bucket.
@@ -60,6 +60,48 @@ impl fmt::Display for ObjectKey {
     }
 }
 
+/// Where an object is read: under a key of ours, or in the place that a worker named. Only what is ours is written or
+/// deleted, by its [`ObjectKey`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPlace {
+    /// `None` is the media bucket.
+    pub(crate) bucket: Option<BucketName>,
+    pub(crate) key: String,
+}
+
+impl ObjectPlace {
+    /// Of the original of a recording's medium.
+    pub fn of(recording: &Recording, media: &Media) -> Self {
+        match &media.place {
+            Some(place) => place.into(),
+            None => ObjectKey::of(recording, media).into(),
+        }
+    }
+
+    /// The key as S3 knows it.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl From<&Place> for ObjectPlace {
+    fn from(place: &Place) -> Self {
+        Self { bucket: Some(place.bucket.clone()), key: place.key.clone() }
+    }
+}
+
+impl From<ObjectKey> for ObjectPlace {
+    fn from(ObjectKey(key): ObjectKey) -> Self {
+        Self { bucket: None, key }
+    }
+}
+
+impl From<&ObjectKey> for ObjectPlace {
+    fn from(key: &ObjectKey) -> Self {
+        key.clone().into()
+    }
+}
+
 /// What the key of an original names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Original {
@@ -85,7 +127,11 @@ impl Original {
 }
 
 fn transcriptions(of: &Transcription) -> String {
-    format!("{}/{}/transcriptions/{}", of.tenant.project_id, of.recording_id, of.id)
+    let project = &of.tenant.project_id;
+    match &of.recording_id {
+        Some(recording_id) => format!("{project}/{recording_id}/transcriptions/{}", of.id),
+        None => format!("{project}/transcriptions/{}", of.id),
+    }
 }
 
 pub(crate) fn recording_prefix(project: &ProjectId, recording: &RecordingId) -> String {

@@ -13,15 +13,17 @@ use std::path::Path;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use capstan_aws::{MissingVariable, failure, variable};
-use capstan_domain::{Error, Md5, ProjectId, RecordingId, Sha256, StoredObject, Timestamp};
+use capstan_domain::{BucketName, Error, Md5, ProjectId, RecordingId, Sha256, StoredObject, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Digest;
 
-pub use key::{ObjectKey, Original};
+pub use key::{ObjectKey, ObjectPlace, Original};
 pub use reader::ObjectReader;
 pub use signed::{PartSigner, SignedDownload, SignedUpload, Signer, Validity};
 
@@ -57,9 +59,11 @@ impl Objects {
         Ok(Self::new(configuration, variable("MEDIA_BUCKET")?))
     }
 
-    /// What is stored under a key, not read: its hash stays unknown. `None` when there is nothing.
-    pub async fn find(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<StoredObject>, Error> {
-        let answer = self.client.head_object().bucket(&self.bucket).key(key.as_str()).send().await;
+    /// What is stored there, not read: its hash stays unknown. `None` when there is nothing, and in a bucket that is not
+    /// ours also when its owner does not let us see it.
+    pub async fn find(&self, place: impl Into<ObjectPlace>, now: Timestamp) -> Result<Option<StoredObject>, Error> {
+        let place = place.into();
+        let answer = self.client.head_object().bucket(self.bucket_of(&place)).key(&place.key).send().await;
         match answer {
             Ok(head) => Ok(Some(StoredObject {
                 size_bytes: size(head.content_length)?,
@@ -70,6 +74,7 @@ impl Objects {
                 recorded_at: now,
             })),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
+            Err(error) if place.bucket.is_some() && is_forbidden(&error) => Ok(None),
             Err(error) => Err(failure(error)),
         }
     }
@@ -113,8 +118,8 @@ impl Objects {
     }
 
     /// Opens an object for reading from a blocking thread. Reads only the bytes of that very write.
-    pub fn reader(&self, key: ObjectKey, object: &StoredObject) -> ObjectReader {
-        ObjectReader::new(self.clone(), key, object)
+    pub fn reader(&self, place: impl Into<ObjectPlace>, object: &StoredObject) -> ObjectReader {
+        ObjectReader::new(self.clone(), place.into(), object)
     }
 
     /// Stores a file, replacing what was there.
@@ -158,9 +163,9 @@ impl Objects {
         serde_json::from_slice(&bytes).map(Some).map_err(Error::internal)
     }
 
-    /// The bucket's name.
-    pub fn bucket(&self) -> &str {
-        &self.bucket
+    /// The name of the bucket that an object is in.
+    pub fn bucket_of<'a>(&'a self, place: &'a ObjectPlace) -> &'a str {
+        place.bucket.as_ref().map_or(&self.bucket, BucketName::as_str)
     }
 
     /// Deletes one object. Nothing happens when it is not there.
@@ -194,6 +199,11 @@ impl Objects {
             }
         }
     }
+}
+
+/// The answer to a HEAD has no body that could say more.
+fn is_forbidden<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.raw_response().is_some_and(|response| response.status().as_u16() == 403)
 }
 
 fn size(content_length: Option<i64>) -> Result<u64, Error> {

@@ -7,7 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::StoredObject;
 use tokio::runtime::Handle;
 
-use crate::{ObjectKey, Objects};
+use crate::{ObjectPlace, Objects};
 
 /// A seek this short forward is cheaper read over than asked for anew.
 const READ_OVER: u64 = 256 * 1024;
@@ -21,7 +21,7 @@ const MAX_RESUMPTIONS: u32 = 3;
 pub struct ObjectReader {
     objects: Objects,
     runtime: Handle,
-    key: ObjectKey,
+    place: ObjectPlace,
     etag: String,
     length: u64,
     position: u64,
@@ -32,11 +32,11 @@ pub struct ObjectReader {
 }
 
 impl ObjectReader {
-    pub(crate) fn new(objects: Objects, key: ObjectKey, object: &StoredObject) -> Self {
+    pub(crate) fn new(objects: Objects, place: ObjectPlace, object: &StoredObject) -> Self {
         Self {
             objects,
             runtime: Handle::current(),
-            key,
+            place,
             etag: object.etag.clone(),
             length: object.size_bytes,
             position: 0,
@@ -60,8 +60,8 @@ impl ObjectReader {
             .objects
             .client
             .get_object()
-            .bucket(&self.objects.bucket)
-            .key(self.key.as_str())
+            .bucket(self.objects.bucket_of(&self.place))
+            .key(&self.place.key)
             .if_match(format!("\"{}\"", self.etag))
             .range(format!("bytes={}-", self.position));
         let answer =
@@ -88,7 +88,7 @@ impl ObjectReader {
                 }
                 broken if resumptions == MAX_RESUMPTIONS => {
                     let cause = broken.and_then(Result::err).map_or("it ended early".to_owned(), |e| e.to_string());
-                    return Err(io::Error::other(format!("reading {} failed: {cause}", self.key)));
+                    return Err(io::Error::other(format!("reading {} failed: {cause}", self.place.key)));
                 }
                 _ => resumptions += 1,
             }

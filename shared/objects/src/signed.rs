@@ -17,7 +17,7 @@ use capstan_domain::{ContentType, Error, FileSize, PlannedPart, Sha256, Timestam
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Digest;
 
-use crate::{ObjectKey, Objects};
+use crate::{ObjectKey, ObjectPlace, Objects};
 
 /// A URL that ends sooner than this many seconds from now is of no use to a client.
 const MIN_URL_SECONDS: u32 = 60;
@@ -132,11 +132,12 @@ impl Signer<'_> {
     /// Signs for the download of one object, as that type and, where a name is given, as a file to save.
     pub async fn download(
         &self,
-        key: &ObjectKey,
+        place: impl Into<ObjectPlace>,
         mime_type: &str,
         filename: Option<&str>,
     ) -> Result<SignedDownload, Error> {
-        let get = self.objects.client.get_object().bucket(&self.objects.bucket).key(key.as_str());
+        let place = place.into();
+        let get = self.objects.client.get_object().bucket(self.objects.bucket_of(&place)).key(&place.key);
         let request = get
             .response_content_type(mime_type)
             .set_response_content_disposition(filename.map(attachment))

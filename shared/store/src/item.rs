@@ -79,8 +79,10 @@ pub(crate) fn recording(recording: &Recording, due_at: Option<Timestamp>) -> Res
 pub(crate) fn transcription(transcription: &Transcription) -> Result<Item, Error> {
     let mut item = listed(&transcription.id, &transcription.tenant, transcription)?;
     let mut text = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
-    text(keys::DUE.partition, keys::due(&transcription.id));
-    text(keys::DUE.sort, transcription.due_at().sortable());
+    if let Some(due_at) = transcription.due_at(transcription.created_at) {
+        text(keys::DUE.partition, keys::due(&transcription.id));
+        text(keys::DUE.sort, due_at.sortable());
+    }
     Ok(item)
 }
 

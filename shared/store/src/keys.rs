@@ -7,7 +7,7 @@ use std::hash::Hash;
 use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_domain::{
     CallId, CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, KeyId, Recording, RecordingId,
-    SerialNumber, Tenant, Transcription, TranscriptionId,
+    SerialNumber, SocialRecordingId, SocialTranscriptionId, Tenant, Transcription, TranscriptionId,
 };
 use serde::de::DeserializeOwned;
 
@@ -106,6 +106,16 @@ pub(crate) fn external_id(tenant: &Tenant, external_id: &ExternalId) -> Key {
 /// What only one device of a tenant's can be called.
 pub(crate) fn serial_number(tenant: &Tenant, serial_number: &SerialNumber) -> Key {
     unique(tenant, "serial", serial_number)
+}
+
+/// What only one recording of a tenant's can be called by workers.
+pub(crate) fn social_recording(tenant: &Tenant, id: &SocialRecordingId) -> Key {
+    unique(tenant, "social-recording", id)
+}
+
+/// What only one transcription of a tenant's can be called by workers.
+pub(crate) fn social_transcription(tenant: &Tenant, id: &SocialTranscriptionId) -> Key {
+    unique(tenant, "social-transcription", id)
 }
 
 fn unique(tenant: &Tenant, field: &str, value: impl Display) -> Key {

@@ -16,6 +16,7 @@ mod list;
 mod processing;
 mod recordings;
 mod settings;
+mod social;
 mod transaction;
 mod transcriptions;
 mod uploads;
@@ -30,6 +31,7 @@ pub use devices::Registered;
 pub use due::{Due, DueItem};
 pub use first_calls::Begun;
 pub use list::{ListQuery, Page, Position};
+pub use social::{Called, SocialChange, SocialStep};
 pub use uploads::{Arrival, CompletedFile, MultipartRenewal, Owner, Renewal};
 
 /// The table.

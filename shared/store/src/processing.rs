@@ -222,11 +222,9 @@ fn settle(
     verdict: Result<(), ProcessingError>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let (status, announcement) = match &verdict {
-        Ok(()) => (Status::Completed, Announcement::Completed),
-        Err(_) => (Status::Failed, Announcement::Failed),
-    };
-    change.transition(status)?.set("announcement", &announcement)?.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+    let (status, announcement) = Recording::end_of(&verdict);
+    change.transition(status)?.set("processed_at", &now)?.set_if("announcement", announcement.as_ref())?;
+    change.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
     match verdict {
         Ok(()) => change.remove("error"),
         Err(error) => change.set("error", &error)?,

@@ -106,12 +106,18 @@ impl Store {
         change.apply(self, id).await
     }
 
-    /// Removes the item of a deleted recording whose objects are gone.
-    pub async fn forget_recording(&self, id: &RecordingId) -> Result<(), Error> {
+    /// Removes the item of a deleted recording whose objects are gone, and before it what workers call it.
+    pub async fn forget_recording(&self, recording: &Recording) -> Result<(), Error> {
+        if let Some(social) = &recording.social {
+            let mut named = Change::default();
+            let still = named.is("names", &recording.id)?;
+            named.require(still);
+            named.delete_at(self, keys::social_recording(&recording.tenant, &social.id)).await?;
+        }
         let mut change = Change::default();
         let deleted = change.exists("deleted_at");
         change.require(deleted);
-        change.delete_at(self, id.key()).await
+        change.delete_at(self, recording.id.key()).await
     }
 }
 

@@ -103,6 +103,11 @@ impl Transaction {
         self.add(Operation::Put(item, new))
     }
 
+    /// Puts an item if what is required of the one in its place holds.
+    pub(crate) fn put(&mut self, item: Item, condition: Change) -> usize {
+        self.add(Operation::Put(item, condition))
+    }
+
     /// Changes what an identifier names.
     pub(crate) fn update(&mut self, id: &impl Identifier, change: Change) -> usize {
         self.update_item(id.key(), change)

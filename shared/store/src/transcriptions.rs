@@ -102,7 +102,8 @@ impl Store {
             let status = change.is("status", &leaves)?;
             let free = change.is_missing(LEASE);
             let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
-            change.require(status).require(format!("{free} OR {abandoned}")).set(LEASE, &held)?;
+            let ours = change.is_missing("social");
+            change.require(ours).require(status).require(format!("{free} OR {abandoned}")).set(LEASE, &held)?;
             change.set("status", &TranscriptionStatus::Processing)?.set("updated_at", &now)?;
             change.add("attempts", 1).due(id, Some(until))?;
             if leaves == TranscriptionStatus::Pending {
@@ -211,7 +212,7 @@ impl Store {
         let mut change = Change::default();
         let owed = change.is("announcement", &announcement)?;
         change.require(owed).remove("announcement");
-        if transcription.status.is_end() {
+        if transcription.status.is_end() || transcription.social.is_some() {
             change.due(&transcription.id, None)?;
         }
         change.apply(self, &transcription.id).await.map(drop)

@@ -93,6 +93,17 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
                 let dependencies = (on.transcripts()?, on.providers()?, on.variable("API_URL")?);
                 event_function(dependencies, clock, run_transcription::handle)
             }
+            "save-social-recording" => {
+                let buckets = on.parsed("SCOOT_BUCKETS")?;
+                http_function(
+                    (on.access()?, on.objects()?, on.events()?, buckets),
+                    clock,
+                    save_social_recording::handle,
+                )
+            }
+            "save-social-transcription" => {
+                http_function((on.access()?, on.events()?), clock, save_social_transcription::handle)
+            }
             "transcription-callback" => {
                 let desk = Desk { transcripts: on.transcripts()?, providers: on.providers()? };
                 http_function(desk, clock, transcription_callback::handle)

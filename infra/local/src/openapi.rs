@@ -55,6 +55,8 @@ use utoipa::{Modify, OpenApi};
         complete_file_upload::for_partners,
         bind_device_by_serial_number::handle,
         unbind_device_by_serial_number::handle,
+        save_social_recording::handle,
+        save_social_transcription::handle,
         get_openapi::handle,
     ),
     modifiers(&Credentials, &RepeatablePosts, &WithoutRustdocSections),
@@ -67,6 +69,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Transcriptions", description = "What is said in recordings."),
         (name = "Settings", description = "What holds for a project."),
         (name = "Files", description = "Files and recorders of Plaud-shaped clients; each file is a recording."),
+        (name = "Meetings", description = "Recordings and transcriptions that Scoot-shaped workers tell of."),
         (name = "Documents", description = "This document."),
     ),
 )]

@@ -64,6 +64,7 @@ impl Kept {
             functions: functions::of_this_project(clock),
             retry_delay: RETRY_DELAY,
             run_schedules: true,
+            parameters: Vec::new(),
             variables: providers::of_environment(),
             called_back: false,
         })

@@ -28,6 +28,8 @@ pub struct Options {
     pub port: u16,
     /// The port of the emulated AWS; 0 is any free one.
     pub aws_port: u16,
+    /// Parameters of the template that do not have their defaults. What policies hold depends on them.
+    pub parameters: Vec<(&'static str, String)>,
     /// What runs.
     pub functions: MakeFunctions,
     /// What stands for the minutes that Lambda waits before it repeats an asynchronous invocation.
@@ -48,6 +50,7 @@ impl Options {
             storage: Storage::Memory,
             port: 0,
             aws_port: 0,
+            parameters: Vec::new(),
             functions,
             retry_delay: Duration::from_millis(5),
             run_schedules: false,
@@ -103,7 +106,8 @@ impl Stack {
         let local = listener.local_addr();
         let address = local.map_err(|source| StackError::Listen { port: options.port, source })?;
 
-        let template = Template::of_this_project()?;
+        let parameters: Vec<_> = options.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let template = Template::of_this_project_with(&parameters)?;
         let emulators = Arc::new(Emulators::start_on(options.aws_port, options.storage).await?);
         emulators.create_resources(&template)?;
         let api_url = if options.called_back { format!("http://{address}") } else { String::new() };

@@ -1,4 +1,4 @@
-//! What `!Ref`, `!Sub`, `!GetAtt`, `!Join`, `!Select`, `!If` and the conditions come to on one machine.
+//! What `!Ref`, `!Sub`, `!GetAtt`, `!Join`, `!Split`, `!Select`, `!If` and the conditions come to on one machine.
 
 use std::collections::BTreeMap;
 
@@ -105,6 +105,13 @@ impl<'a> Scope<'a> {
                     text(items.join(separator))
                 }
                 _ => Err(TemplateError::at(place, "Join needs a separator and a list")),
+            },
+            ("Fn::Split", Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(separator), joined] => {
+                    let joined = plain_text(&self.evaluate(joined, place)?);
+                    Ok(Some(joined.split(separator.as_str()).map(Value::from).collect()))
+                }
+                _ => Err(TemplateError::at(place, "Split needs a separator and a text")),
             },
             ("Fn::Select", Value::Array(parts)) => match parts.as_slice() {
                 [index, list] => {

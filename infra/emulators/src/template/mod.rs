@@ -183,7 +183,16 @@ impl Template {
     ///
     /// When it uses something of CloudFormation that is not understood here.
     pub fn of_this_project() -> Result<Self, TemplateError> {
-        Self::parse(include_str!("../../../../template.yaml"), &[])
+        Self::of_this_project_with(&[])
+    }
+
+    /// The same with other values of some parameters than their defaults.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of_this_project`].
+    pub fn of_this_project_with(parameters: &[(&str, &str)]) -> Result<Self, TemplateError> {
+        Self::parse(include_str!("../../../../template.yaml"), parameters)
     }
 
     /// Reads the template in a file.

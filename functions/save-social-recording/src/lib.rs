@@ -1,0 +1,67 @@
+//! `POST /api/v1/recording/processing`
+
+mod answer;
+mod body;
+mod saving;
+
+use capstan_domain::{Action, Announcement, Error, Recording, SocialBuckets, Status, Timestamp};
+use capstan_events::Events;
+use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
+use capstan_objects::Objects;
+use capstan_store::Store;
+
+use body::{Body, Call};
+use saving::{Saved, Saving};
+
+/// Keeps what a worker tells of a recording. `PROCESSING`, with the key of an object as `recordingId`, begins its
+/// processing; `COMPLETE` and `FAILED` report the end of a processing of the worker's own. The credential may be shown as
+/// `X-API-Key`.
+///
+/// # Errors
+/// [`Error::Invalid`], [`Error::Conflict`], [`Error::RequestTooLarge`], [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    post, path = "/api/v1/recording/processing", operation_id = "saveSocialRecording", tag = "Meetings",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
+    request_body = Body,
+    responses(
+        (status = 200, description = "All that was told of the recording, with what Capstan knows of it.", body = Body),
+        (status = 409, description = "It has ended in another way.", body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn handle(
+    (access, objects, events, buckets): (Access, Objects, Events, SocialBuckets),
+    request: Request,
+) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::WriteRecordings).await?;
+    let call = Call::read(&request)?;
+    let store = access.store();
+    let saving = Saving { store, objects: &objects, buckets: &buckets, tenant: &caller.tenant, call: &call };
+    let recording = match saving.save().await? {
+        Saved::Moved(recording) => told(store, &events, recording, request.received_at()).await,
+        Saved::Kept(recording) => recording,
+    };
+    Reply::ok(&answer::of(&recording)?)
+}
+
+/// What happened is kept whether or not the bus took it: it is due, and told again when it was not.
+async fn told(store: &Store, events: &Events, recording: Recording, now: Timestamp) -> Recording {
+    if let Err(error) = tell(store, events, &recording, now).await {
+        tracing::warn!(recording_id = %recording.id, %error, "announced later");
+    }
+    recording
+}
+
+async fn tell(store: &Store, events: &Events, recording: &Recording, now: Timestamp) -> Result<(), Error> {
+    match recording.announcement {
+        Some(end) => {
+            events.announce(end, recording).await?;
+            store.announced(recording, end, now).await
+        }
+        None if recording.status == Status::Uploaded => events.announce(Announcement::Uploaded, recording).await,
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! `POST /api/v1/transcription/save`
+
+mod saving;
+
+use capstan_domain::{Action, Error, Name, SocialId, SocialStatus, SocialTranscriptionId, Timestamp, Transcription};
+use capstan_events::Events;
+use capstan_http::{Access, ErrorBody, Refusals, Reply, Request, SocialUser, filled};
+use capstan_store::Store;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use saving::{Call, Saved, Saving};
+
+/// A transcription as workers know it. All of it is kept and given back, with fields that are not listed here too; what a
+/// later call leaves out or gives as null stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SocialTranscription)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "what is not looked at is checked and described")]
+pub struct Body {
+    /// Names the transcription; made where it is left out. The next call with the same is about the same transcription.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    social_transcription_id: Option<SocialTranscriptionId>,
+    /// Names the set of rooms.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    social_room_set_id: Option<SocialId>,
+    /// Where it stands; `PROCESSING` unless it is known or told otherwise. An end stays.
+    #[schema(value_type = Option<String>, pattern = "^(PROCESSING|COMPLETE|FAILED)$")]
+    status: Option<SocialStatus>,
+    /// What it is called.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    name: Option<Name>,
+    /// Where the worker keeps it.
+    #[serde(rename = "s3Bucket")]
+    s3_bucket: Option<String>,
+    /// When what is transcribed began.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    start_date_time: Option<Timestamp>,
+    /// When the work on it began.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    processing_start_date_time: Option<Timestamp>,
+    /// When the work on it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    processing_end_date_time: Option<Timestamp>,
+    /// Whose it is.
+    #[schema(value_type = Option<SocialUser>)]
+    user: Option<Map<String, Value>>,
+}
+
+/// Keeps what a worker tells of a transcription that it makes itself. The credential may be shown as `X-API-Key`.
+///
+/// # Errors
+/// [`Error::Invalid`], [`Error::Conflict`], [`Error::RequestTooLarge`], [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    post, path = "/api/v1/transcription/save", operation_id = "saveSocialTranscription", tag = "Meetings",
+    security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
+    request_body = Body,
+    responses(
+        (status = 200, description = "All that was told of the transcription, with what Capstan knows of it.",
+            body = Body),
+        (status = 409, description = "It has ended in another way.", body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn handle((access, events): (Access, Events), request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::WriteTranscriptions).await?;
+    let call = Call::read(&request)?;
+    let saving = Saving { store: access.store(), tenant: &caller.tenant, call: &call };
+    let transcription = match saving.save().await? {
+        Saved::Moved(transcription) => told(access.store(), &events, transcription).await,
+        Saved::Kept(transcription) => transcription,
+    };
+    Reply::ok(&answer(&transcription)?)
+}
+
+/// What happened is kept whether or not the bus took it: it is due, and told again when it was not.
+async fn told(store: &Store, events: &Events, transcription: Transcription) -> Transcription {
+    if let Err(error) = tell(store, events, &transcription).await {
+        tracing::warn!(transcription_id = %transcription.id, %error, "announced later");
+    }
+    transcription
+}
+
+async fn tell(store: &Store, events: &Events, transcription: &Transcription) -> Result<(), Error> {
+    let Some(announcement) = transcription.announcement else { return Ok(()) };
+    events.announce_transcription(announcement, transcription).await?;
+    store.transcription_announced(transcription, announcement).await
+}
+
+/// All that was told of it, with what Capstan knows.
+fn answer(transcription: &Transcription) -> Result<Map<String, Value>, Error> {
+    let told_by_none = || Error::internal("a worker's transcription was told by none");
+    let social = transcription.social.as_ref().ok_or_else(told_by_none)?;
+    Ok(social.told.with([
+        filled(&social.told, "socialTranscriptionId", Some(social.id)),
+        filled(&social.told, "processingStartDateTime", transcription.started_at),
+        filled(&social.told, "processingEndDateTime", transcription.completed_at),
+        ("status", Some(SocialStatus::from(transcription.status).as_str().to_owned())),
+    ]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -38,29 +38,23 @@ pub async fn handle(
     let store = access.store();
     let saving = Saving { store, objects: &objects, buckets: &buckets, tenant: &caller.tenant, call: &call };
     let recording = match saving.save().await? {
-        Saved::Moved(recording) => told(store, &events, recording, request.received_at()).await,
+        Saved::Moved(recording) => told(store, &events, recording, request.received_at()).await?,
         Saved::Kept(recording) => recording,
     };
     Reply::ok(&answer::of(&recording)?)
 }
 
 /// What happened is kept whether or not the bus took it: it is due, and told again when it was not.
-async fn told(store: &Store, events: &Events, recording: Recording, now: Timestamp) -> Recording {
-    if let Err(error) = tell(store, events, &recording, now).await {
+async fn told(store: &Store, events: &Events, recording: Recording, now: Timestamp) -> Result<Recording, Error> {
+    let is_begun = recording.status == Status::Uploaded;
+    let news = recording.announcement.or(is_begun.then_some(Announcement::Uploaded));
+    let Some(announcement) = news else { return Ok(recording) };
+    if let Err(error) = events.announce(announcement, &recording).await {
         tracing::warn!(recording_id = %recording.id, %error, "announced later");
+    } else if !is_begun {
+        store.announced(&recording, announcement, now).await?;
     }
-    recording
-}
-
-async fn tell(store: &Store, events: &Events, recording: &Recording, now: Timestamp) -> Result<(), Error> {
-    match recording.announcement {
-        Some(end) => {
-            events.announce(end, recording).await?;
-            store.announced(recording, end, now).await
-        }
-        None if recording.status == Status::Uploaded => events.announce(Announcement::Uploaded, recording).await,
-        None => Ok(()),
-    }
+    Ok(recording)
 }
 
 #[cfg(test)]

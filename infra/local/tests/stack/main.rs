@@ -12,6 +12,7 @@ mod keys;
 mod kill;
 mod leaks;
 mod matrix;
+mod meetings;
 mod notifications;
 mod owners;
 mod parts;

@@ -15,6 +15,7 @@ use capstan_domain::{
 use capstan_emulators::template::Trigger;
 use capstan_local::keys;
 use capstan_objects::{ObjectKey, Objects};
+use capstan_store::Called;
 use futures_util::{StreamExt, stream};
 use http::{Method, Request};
 use http_body_util::Full;
@@ -190,7 +191,7 @@ impl Operation {
             "/v1/transcriptions" if is_post => About::Recording,
             "/v1/recordings" | "/v1/devices" | "/v1/end-users" | "/v1/transcriptions" => About::List,
             "/v1/settings" => About::Settings,
-            "/api/devices/bind" => About::New,
+            "/api/devices/bind" | "/api/v1/recording/processing" | "/api/v1/transcription/save" => About::New,
             "/api/devices/unbind" => About::Device,
             _ if path.ends_with("/generate-presigned-urls") => About::New,
             _ if path.ends_with("/complete-upload") => About::Recording,
@@ -228,6 +229,13 @@ impl Operation {
                     "",
                     json!({"file_id": file_id, "upload_id": upload_id, "part_list": [part], "filetype": "ogg", "owner_id": new_bits().to_string()}),
                 )
+            }
+            "POST /api/v1/recording/processing" => {
+                let user_id = uuid::Uuid::new_v4().to_string();
+                ("", json!({"socialRecordingId": uuid::Uuid::new_v4().to_string(), "userId": user_id}))
+            }
+            "POST /api/v1/transcription/save" => {
+                ("", json!({"socialTranscriptionId": uuid::Uuid::new_v4().to_string()}))
             }
             "POST /api/devices/bind" => ("", json!({"sn": new_bits().to_string(), "owner_id": new_bits().to_string()})),
             "POST /api/devices/unbind" => ("", json!({"sn": on.device.as_str(), "owner_id": on.end_user.as_str()})),
@@ -570,8 +578,9 @@ impl Stage {
                 (is_listed != shown.reaches(owner)).then(|| what.to_owned())
             }
             About::New | About::NewRecording => {
-                let id = body["id"].as_str().or(body["FileId"].as_str()).unwrap();
-                let store = &self.world.store;
+                let names = ["id", "FileId", "socialRecordingId", "socialTranscriptionId"];
+                let id = names.into_iter().find_map(|name| body[name].as_str()).unwrap();
+                let (store, own) = (&self.world.store, shown.owner().unwrap().tenant());
                 let tenant = match operation.path.as_str() {
                     "/v1/recordings" => store.recording(&id.parse().unwrap()).await.unwrap().unwrap().tenant,
                     "/api/files/upload-s3/generate-presigned-urls"
@@ -583,9 +592,21 @@ impl Stage {
                         store.device(&id.parse().unwrap()).await.unwrap().unwrap().tenant
                     }
                     "/v1/end-users" => store.end_user(&id.parse().unwrap()).await.unwrap().unwrap().tenant,
+                    "/api/v1/recording/processing" => {
+                        let called = store.social_recording(&own, &id.parse().unwrap()).await.unwrap();
+                        let Called::Known(recording) = called else {
+                            return Some("one of the caller's own".to_owned());
+                        };
+                        recording.tenant
+                    }
+                    "/api/v1/transcription/save" => {
+                        let called = store.social_transcription(&own, &id.parse().unwrap()).await.unwrap();
+                        let Called::Known(kept) = called else { return Some("one of the caller's own".to_owned()) };
+                        kept.tenant
+                    }
                     _ => panic!("{operation}: say in `wrong_answer` how to read what it makes"),
                 };
-                (shown.owner().unwrap().tenant() != tenant).then(|| "one of the caller's own".to_owned())
+                (own != tenant).then(|| "one of the caller's own".to_owned())
             }
             _ => None,
         }

@@ -4,7 +4,7 @@
 //! one below proves, by needing all of it: each action, resource and condition's value, of which none could be taken away
 //! without a denial.
 
-use capstan_domain::{CredentialHash, Device, DeviceId, EndUserId, Grant, Sha256};
+use capstan_domain::{CredentialHash, Device, DeviceId, EndUserId, Grant, Mode, Sha256, Tenant};
 use capstan_emulators::Fault;
 use capstan_emulators::peer::{Peer, Reply};
 use capstan_local::keys;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::matrix::{Resource, served};
 use super::parts::{parts, send, upload};
 use super::transcription::{call_back, callback_of};
-use super::world::{LATER, OPUS, World, put, unique};
+use super::world::{LATER, MEETINGS, OPUS, World, put, unique};
 
 /// What is not brought about here: nobody plays Amazon Transcribe, and no sound is long enough to be cut. What is needed
 /// after all must leave this list.
@@ -265,6 +265,50 @@ async fn owners(world: &World) {
     world.call(Method::DELETE, &format!("/v1/end-users/{id}"), None).await.expect("204");
 }
 
+/// Workers' recordings: in either bucket, not there, begun later, ended, deleted; and a transcription that ends.
+async fn meetings(world: &World) {
+    const PATH: &str = "/api/v1/recording/processing";
+    world.put_object(MEETINGS, "a.ogg", OPUS).await;
+    let there = json!({"recordingId": "a.ogg", "s3Bucket": MEETINGS});
+    world.post(PATH, there).await.expect("200");
+    world.stack.bus().settle().await;
+    let listed = world.get("/v1/recordings?limit=1").await;
+    let path = format!("/v1/recordings/{}", listed["data"][0]["id"].as_str().unwrap());
+    let signed = world.get(&format!("{path}/download-url")).await;
+    let fetched = http::Request::get(signed["download_url"].as_str().unwrap()).body(Default::default()).unwrap();
+    assert_eq!(super::world::answer(fetched).await.status, 200);
+    world.post(&format!("{path}/transcribe"), json!({"provider": "whisper"})).await.expect("201");
+    world.stack.bus().settle().await;
+    let project = &world.project.project_id;
+    for told in [
+        json!({"recordingId": "none.ogg", "s3Bucket": MEETINGS}),
+        json!({"recordingId": format!("{project}/test/none.ogg")}),
+    ] {
+        world.post(PATH, told).await.expect("400 invalid_request");
+    }
+    let mut told = json!({"socialRecordingId": unique(), "userId": unique()});
+    world.post(PATH, told.clone()).await.expect("200");
+    told["recordingId"] = json!(world.meeting_in_media_bucket().await);
+    world.post(PATH, told).await.expect("200");
+    let known = json!({"socialRecordingId": unique(), "status": "COMPLETE", "userId": unique()});
+    for _ in ["new", "known"] {
+        world.post(PATH, known.clone()).await.expect("200");
+    }
+    let other = json!({"socialRecordingId": unique(), "userId": known["userId"]});
+    world.post(PATH, other).await.expect("200");
+    let live = keys::create(&world.store, Tenant { mode: Mode::Live, ..world.tenant() }, Grant::Secret, None).await;
+    let key = format!("{project}/live/a.ogg");
+    world.put_object(world.bucket(), &key, OPUS).await;
+    let told = json!({"recordingId": key});
+    world.call_as(&live.unwrap().text, Method::POST, PATH, Some(&told)).await.expect("200");
+    let saved = json!({"socialTranscriptionId": unique()});
+    world.post("/api/v1/transcription/save", saved.clone()).await.expect("200");
+    let ended = json!({"socialTranscriptionId": saved["socialTranscriptionId"], "status": "COMPLETE"});
+    world.post("/api/v1/transcription/save", ended).await.expect("200");
+    world.stack.bus().settle().await;
+    world.call(Method::DELETE, &path, None).await.expect("204");
+}
+
 /// A server of all providers that hears a day of speech where the language is said to be Latin, and as much as an item
 /// does not hold where it is said to be Greek.
 async fn provider() -> Peer {
@@ -345,6 +389,7 @@ async fn every_action_resource_and_condition_that_the_policies_allow_is_needed()
     Box::pin(in_parts(&world)).await;
     Box::pin(files(&world)).await;
     Box::pin(owners(&world)).await;
+    Box::pin(meetings(&world)).await;
     Box::pin(transcriptions(&world, &peer)).await;
     // Everything that is still open expires, and goes.
     world.get("/v1/end-users").await;

@@ -72,6 +72,12 @@ impl World {
                 completion["filetype"] = json!("ogg");
                 (route.to_owned(), completion)
             }
+            "/api/v1/recording/processing" => {
+                let key = self.meeting_in_media_bucket().await;
+                let told = json!({"socialRecordingId": unique(), "userId": unique(), "recordingId": key});
+                (route.to_owned(), told)
+            }
+            "/api/v1/transcription/save" => (route.to_owned(), json!({"socialTranscriptionId": unique()})),
             "/api/devices/bind" => (route.to_owned(), json!({"sn": unique(), "owner_id": unique()})),
             "/api/devices/unbind" => {
                 let body = json!({"sn": unique(), "owner_id": unique()});
@@ -183,7 +189,11 @@ async fn the_repeat_of_any_post_changes_nothing_and_gets_the_first_answer() {
 
 /// How many items a call makes at most: an end user or a device and its name, or a binding and its token, or all of them.
 fn items_of(route: &str) -> usize {
-    if route == "/api/devices/bind" { 5 } else { 2 }
+    match route {
+        "/api/devices/bind" => 5,
+        "/api/v1/recording/processing" => 4,
+        _ => 2,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

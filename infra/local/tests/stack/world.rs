@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 
 /// 2.5 s of speech, 7 kB.
 pub(crate) const OPUS: &[u8] = include_bytes!("../../../../shared/audio/fixtures/opus-16k-mono.ogg");
+/// The bucket beside the media bucket in which workers may name objects.
+pub(crate) const MEETINGS: &str = "meetings";
 /// Longer than every lease and every wait for a lost event.
 pub(crate) const LATER: i64 = 130;
 /// Longer than anything is kept or waited for.
@@ -92,8 +94,10 @@ impl World {
         let told = Arc::clone(&ahead);
         let clock = Clock::telling(move || keys::now().plus_seconds(told.load(Ordering::SeqCst)));
         let mut options = Options::for_tests(functions::of_this_project(clock));
+        options.parameters.push(("ScootBucketArns", format!("arn:aws:s3:::{MEETINGS}")));
         change(&mut options);
         let stack = Stack::start(options).await.unwrap();
+        stack.emulators().create_bucket(MEETINGS, Vec::new()).unwrap();
         let store = Store::new(stack.emulators().dynamodb(), stack.template().tables[0].name());
         let project = FirstProject::new().unwrap();
         project.register(&store).await.unwrap();

@@ -1,0 +1,27 @@
+"""Lambda's Runtime API for Python, as small as it can be. Lambda's own does more before the first request."""
+
+import http.client
+import json
+import os
+
+PATH = "/2018-06-01/runtime/invocation/"
+
+
+def serve(handler):
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+
+    def call(method, path, body=None):
+        connection.request(method, PATH + path, body)
+        answer = connection.getresponse()
+        return answer.headers, answer.read()
+
+    while True:
+        headers, event = call("GET", "next")
+        request_id = headers["Lambda-Runtime-Aws-Request-Id"]
+        try:
+            answer = handler(json.loads(event))
+        except Exception as error:
+            told = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            call("POST", f"{request_id}/error", json.dumps(told))
+        else:
+            call("POST", f"{request_id}/response", json.dumps(answer))

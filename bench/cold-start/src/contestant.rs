@@ -1,0 +1,104 @@
+//! Who is compared: our functions as they are deployed, the least that Rust can be, and the same endpoints in Node and
+//! Python.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::budget::VALGRIND;
+use crate::sandbox::Bootstrap;
+use crate::work::Work;
+
+/// One of those.
+#[derive(Clone, Debug)]
+pub(crate) struct Contestant {
+    pub(crate) language: &'static str,
+    pub(crate) function: String,
+    pub(crate) work: Work,
+    command: Vec<PathBuf>,
+}
+
+impl Contestant {
+    /// One of our functions, or `hello`, from the release profile.
+    pub(crate) fn ours(function: &str, work: Work) -> Self {
+        let command = vec![target().join("release").join(function)];
+        Self { language: "Rust", function: function.to_owned(), work, command }
+    }
+
+    /// All that do real work, the baseline first; or only those of these functions.
+    pub(crate) fn working(only: &[&str]) -> Vec<Self> {
+        let ours = [
+            "hello",
+            "create-upload-url",
+            "complete-upload",
+            "get-recording",
+            "process-recording",
+            "run-transcription",
+        ];
+        let ours = ours.iter().filter_map(|function| Some(Self::ours(function, Work::of(function)?)));
+        let others = ["create-upload-url", "complete-upload"];
+        let others = others.iter().filter_map(|function| Some((*function, Work::of(function)?)));
+        let others = others.flat_map(|(function, work)| [Self::node(function, work), Self::python(function, work)]);
+        ours.chain(others).filter(|one| only.is_empty() || only.contains(&one.function.as_str())).collect()
+    }
+
+    fn node(function: &str, work: Work) -> Self {
+        let bundle = target().join("cold-start/node").join(function).join("index.js");
+        let command = vec![program("COLD_START_NODE", "/usr/bin/node"), bundle];
+        Self { language: "Node", function: function.to_owned(), work, command }
+    }
+
+    fn python(function: &str, work: Work) -> Self {
+        let module = here().join("python").join(format!("{}.py", function.replace('-', "_")));
+        let command = vec![target().join("cold-start/python/bin/python"), module];
+        Self { language: "Python", function: function.to_owned(), work, command }
+    }
+
+    /// How it is started.
+    pub(crate) fn bootstrap(&self, group: Option<&Path>) -> Bootstrap {
+        Bootstrap { command: self.command.clone(), group: group.map(Path::to_owned) }
+    }
+
+    /// The same under valgrind, which counts its instructions into that file.
+    pub(crate) fn counted(&self, file: &Path) -> Bootstrap {
+        let mut out = std::ffi::OsString::from("--callgrind-out-file=");
+        out.push(file);
+        let mut command: Vec<PathBuf> = vec![VALGRIND.into(), "--tool=callgrind".into(), out.into()];
+        command.extend(self.command.iter().cloned());
+        Bootstrap { command, group: None }
+    }
+
+    /// What is deployed of it, compressed as in a zip, in bytes. The archive adds a hundred or two.
+    pub(crate) fn zipped(&self) -> io::Result<u64> {
+        let file = self.command.last().ok_or_else(|| io::Error::other("nothing is started"))?;
+        let gzip = Command::new("gzip").args(["-6", "-c"]).arg(file).output()?;
+        if !gzip.status.success() {
+            return Err(io::Error::other(String::from_utf8_lossy(&gzip.stderr).into_owned()));
+        }
+        Ok(gzip.stdout.len() as u64)
+    }
+}
+
+/// The names of all functions that are deployed.
+pub(crate) fn functions() -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(here().join("../../functions"))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// This directory.
+pub(crate) fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where `run` puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    here().join("../../target")
+}
+
+fn program(variable: &str, otherwise: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| otherwise.into(), PathBuf::from)
+}

@@ -30,7 +30,6 @@ struct Figures {
 
 /// The functions whose instructions are counted: one that signs, one that writes and tells the bus, one that reads.
 const COUNTED: [&str; 3] = ["create-upload-url", "complete-upload", "get-recording"];
-const ALLOWANCE_PERCENT: u64 = 5;
 /// Where Debian's package puts what counts instructions. Without it, only sizes are compared.
 pub(crate) const VALGRIND: &str = "/usr/bin/valgrind";
 
@@ -73,18 +72,20 @@ pub(crate) async fn check(which: Which) -> io::Result<bool> {
     }
     if !holds {
         let allowed = kept.allowance_percent;
-        println(&format!("\nA function got dearer by more than {allowed} %. If it is worth it: bench/cold-start/run keep"));
+        println(&format!(
+            "\nA function got dearer by more than {allowed} %. If it is worth it: bench/cold-start/run keep"
+        ));
     }
     Ok(holds)
 }
 
-/// Keeps what all functions have now.
-pub(crate) async fn keep() -> io::Result<()> {
+/// Keeps what they have now; what is kept of others stays.
+pub(crate) async fn keep(which: Which) -> io::Result<()> {
     if !Path::new(VALGRIND).exists() {
         return Err(io::Error::other(format!("instructions are counted by {VALGRIND}, which is not there")));
     }
-    let mut kept = Budget { allowance_percent: ALLOWANCE_PERCENT, functions: BTreeMap::new() };
-    for name in names(Which::All)? {
+    let mut kept: Budget = serde_json::from_slice(&std::fs::read(file())?)?;
+    for name in names(which)? {
         kept.functions.insert(name.clone(), figures(&name).await?);
     }
     std::fs::write(file(), serde_json::to_string_pretty(&kept)? + "\n")

@@ -33,7 +33,8 @@ async fn main() -> io::Result<ExitCode> {
         }
         ["warm", times, ref only @ ..] => measure::warm(&mut World::make(true).await?, number(times)?, only).await?,
         ["every-function", times] => measure::every_function(&World::make(true).await?, number(times)?).await?,
-        ["keep"] => budget::keep().await?,
+        ["keep"] => budget::keep(Which::Counted).await?,
+        ["keep-all"] => budget::keep(Which::All).await?,
         ["check"] => return verdict(budget::check(Which::Counted).await?),
         ["check-all"] => return verdict(budget::check(Which::All).await?),
         _ => return Err(io::Error::other("say what to do: `run` beside this does")),

@@ -113,7 +113,11 @@ pub(crate) async fn every_function(world: &World, times: usize) -> io::Result<()
     println("|---|---|---|---|");
     for (function, measured) in all.iter().zip(&mut measured) {
         let (init, memory) = (percentile(&mut measured.init, 50), megabytes(measured.memory));
-        println(&format!("| `{}` | {init} | {memory:.1} | {:.2} |", function.function, in_millions(function.zipped()?)));
+        println(&format!(
+            "| `{}` | {init} | {memory:.1} | {:.2} |",
+            function.function,
+            in_millions(function.zipped()?)
+        ));
     }
     Ok(())
 }

@@ -64,7 +64,8 @@ impl Work {
             }
             Self::RunTranscription => {
                 let completed = recording.holding(ContentType::AudioOpus, SPOKEN).completed().await;
-                let transcription = stage.transcription().id(&format!("txn_c01d{number}")).of(&completed).pending().await;
+                let transcription =
+                    stage.transcription().id(&format!("txn_c01d{number}")).of(&completed).pending().await;
                 let mut event = event("run-transcription");
                 event["detail"]["recording_id"] = id.into();
                 event["detail"]["transcription_id"] = transcription.id.to_string().into();
@@ -90,4 +91,3 @@ pub(crate) fn put_clock_right(stage: &Stage) {
     let now = i64::try_from(now.as_secs()).unwrap_or_default();
     stage.advance(now - stage.now().milliseconds() / 1000);
 }
-

@@ -382,7 +382,7 @@ type Opened = Option<(Emulators, DataDirectory)>;
 
 async fn open(place: &Place, data_dir: &Path) -> Result<(Store, Opened), Failure> {
     let Some(table) = &place.table else { return local_store(data_dir).await };
-    let configuration = capstan_aws::configuration().await;
+    let configuration = aws_config::load_from_env().await;
     Ok((Store::new(aws_sdk_dynamodb::Client::new(&configuration), table), None))
 }
 

@@ -48,7 +48,7 @@ pub struct Requirement {
 /// Looks at everything that a deployment from `project`, the folder of `template.yaml`, needs. Asks nothing of AWS and
 /// changes nothing.
 pub async fn check(project: &Path, architecture: Architecture) -> Vec<Requirement> {
-    let configuration = capstan_aws::configuration().await;
+    let configuration = aws_config::load_from_env().await;
     let requirement = |name, found: Result<String, &str>| Requirement { name, found: found.map_err(str::to_owned) };
     vec![
         requirement("AWS credentials", credentials(&configuration).await),

@@ -6,7 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::timeout::TimeoutConfig;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -43,9 +48,26 @@ pub fn parsed_variable<T: FromStr<Err: Display>>(name: &'static str) -> Result<T
     text.parse().map_err(|rule: T::Err| invalid(rule.to_string()))
 }
 
-/// The SDK's configuration: region, credentials and endpoints from the environment, as Lambda sets them.
+/// The SDK's configuration in a sandbox: region, credentials and endpoints from the environment, as Lambda sets them.
 pub async fn configuration() -> SdkConfig {
-    aws_config::load_from_env().await
+    // The SDK's own chain makes a client of STS, which no sandbox needs, before it looks into the environment.
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    aws_config::from_env().credentials_provider(credentials).http_client(http_client()).load().await
+}
+
+/// The authorities that sign the certificates of AWS: <https://www.amazontrust.com/repository/>.
+const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
+
+/// One client for all services. It trusts Amazon's authorities: to read the system's hundred and more is two thirds of
+/// what a function does before its first request. Where AWS is behind another authority, `SSL_CERT_FILE` tells.
+fn http_client() -> SharedHttpClient {
+    let roots = match std::env::var_os("SSL_CERT_FILE") {
+        Some(_) => TrustStore::default(),
+        None => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
+    };
+    let context = TlsContext::builder().with_trust_store(roots).build().unwrap_or_default();
+    let provider = tls::Provider::Rustls(CryptoMode::AwsLc);
+    Builder::new().tls_provider(provider).tls_context(context).build_https()
 }
 
 /// The same for a service whose every answer is small: an attempt that takes three seconds hangs, as on a connection
@@ -102,4 +124,16 @@ where
     };
     let cause: Cause = format!("{}", aws_smithy_types::error::display::DisplayErrorContext(&error)).into();
     if passes { busy(cause) } else { Error::Internal { cause } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_can_be_made_of_the_roots_that_are_compiled_in() {
+        assert_eq!(AMAZON_ROOTS.matches("BEGIN CERTIFICATE").count(), 5);
+        // Panics at a root that does not parse.
+        aws_sdk_dynamodb::Client::new(&configuration().await);
+    }
 }

@@ -14,6 +14,8 @@ struct Starts {
     init: Vec<Duration>,
     first: Vec<Duration>,
     sum: Vec<Duration>,
+    init_processor: Vec<Duration>,
+    processor: Vec<Duration>,
     memory: u64,
     calls: String,
 }
@@ -25,7 +27,9 @@ pub(crate) async fn starts(world: &mut World, times: usize, group: Option<&Path>
     for _ in 0..times {
         for (contestant, measured) in contestants.iter().zip(&mut measured) {
             let mut sandbox = world.start(&contestant.bootstrap(group)).await?;
+            measured.init_processor.push(sandbox.processor_time()?);
             let first = world.invoke(&mut sandbox, contestant).await?;
+            measured.processor.push(sandbox.processor_time()?);
             measured.calls = world.calls().join(", ");
             measured.init.push(sandbox.init);
             measured.first.push(first.duration);
@@ -34,12 +38,12 @@ pub(crate) async fn starts(world: &mut World, times: usize, group: Option<&Path>
             sandbox.end().await?;
         }
     }
-    println(&format!("{times} starts each, milliseconds; memory is the peak after one request\n"));
-    println("| | init p50 | p99 | first request p50 | p99 | both p50 | p99 | MB | calls |");
-    println("|---|---|---|---|---|---|---|---|---|");
+    println(&format!("{times} starts each, milliseconds; processor time is p50, memory the peak after one request\n"));
+    println("| | init p50 | p99 | first request p50 | p99 | both p50 | p99 | processor, init | both | MB | calls |");
+    println("|---|---|---|---|---|---|---|---|---|---|---|");
     for (contestant, measured) in contestants.iter().zip(&mut measured) {
         println(&format!(
-            "| {} `{}` | {} | {} | {} | {} | {} | {} | {:.1} | {} |",
+            "| {} `{}` | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {} |",
             contestant.language,
             contestant.function,
             percentile(&mut measured.init, 50),
@@ -48,6 +52,8 @@ pub(crate) async fn starts(world: &mut World, times: usize, group: Option<&Path>
             percentile(&mut measured.first, 99),
             percentile(&mut measured.sum, 50),
             percentile(&mut measured.sum, 99),
+            percentile(&mut measured.init_processor, 50),
+            percentile(&mut measured.processor, 50),
             megabytes(measured.memory),
             measured.calls,
         ));
@@ -61,31 +67,34 @@ const UNMEASURED: usize = 20;
 /// Gives a running process of each contestant that many requests, in turn.
 pub(crate) async fn warm(world: &mut World, times: usize, only: &[&str]) -> io::Result<()> {
     let contestants = Contestant::working(only);
-    let mut sandboxes: Vec<(Sandbox, Vec<Duration>, Vec<Duration>)> = Vec::new();
+    let mut sandboxes: Vec<(Sandbox, Vec<Duration>, Vec<Duration>, Vec<Duration>)> = Vec::new();
     for contestant in &contestants {
-        sandboxes.push((world.start(&contestant.bootstrap(None)).await?, Vec::new(), Vec::new()));
+        sandboxes.push((world.start(&contestant.bootstrap(None)).await?, Vec::new(), Vec::new(), Vec::new()));
     }
     for round in 0..UNMEASURED + times {
-        for (contestant, (sandbox, whole, own)) in contestants.iter().zip(&mut sandboxes) {
+        for (contestant, (sandbox, whole, own, processor)) in contestants.iter().zip(&mut sandboxes) {
+            let before = sandbox.processor_time()?;
             let invocation = world.invoke(sandbox, contestant).await?;
             if round >= UNMEASURED {
+                processor.push(sandbox.processor_time()?.saturating_sub(before));
                 whole.push(invocation.duration);
                 own.push(invocation.duration.saturating_sub(invocation.aws));
             }
         }
     }
-    println(&format!("{times} requests each to a running process, milliseconds; the last two without AWS's time\n"));
-    println("| | p50 | p99 | own p50 | p99 | peak MB |");
-    println("|---|---|---|---|---|---|");
-    for (contestant, (sandbox, whole, own)) in contestants.iter().zip(&mut sandboxes) {
+    println(&format!("{times} requests each to a running process, milliseconds; own is without AWS's time\n"));
+    println("| | p50 | p99 | own p50 | p99 | processor p50 | peak MB |");
+    println("|---|---|---|---|---|---|---|");
+    for (contestant, (sandbox, whole, own, processor)) in contestants.iter().zip(&mut sandboxes) {
         println(&format!(
-            "| {} `{}` | {} | {} | {} | {} | {:.1} |",
+            "| {} `{}` | {} | {} | {} | {} | {} | {:.1} |",
             contestant.language,
             contestant.function,
             percentile(whole, 50),
             percentile(whole, 99),
             percentile(own, 50),
             percentile(own, 99),
+            percentile(processor, 50),
             megabytes(sandbox.peak_memory()?),
         ));
     }

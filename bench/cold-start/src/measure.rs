@@ -61,18 +61,27 @@ pub(crate) async fn starts(world: &mut World, times: usize, group: Option<&Path>
     Ok(())
 }
 
+/// A running process, and what its requests took.
+struct Warm {
+    sandbox: Sandbox,
+    whole: Vec<Duration>,
+    own: Vec<Duration>,
+    processor: Vec<Duration>,
+}
+
 /// Requests before the measured ones, for Node to compile what is hot.
 const UNMEASURED: usize = 20;
 
 /// Gives a running process of each contestant that many requests, in turn.
 pub(crate) async fn warm(world: &mut World, times: usize, only: &[&str]) -> io::Result<()> {
     let contestants = Contestant::working(only);
-    let mut sandboxes: Vec<(Sandbox, Vec<Duration>, Vec<Duration>, Vec<Duration>)> = Vec::new();
+    let mut running = Vec::new();
     for contestant in &contestants {
-        sandboxes.push((world.start(&contestant.bootstrap(None)).await?, Vec::new(), Vec::new(), Vec::new()));
+        let sandbox = world.start(&contestant.bootstrap(None)).await?;
+        running.push(Warm { sandbox, whole: Vec::new(), own: Vec::new(), processor: Vec::new() });
     }
     for round in 0..UNMEASURED + times {
-        for (contestant, (sandbox, whole, own, processor)) in contestants.iter().zip(&mut sandboxes) {
+        for (contestant, Warm { sandbox, whole, own, processor }) in contestants.iter().zip(&mut running) {
             let before = sandbox.processor_time()?;
             let invocation = world.invoke(sandbox, contestant).await?;
             if round >= UNMEASURED {
@@ -85,7 +94,7 @@ pub(crate) async fn warm(world: &mut World, times: usize, only: &[&str]) -> io::
     println(&format!("{times} requests each to a running process, milliseconds; own is without AWS's time\n"));
     println("| | p50 | p99 | own p50 | p99 | processor p50 | peak MB |");
     println("|---|---|---|---|---|---|---|");
-    for (contestant, (sandbox, whole, own, processor)) in contestants.iter().zip(&mut sandboxes) {
+    for (contestant, Warm { sandbox, whole, own, processor }) in contestants.iter().zip(&mut running) {
         println(&format!(
             "| {} `{}` | {} | {} | {} | {} | {} | {:.1} |",
             contestant.language,
@@ -98,8 +107,8 @@ pub(crate) async fn warm(world: &mut World, times: usize, only: &[&str]) -> io::
             megabytes(sandbox.peak_memory()?),
         ));
     }
-    for (sandbox, ..) in sandboxes {
-        sandbox.end().await?;
+    for warm in running {
+        warm.sandbox.end().await?;
     }
     Ok(())
 }

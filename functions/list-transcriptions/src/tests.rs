@@ -103,7 +103,7 @@ async fn pages_through_all_newest_first_and_each_once_whatever_is_asked_for_mean
     let all = [of_other.clone(), of_one.clone()].concat();
     assert_eq!(pages(&function, &[("limit", "3")]).await.concat(), all);
     assert_eq!(pages(&function, &[("limit", "3"), ("recording_id", "rec_1")]).await.concat(), of_one);
-    assert_eq!(pages(&function, &[("limit", "4"), ("recording_id", "rec_2")]).await, [of_other.clone()]);
+    assert_eq!(pages(&function, &[("limit", "4"), ("recording_id", "rec_2")]).await, std::slice::from_ref(&of_other));
 
     let (first, next) = page(&function, &[("limit", "5")]).await;
     let (of_first, of_next) = page(&function, &[("limit", "3"), ("recording_id", "rec_1")]).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use capstan_domain::{
     KeptTranscript, MAX_ATTEMPTS, Reach, TRANSCRIPTION_LEASE_SECONDS, Timestamp, Transcription, TranscriptionErrorCode,
-    TranscriptionStatus,
+    TranscriptionOptions, TranscriptionStatus,
 };
 use capstan_emulators::Crash;
 use capstan_emulators::peer::{Peer, Reply};
@@ -21,8 +21,7 @@ fn function(stage: &Stage, peer: &Peer, provider: &str) -> Function {
 }
 
 async fn pending(stage: &Stage, provider: &str) {
-    let mut options = capstan_domain::TranscriptionOptions::default();
-    options.provider = provider.parse().ok();
+    let options = TranscriptionOptions { provider: provider.parse().ok(), ..TranscriptionOptions::default() };
     stage.transcription().asking(options).pending().await;
 }
 
@@ -128,7 +127,8 @@ async fn dying_between_any_two_calls_loses_nothing_and_tells_the_end() {
 
 #[tokio::test]
 async fn a_provider_that_cannot_now_is_tried_again_later_and_what_it_says_then_is_kept() {
-    let faults: [(&str, fn() -> Reply); 6] = [
+    type Answers = fn() -> Reply;
+    let faults: [(&str, Answers); 6] = [
         ("down", || Reply::json(503, "{}")),
         ("gone", || Reply::Drop),
         ("slow", || Reply::Slow(Duration::from_secs(3))),

@@ -46,3 +46,54 @@ pub(crate) async fn read(aws: &SdkConfig, id: &str) -> Result<BTreeMap<String, S
     let answer = answer.map_err(|error| SecretError::Unreadable(DisplayErrorContext(error).to_string()))?;
     serde_json::from_str(answer.secret_string().unwrap_or_default()).map_err(|_| SecretError::Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use capstan_emulators::peer::{Peer, Reply};
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:capstan-AbCdEf";
+
+    async fn read_from(reply: Reply) -> (Result<BTreeMap<String, String>, SecretError>, Peer) {
+        let peer = Peer::replying([reply]).await;
+        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let aws = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(&peer.url)
+            .retry_config(aws_config::retry::RetryConfig::disabled())
+            .build();
+        (read(&aws, ARN).await, peer)
+    }
+
+    fn holding(value: &str) -> Reply {
+        Reply::json(200, serde_json::json!({"ARN": ARN, "Name": "capstan", "SecretString": value}).to_string())
+    }
+
+    #[tokio::test]
+    async fn the_keys_are_those_of_the_secret_that_is_named() {
+        let (keys, peer) = read_from(holding(r#"{"DEEPGRAM_API_KEY": "key-1", "WHISPER_API_KEY": "key-2"}"#)).await;
+        let keys = keys.unwrap();
+        assert_eq!((keys["DEEPGRAM_API_KEY"].as_str(), keys["WHISPER_API_KEY"].as_str()), ("key-1", "key-2"));
+        let asked = peer.take_seen().remove(0);
+        assert_eq!(asked.header("x-amz-target"), Some("secretsmanager.GetSecretValue"));
+        assert_eq!(asked.json()["SecretId"], ARN);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_used_is_not_shown() {
+        for value in ["key-1", r#"["key-1"]"#, r#"{"DEEPGRAM_API_KEY": {"key": "key-1"}}"#] {
+            let error = read_from(holding(value)).await.0.unwrap_err();
+            assert!(matches!(error, SecretError::Malformed), "{error}");
+            assert!(!format!("{error} {error:?}").contains("key-1"), "{error:?}");
+        }
+        let denied = Reply::json(400, r#"{"__type": "AccessDeniedException", "Message": "not allowed"}"#);
+        let error = read_from(denied).await.0.unwrap_err();
+        assert!(error.to_string().contains("AccessDeniedException"), "{error}");
+    }
+}

@@ -1,30 +1,18 @@
 //! Parts become a file, the file is checked, and its recording is completed.
 
 use capstan_domain::{
-    Caller, Completion as Mark, Error, ExternalId, FileDetails, Grant, Md5, Media, MultipartUpload, Recording, Repeat,
-    Status, StoredObject,
+    Caller, Completion as Mark, Error, ExternalId, FileDetails, Grant, Md5, Media, MultipartUpload, Recording, Status,
+    StoredObject,
 };
 use capstan_http::{Request, named_owner};
-use capstan_intake::PartsCompletion;
+use capstan_intake::{Completed, HASHED_AT_ONCE, HASHED_LATER_SECONDS, PartsCompletion};
 use capstan_objects::{MAX_HASHED_BYTES, ObjectKey, Objects};
 use capstan_store::{Changed, CompletedFile, Owner, Store};
 
 use crate::body::Claim;
 
-/// The largest object whose bytes are hashed while the client waits: some seconds of reading.
-const HASHED_AT_ONCE: u64 = 256 * 1024 * 1024;
-/// Seconds after which a client asks again when the bytes are more than that.
-const RETRY_AFTER: u32 = 30;
 /// How often a completion that another change overtook is tried again.
 const MAX_TRIES: usize = 5;
-
-/// A completed upload.
-pub(crate) enum Completed {
-    /// By this call.
-    Now(Recording),
-    /// By an earlier one of which this is the exact repeat; the recording as it was then.
-    Before(Recording),
-}
 
 /// What a completion is decided with.
 pub(crate) struct Completion<'a> {
@@ -45,7 +33,7 @@ impl Completion<'_> {
         };
         for _ in 0..MAX_TRIES {
             if seen.status != Status::Pending {
-                return completed_before(seen, &mark);
+                return Completed::before(seen, &mark);
             }
             let file = self.file(&seen, mark.clone()).await?;
             let changed = self.store.complete_file(&self.caller.reach(), &seen, &file, self.request.now()).await?;
@@ -135,7 +123,7 @@ impl Completion<'_> {
             (Some(_), None) => {
                 self.store.record_object(&seen.id, &media.id, &object, self.request.now()).await?;
                 self.store.request_verification(seen, self.request.now()).await?;
-                Err(Error::VerificationPending { retry_after: RETRY_AFTER })
+                Err(Error::VerificationPending { retry_after: HASHED_LATER_SECONDS })
             }
         }
     }
@@ -157,18 +145,6 @@ impl Completion<'_> {
     ) -> Result<Error, Error> {
         self.store.reject_object(&seen.id, &media.id, object, self.request.now()).await?;
         Ok(Error::FileMd5NotMatch { expected, stored })
-    }
-}
-
-fn completed_before(seen: Recording, mark: &Mark) -> Result<Completed, Error> {
-    let first = seen.completion.clone().unwrap_or_default();
-    if first.is_same_call(mark) {
-        // The SDK repeats a call to the table whose answer was lost.
-        return Ok(Completed::Now(seen.as_completed()));
-    }
-    match first.repeat(mark) {
-        Repeat::Exact => Ok(Completed::Before(seen.as_completed())),
-        Repeat::KeyReused | Repeat::Other => Err(Error::RecordingNotPending { status: seen.status }),
     }
 }
 

@@ -4,14 +4,14 @@ mod answer;
 mod body;
 mod completion;
 
-use capstan_domain::{Action, Announcement, Error, Recording};
+use capstan_domain::{Action, Error};
 use capstan_events::Events;
 use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
 use capstan_objects::Objects;
 
 use answer::{FileBody, PartnerFileBody, Signed};
 use body::{Body, Claim};
-use completion::{Completed, Completion};
+use completion::Completion;
 
 /// Seconds for which the URLs of an answer are good.
 const DOWNLOAD_SECONDS: u32 = 24 * 3600;
@@ -39,10 +39,7 @@ pub async fn handle((access, objects, events): (Access, Objects, Events), reques
     let signer = objects.signer_for(request.received_at(), DOWNLOAD_SECONDS).await?;
     let completion =
         Completion { store: access.store(), objects: &objects, caller: &caller, claim: &claim, request: &request };
-    let recording = match completion.complete(recording).await? {
-        Completed::Now(recording) => told(&events, recording).await,
-        Completed::Before(recording) => recording,
-    };
+    let recording = completion.complete(recording).await?.told(&events).await;
     let signed = Signed::of(&recording, &signer).await?;
     if claim.by_partner { Reply::ok(&PartnerFileBody::from(signed)) } else { Reply::ok(&FileBody::from(signed)) }
 }
@@ -62,14 +59,6 @@ pub async fn handle((access, objects, events): (Access, Objects, Events), reques
 )]
 #[allow(dead_code, reason = "describes the second route to the handler in the OpenAPI document")]
 pub fn for_partners() {}
-
-/// The upload is complete whether or not the bus took the event: the recording is due, and told again when it was not.
-async fn told(events: &Events, recording: Recording) -> Recording {
-    if let Err(error) = events.announce(Announcement::Uploaded, &recording).await {
-        tracing::warn!(recording_id = %recording.id, %error, "announced later");
-    }
-    recording
-}
 
 #[cfg(test)]
 mod tests;

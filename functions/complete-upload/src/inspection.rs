@@ -1,8 +1,9 @@
 //! Completing an upload: at once where nothing is missing or claimed, else after a look at what S3 holds.
 
 use capstan_domain::{
-    Error, Media, MediaId, MediaStatus, Reach, Recording, RecordingId, Repeat, Status, StoredObject, Timestamp,
+    Error, Media, MediaId, MediaStatus, Reach, Recording, RecordingId, Status, StoredObject, Timestamp,
 };
+use capstan_intake::{Completed, HASHED_AT_ONCE, HASHED_LATER_SECONDS};
 use capstan_objects::{MAX_HASHED_BYTES, ObjectKey, Objects};
 use capstan_store::{Changed, Store};
 use futures_util::StreamExt;
@@ -10,22 +11,10 @@ use futures_util::stream;
 
 use crate::claim::Claim;
 
-/// The largest object whose bytes are hashed while the client waits: some seconds of reading.
-pub(crate) const HASHED_AT_ONCE: u64 = 256 * 1024 * 1024;
-/// Seconds after which a client asks again when the bytes are more than that.
-const RETRY_AFTER: u32 = 30;
 /// How many objects are asked for side by side.
 const CONCURRENT_LOOKS: usize = 16;
 /// How often a completion that another change overtook is tried again.
 const MAX_TRIES: usize = 5;
-
-/// A completed upload.
-pub(crate) enum Completed {
-    /// By this call.
-    Now(Recording),
-    /// By an earlier one of which this is the exact repeat; the recording as it was then.
-    Before(Recording),
-}
 
 /// What a completion is decided with.
 pub(crate) struct Inspection<'a> {
@@ -51,7 +40,7 @@ impl Inspection<'_> {
                 Changed::Refused(seen) => self.reach.admit(*seen.ok_or_else(Error::no_recording)?)?,
             };
             if seen.status != Status::Pending {
-                return completed_before(seen, claim);
+                return Completed::before(seen, &claim.completion);
             }
             changed = self.complete_inspected(&seen, claim).await?;
         }
@@ -131,23 +120,10 @@ impl Inspection<'_> {
         }
         if object.size_bytes > HASHED_AT_ONCE {
             self.store.request_verification(seen, self.now).await?;
-            return Err(Error::VerificationPending { retry_after: RETRY_AFTER });
+            return Err(Error::VerificationPending { retry_after: HASHED_LATER_SECONDS });
         }
         let missing = || Error::MediaNotUploaded { missing: vec![media.id.clone()] };
         self.objects.inspect(&key(seen, media), self.now).await?.ok_or_else(missing)
-    }
-}
-
-fn completed_before(seen: Recording, claim: &Claim) -> Result<Completed, Error> {
-    let first = seen.completion.clone().unwrap_or_default();
-    if first.is_same_call(&claim.completion) {
-        // The SDK repeats a call to the table whose answer was lost.
-        return Ok(Completed::Now(seen.as_completed()));
-    }
-    match first.repeat(&claim.completion) {
-        Repeat::Exact => Ok(Completed::Before(seen.as_completed())),
-        Repeat::KeyReused => Err(Error::IdempotencyKeyReused),
-        Repeat::Other => Err(Error::RecordingNotPending { status: seen.status }),
     }
 }
 

@@ -3,13 +3,13 @@
 mod claim;
 mod inspection;
 
-use capstan_domain::{Action, Announcement, Error, Recording, RecordingId};
+use capstan_domain::{Action, Error, RecordingId};
 use capstan_events::Events;
 use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 use capstan_objects::Objects;
 
 use claim::{Body, Claim};
-use inspection::{Completed, Inspection};
+use inspection::Inspection;
 
 /// Completes an upload: the recording becomes `uploaded`, and `recording.uploaded` is told.
 ///
@@ -36,19 +36,8 @@ pub async fn handle((access, objects, events): (Access, Objects, Events), reques
     let claim = Claim::of(&request)?;
     let reach = caller.reach();
     let inspection = Inspection { store: access.store(), objects: &objects, reach: &reach, now: request.now() };
-    let recording = match inspection.complete(&id, &claim).await? {
-        Completed::Now(recording) => told(&events, recording).await,
-        Completed::Before(recording) => recording,
-    };
+    let recording = inspection.complete(&id, &claim).await?.told(&events).await;
     Reply::ok(&RecordingBody::from(&recording))
-}
-
-/// The upload is complete whether or not the bus took the event: the recording is due, and told again when it was not.
-async fn told(events: &Events, recording: Recording) -> Recording {
-    if let Err(error) = events.announce(Announcement::Uploaded, &recording).await {
-        tracing::warn!(recording_id = %recording.id, %error, "announced later");
-    }
-    recording
 }
 
 #[cfg(test)]

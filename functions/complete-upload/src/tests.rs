@@ -202,7 +202,7 @@ async fn a_wrong_claim_can_be_corrected_without_uploading_again() {
 async fn a_large_object_is_verified_in_the_background() {
     let stage = Stage::set().await;
     let recording = stage.recording().awaiting(ContentType::AudioWav).pending().await;
-    let size = usize::try_from(super::inspection::HASHED_AT_ONCE).unwrap() + 1;
+    let size = usize::try_from(capstan_intake::HASHED_AT_ONCE).unwrap() + 1;
     stage.put(&recording, &Stage::media_id("med_1"), ContentType::AudioWav, vec![0; size]).await;
     let answer = complete(&function(&stage), json!({"content_sha256": hash("x")})).await;
     assert_eq!((answer.status, &answer.body["error"]["code"]), (425, &json!("verification_pending")));

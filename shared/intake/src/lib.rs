@@ -1,5 +1,6 @@
 //! What S3 holds is taken note of, whoever says that it is there: a notification, or a look because none came.
 
+mod completed;
 mod parts;
 
 use capstan_domain::{Announcement, Error, Sequencer};
@@ -8,6 +9,7 @@ use capstan_lambda::Clock;
 use capstan_objects::{Objects, Original};
 use capstan_store::{Arrival, Store};
 
+pub use completed::{Completed, HASHED_AT_ONCE, HASHED_LATER_SECONDS};
 pub use parts::PartsCompletion;
 
 /// What a notification tells of a write.

@@ -41,7 +41,7 @@ struct Assumptions {
 
 #[derive(Deserialize)]
 struct LogKilobytes {
-    /// The platform's lines and ours.
+    /// Our lines. The platform tells of failures only, by template.yaml.
     invocation: f64,
     /// API Gateway's line.
     api_request: f64,

@@ -8,7 +8,7 @@ use capstan_events::Events;
 use capstan_intake::take_note;
 use capstan_lambda::{Clock, Invocation};
 use capstan_objects::{ObjectKey, Objects, Original};
-use capstan_store::{Changed, Due, DueItem, Store};
+use capstan_store::{Changed, Due, DueItem, InHand, Store};
 use capstan_transcripts::Transcripts;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
@@ -70,8 +70,8 @@ impl Sweep {
     }
 
     async fn take_transcription(&self, due: &DueItem<TranscriptionId>, now: Timestamp) -> Result<(), Error> {
-        let until = now.plus_seconds(PICK_UP_SECONDS);
-        let Some(transcription) = self.store.take_due(due, until).await? else { return Ok(()) };
+        let held = InHand::until(now.plus_seconds(PICK_UP_SECONDS));
+        let Some(transcription) = self.store.take_due(due, held).await? else { return Ok(()) };
         let work = transcription.work(now);
         tracing::info!(transcription_id = %transcription.id, ?work, "due work");
         match work {
@@ -81,39 +81,39 @@ impl Sweep {
             }
             TranscriptionWork::Announce(_) => self.transcripts.announce(&transcription).await,
             TranscriptionWork::GiveUp(error) => self.transcripts.fail(&transcription, &error, now).await,
-            TranscriptionWork::Rest => self.store.postpone(&transcription.id, until, None).await,
+            TranscriptionWork::Rest => self.store.postpone(&transcription.id, held, None).await,
         }
     }
 
     async fn take_recording(&self, due: &DueItem<RecordingId>, now: Timestamp) -> Result<(), Error> {
-        let until = now.plus_seconds(PICK_UP_SECONDS);
-        let Some(recording) = self.store.take_due(due, until).await? else { return Ok(()) };
+        let held = InHand::until(now.plus_seconds(PICK_UP_SECONDS));
+        let Some(recording) = self.store.take_due(due, held).await? else { return Ok(()) };
         let work = recording.work(now);
         tracing::info!(recording_id = %recording.id, ?work, "due work");
         match work {
             Work::Expire => self.store.expire_recording(&recording.id, now).await.map(drop),
-            Work::CheckObjects => self.check_objects(&recording, until, now).await,
+            Work::CheckObjects => self.check_objects(&recording, held, now).await,
             Work::Announce(announcement) => self.announce(&recording, announcement, now).await,
             Work::GiveUp => self.give_up(&recording, now).await,
-            Work::Purge => self.purge(&recording, until).await,
+            Work::Purge => self.purge(&recording, held).await,
             Work::Forget => {
                 self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
                 self.store.forget_recording(&recording).await
             }
-            Work::Rest => self.store.postpone(&recording.id, until, None).await,
+            Work::Rest => self.store.postpone(&recording.id, held, None).await,
         }
     }
 
-    async fn check_objects(&self, recording: &Recording, taken: Timestamp, now: Timestamp) -> Result<(), Error> {
+    async fn check_objects(&self, recording: &Recording, held: InHand, now: Timestamp) -> Result<(), Error> {
         // Reading large objects takes longer than other work: no other sweep takes it until this one has ended.
-        let until = now.plus_seconds(INVOCATION_SECONDS);
-        self.store.postpone(&recording.id, taken, Some(until)).await?;
+        let longer = InHand::until(now.plus_seconds(INVOCATION_SECONDS));
+        self.store.hold_longer(&recording.id, held, longer).await?;
         for media in recording.media.values().filter(|media| media.is_unread()) {
             let key = ObjectKey::of(recording, media);
             let original = Original { key, recording_id: recording.id.clone(), media_id: media.id.clone() };
             take_note((&self.store, &self.objects, &self.events), &original, None, &self.clock).await?;
         }
-        self.store.postpone(&recording.id, until, recording.due_at(now)).await
+        self.store.postpone(&recording.id, longer, recording.due_at(now)).await
     }
 
     async fn announce(&self, recording: &Recording, announcement: Announcement, now: Timestamp) -> Result<(), Error> {
@@ -140,11 +140,11 @@ impl Sweep {
         }
     }
 
-    async fn purge(&self, recording: &Recording, until: Timestamp) -> Result<(), Error> {
+    async fn purge(&self, recording: &Recording, held: InHand) -> Result<(), Error> {
         self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
         self.store.forget_transcriptions(recording).await?;
         let urls_end = recording.deleted_at.map(|deleted_at| deleted_at.plus_seconds(2 * i64::from(URL_SECONDS)));
-        self.store.postpone(&recording.id, until, urls_end).await
+        self.store.postpone(&recording.id, held, urls_end).await
     }
 }
 

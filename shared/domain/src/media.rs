@@ -18,20 +18,19 @@ pub enum MediaStatus {
 
 /// S3's order of the writes to one key, as text that sorts.
 ///
-/// AWS: compare within one key only, the shorter one padded with zeros on its right.
+/// AWS: compare within one key only, the shorter one padded with zeros on its right. That is the order of the texts without
+/// the zeros at their ends, which are shorter to keep.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Sequencer(String);
 
 impl Sequencer {
-    const WIDTH: usize = 64;
-
     /// The sequencer of a notification.
     pub fn new(sequencer: &str) -> Self {
-        Self(format!("{sequencer:0<width$}", width = Self::WIDTH))
+        Self(sequencer.trim_end_matches('0').to_owned())
     }
 
-    /// The padded text.
+    /// The text that sorts.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -231,7 +230,7 @@ pub struct Media {
     /// What S3 was last seen to hold.
     pub stored: Option<StoredObject>,
     /// Whether it arrived after its recording was completed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
     /// What a look into it brought, or why there was none. One attribute, written once and by nobody else.
     pub result: Option<Result<Findings, ProcessingError>>,
@@ -315,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shorter_sequencer_is_padded_on_its_right() {
+    fn a_shorter_sequencer_stands_as_if_padded_on_its_right() {
         assert!(Sequencer::new("0055AED6DCD90281E5") < Sequencer::new("0055AED6DCD90281E51"));
         assert_eq!(Sequencer::new("00A"), Sequencer::new("00A0"));
         let stored: Sequencer = serde_json::from_str("\"00A\"").unwrap();

@@ -36,6 +36,21 @@ impl Timestamp {
         Self(jiff::Timestamp::from_second(self.0.as_second()).unwrap_or(self.0))
     }
 
+    /// The first whole minute that is no earlier.
+    #[must_use]
+    pub fn whole_minute(self) -> Self {
+        let over = self.milliseconds().rem_euclid(60_000);
+        let later = if over == 0 { Some(self) } else { Self::from_milliseconds(self.milliseconds() + 60_000 - over) };
+        later.unwrap_or(self)
+    }
+
+    /// This moment, or the millisecond before where it is a whole minute.
+    #[must_use]
+    pub fn off_the_minute(self) -> Self {
+        let before = if self.whole_minute() == self { Self::from_milliseconds(self.milliseconds() - 1) } else { None };
+        before.unwrap_or(self)
+    }
+
     /// The form whose text order is the order of time: always three decimals.
     pub fn sortable(self) -> String {
         format!("{:.3}", self.0)
@@ -88,6 +103,17 @@ mod tests {
         assert_eq!(whole.sortable(), "2025-01-15T09:00:00.000Z");
         let fraction: Timestamp = "2025-01-15T09:00:00.1239Z".parse().unwrap();
         assert_eq!(fraction.to_string(), "2025-01-15T09:00:00.123Z");
+    }
+
+    #[test]
+    fn a_minute_is_rounded_up_to_and_stepped_off() {
+        let rounded = |text: &str| text.parse::<Timestamp>().unwrap().whole_minute().to_string();
+        assert_eq!(rounded("2025-01-15T09:00:00Z"), "2025-01-15T09:00:00Z");
+        assert_eq!(rounded("2025-01-15T09:00:00.001Z"), "2025-01-15T09:01:00Z");
+        assert_eq!(rounded("1969-12-31T23:59:30Z"), "1970-01-01T00:00:00Z");
+        let stepped = |text: &str| text.parse::<Timestamp>().unwrap().off_the_minute().to_string();
+        assert_eq!(stepped("2025-01-15T09:00:00Z"), "2025-01-15T08:59:59.999Z");
+        assert_eq!(stepped("2025-01-15T09:00:01Z"), "2025-01-15T09:00:01Z");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Functions that act on an event and answer nobody.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use capstan_domain::Error;
 use futures_util::FutureExt;
@@ -56,6 +57,7 @@ where
     H: Fn(D, E, Invocation) -> F,
     F: Future<Output = Result<(), Error>>,
 {
+    let began = Instant::now();
     let running = Invocation::begin(clock).map(|invocation| handler(dependencies.clone(), event, invocation));
     async move {
         let result = match running {
@@ -64,9 +66,16 @@ where
             }
             Err(error) => Err(error),
         };
-        result.map_err(|error| {
-            tracing::error!(%error, "event");
-            InvocationError(error.to_string())
-        })
+        let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
+        match result {
+            Ok(()) => {
+                tracing::info!(duration_ms, "event");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(duration_ms, %error, "event");
+                Err(InvocationError(error.to_string()))
+            }
+        }
     }
 }

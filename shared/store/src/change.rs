@@ -135,12 +135,17 @@ impl Change {
         self
     }
 
-    /// Sets when it is next due, or that it is not.
+    /// Sets in which minute it is next due, or that it is not.
     pub(crate) fn due(&mut self, id: &impl Identifier, at: Option<Timestamp>) -> Result<&mut Self, Error> {
         match at {
-            Some(at) => self.set(keys::DUE.partition, &keys::due(id))?.set(keys::DUE.sort, &at.sortable()),
+            Some(at) => self.due_exactly(id, keys::due_minute(at)),
             None => Ok(self.remove(keys::DUE.partition).remove(keys::DUE.sort)),
         }
+    }
+
+    /// Sets at which moment it is due.
+    pub(crate) fn due_exactly(&mut self, id: &impl Identifier, at: Timestamp) -> Result<&mut Self, Error> {
+        self.set(keys::DUE.partition, &keys::due(id))?.set(keys::DUE.sort, &at.sortable())
     }
 
     pub(crate) fn is(&mut self, path: &str, value: &impl Serialize) -> Result<String, Error> {

@@ -34,6 +34,18 @@ impl<I> DueItem<I> {
     }
 }
 
+/// Until when a sweep has something in hand. Never a whole minute, which is when everything else is due: whether it is
+/// still in hand is seen by when it is due.
+#[derive(Clone, Copy, Debug)]
+pub struct InHand(Timestamp);
+
+impl InHand {
+    /// Until about that moment.
+    pub fn until(moment: Timestamp) -> Self {
+        Self(moment.off_the_minute())
+    }
+}
+
 impl Store {
     /// What is due by now, the longest due first within each shard, at most `per_shard` of each.
     /// One query per shard, side by side.
@@ -58,16 +70,16 @@ impl Store {
         answer.items.unwrap_or_default().into_iter().map(due).collect()
     }
 
-    /// Takes what is due in hand until `until`, so that no other sweep does the same. `None` when another did, or when
-    /// it is no longer due.
+    /// Takes what is due in hand, so that no other sweep does the same. `None` when another did, or when it is no longer
+    /// due.
     pub async fn take_due<I: Identifier>(
         &self,
         due: &DueItem<I>,
-        until: Timestamp,
+        InHand(until): InHand,
     ) -> Result<Option<Box<I::Entity>>, Error> {
         let mut change = Change::default();
         let as_found = change.is(keys::DUE.sort, &due.due_at)?;
-        change.require(as_found).due(&due.id, Some(until))?;
+        change.require(as_found).due_exactly(&due.id, until)?;
         match change.apply(self, &due.id).await? {
             Changed::Made(entity) => Ok(Some(entity)),
             Changed::Refused(_) => Ok(None),
@@ -75,17 +87,25 @@ impl Store {
     }
 
     /// Sets when what is in hand is next due, unless something else did since.
-    pub async fn postpone<I: Identifier>(
-        &self,
-        id: &I,
-        taken_until: Timestamp,
-        next: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        let mut change = Change::default();
-        let in_hand = change.is(keys::DUE.sort, &taken_until.sortable())?;
-        change.require(in_hand).due(id, next)?;
+    pub async fn postpone<I: Identifier>(&self, id: &I, held: InHand, next: Option<Timestamp>) -> Result<(), Error> {
+        let mut change = still(held)?;
+        change.due(id, next)?;
         change.apply(self, id).await.map(drop)
     }
+
+    /// Keeps what is in hand for longer, unless something else came between.
+    pub async fn hold_longer<I: Identifier>(&self, id: &I, held: InHand, InHand(until): InHand) -> Result<(), Error> {
+        let mut change = still(held)?;
+        change.due_exactly(id, until)?;
+        change.apply(self, id).await.map(drop)
+    }
+}
+
+fn still(InHand(until): InHand) -> Result<Change, Error> {
+    let mut change = Change::default();
+    let in_hand = change.is(keys::DUE.sort, &until.sortable())?;
+    change.require(in_hand);
+    Ok(change)
 }
 
 fn due(item: Item) -> Result<Due, Error> {

@@ -71,7 +71,7 @@ pub(crate) fn recording(recording: &Recording, due_at: Option<Timestamp>) -> Res
     let mut text = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
     if let Some(due_at) = due_at {
         text(keys::DUE.partition, keys::due(&recording.id));
-        text(keys::DUE.sort, due_at.sortable());
+        text(keys::DUE.sort, keys::due_minute(due_at).sortable());
     }
     Ok(item)
 }
@@ -81,7 +81,7 @@ pub(crate) fn transcription(transcription: &Transcription) -> Result<Item, Error
     let mut text = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
     if let Some(due_at) = transcription.due_at(transcription.created_at) {
         text(keys::DUE.partition, keys::due(&transcription.id));
-        text(keys::DUE.sort, due_at.sortable());
+        text(keys::DUE.sort, keys::due_minute(due_at).sortable());
     }
     Ok(item)
 }

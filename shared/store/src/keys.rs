@@ -7,7 +7,7 @@ use std::hash::Hash;
 use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_domain::{
     CallId, CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, KeyId, Recording, RecordingId,
-    SerialNumber, SocialRecordingId, SocialTranscriptionId, Tenant, Transcription, TranscriptionId,
+    SerialNumber, SocialRecordingId, SocialTranscriptionId, Tenant, Timestamp, Transcription, TranscriptionId,
 };
 use serde::de::DeserializeOwned;
 
@@ -177,14 +177,18 @@ pub(crate) fn due_shard(shard: u8) -> String {
     format!("DUE#{shard}")
 }
 
+/// When that is due which is to be looked after from a moment on. The steps of a recording follow each other at once, and
+/// DynamoDB bills each move within the index: rounded, most of them find it due when it is due already.
+pub(crate) fn due_minute(at: Timestamp) -> Timestamp {
+    at.whole_minute()
+}
+
 pub(crate) fn due(id: &impl Display) -> String {
     due_shard(shard(id, DUE_SHARDS))
 }
 
 #[cfg(test)]
 mod tests {
-    use capstan_domain::Timestamp;
-
     use super::*;
 
     #[test]

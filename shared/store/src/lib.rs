@@ -28,7 +28,7 @@ use serde::de::DeserializeOwned;
 
 pub use change::Changed;
 pub use devices::Registered;
-pub use due::{Due, DueItem};
+pub use due::{Due, DueItem, InHand};
 pub use first_calls::Begun;
 pub use list::{ListQuery, Page, Position};
 pub use social::{Called, SocialChange, SocialStep};

@@ -122,7 +122,7 @@ impl Store {
 }
 
 fn mark_deleted(change: &mut Change, id: &RecordingId, now: Timestamp) -> Result<(), Error> {
-    change.set("deleted_at", &now)?.set("updated_at", &now)?.due(id, Some(now))?;
+    change.set("deleted_at", &now)?.set("updated_at", &now)?.due_exactly(id, now)?;
     for index in [keys::BY_PROJECT, keys::BY_DEVICE, keys::BY_END_USER] {
         change.remove(index.partition);
     }

@@ -403,8 +403,8 @@ impl Store {
     pub async fn request_verification(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
         let mut change = Change::default();
         let open = change.is("status", &Status::Pending)?;
-        let unasked = change.is(keys::DUE.sort, &recording.expires_at.sortable())?;
-        change.require(open).require(unasked).due(&recording.id, Some(now))?;
+        let unasked = change.is(keys::DUE.sort, &keys::due_minute(recording.expires_at).sortable())?;
+        change.require(open).require(unasked).due_exactly(&recording.id, now)?;
         change.apply(self, &recording.id).await.map(drop)
     }
 

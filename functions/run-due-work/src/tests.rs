@@ -2,6 +2,7 @@ use capstan_domain::{ContentType, LEASE_SECONDS, MAX_ATTEMPTS, MediaStatus, PICK
 use capstan_emulators::Fault;
 use capstan_lambda::{Function, event_function};
 use capstan_stage::{RECORDING, Stage, event};
+use capstan_store::{Due, InHand};
 
 fn function(stage: &Stage) -> Function {
     let dependencies = (stage.store.clone(), stage.objects.clone(), stage.events.clone());
@@ -69,6 +70,23 @@ async fn a_living_worker_is_left_alone() {
     stage.advance(LEASE_SECONDS / 2);
     sweep(&stage).await;
     assert!(told(&stage).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_sweep_that_ends_does_not_forget_a_worker_that_began_meanwhile() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
+    stage.advance(PICK_UP_SECONDS);
+    let due = stage.store.due(stage.now(), 10).await.unwrap();
+    let [Due::Recording(due)] = due.as_slice() else { panic!("{due:?}") };
+    // The clock stands at a whole minute, so both look ahead to the same one.
+    let held = InHand::until(stage.now().plus_seconds(LEASE_SECONDS));
+    stage.store.take_due(due, held).await.unwrap().unwrap();
+    let lease = capstan_domain::LeaseId::new(stage.now(), 1);
+    assert!(stage.store.claim(&recording.id, &lease, stage.now()).await.unwrap().is_some());
+    stage.store.postpone(&recording.id, held, None).await.unwrap();
+    stage.advance(LEASE_SECONDS);
+    assert_eq!(stage.store.due(stage.now(), 10).await.unwrap().len(), 1, "who looks after it if its worker dies?");
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ async fn a_file_that_comes_after_completion_is_processed_whichever_events_are_lo
             world.deliver(&uploaded).await;
         }
         // What no notification told of is looked for when its URL has ended.
-        world.advance(3600);
+        world.advance(3700);
         world.let_time_pass().await;
         let recording = world.assert_completed_once(&path, &what).await;
         assert!(recording["media"][1]["width"].as_u64().unwrap() > 0, "{what}");
@@ -218,7 +218,7 @@ async fn a_file_that_never_comes_keeps_nothing_waiting() {
     let (path, _) = awaiting_a_picture(&world).await;
     let uploaded = world.held().await;
     world.deliver(&uploaded).await;
-    world.advance(3600);
+    world.advance(3700);
     world.let_time_pass().await;
     let recording = world.get(&path).await;
     assert_eq!((&recording["status"], &recording["media"][1]["status"]), (&json!("completed"), &json!("pending")));

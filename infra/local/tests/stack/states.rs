@@ -50,7 +50,7 @@ async fn reached(world: &World, state: &str) -> (String, Value) {
     let signed = world.sign(&path, json!({"content_type": "audio/ogg"})).await;
     let media = signed["media_id"].clone();
     if state == "lapsed" || state == "expired" {
-        world.advance(PENDING_SECONDS);
+        world.advance(PENDING_SECONDS + 60);
     }
     if state == "expired" {
         world.sweep().await;

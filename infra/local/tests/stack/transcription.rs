@@ -147,7 +147,7 @@ async fn long_sound_is_cut_and_joined_and_a_piece_that_fails_costs_no_other() {
     let waiting = transcription_of(&world, &recording).await;
     assert_eq!((&waiting["id"], &waiting["status"]), (&asked["id"], &"processing".into()));
     assert!(peer.most_at_once() <= 4);
-    world.advance(3600);
+    world.advance(3700);
     world.sweep().await;
     let transcription = transcription_of(&world, &recording).await;
     assert_eq!(transcription["status"], "completed", "{transcription}");

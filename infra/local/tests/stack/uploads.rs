@@ -264,7 +264,7 @@ async fn what_is_sent_after_the_deletion_disappears() {
     world.stack.bus().settle().await;
     world.stack.bus().stop_holding();
     assert_eq!(world.objects().await.len(), 1);
-    world.advance(2 * 3600);
+    world.advance(7300);
     world.sweep().await;
     assert!(world.objects().await.is_empty());
     assert_eq!(put(&signed, OPUS).await, 200);

@@ -20,8 +20,8 @@ use tokio::net::TcpStream;
 pub(crate) const OPUS: &[u8] = include_bytes!("../../../../shared/audio/fixtures/opus-16k-mono.ogg");
 /// The bucket beside the media bucket in which workers may name objects.
 pub(crate) const MEETINGS: &str = "meetings";
-/// Longer than every lease and every wait for a lost event.
-pub(crate) const LATER: i64 = 130;
+/// Longer than every lease and every wait for a lost event, and a minute more: things are due at whole minutes.
+pub(crate) const LATER: i64 = 190;
 /// Longer than anything is kept or waited for.
 pub(crate) const YEAR: i64 = 365 * 24 * 3600;
 

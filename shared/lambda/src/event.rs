@@ -57,7 +57,8 @@ where
     H: Fn(D, E, Invocation) -> F,
     F: Future<Output = Result<(), Error>>,
 {
-    let began = Instant::now();
+    // All functions write to one log: which of them it was is told by its handler's path.
+    let (began, function) = (Instant::now(), std::any::type_name::<H>());
     let running = Invocation::begin(clock).map(|invocation| handler(dependencies.clone(), event, invocation));
     async move {
         let result = match running {
@@ -69,11 +70,11 @@ where
         let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
         match result {
             Ok(()) => {
-                tracing::info!(duration_ms, "event");
+                tracing::info!(function, duration_ms, "event");
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(duration_ms, %error, "event");
+                tracing::error!(function, duration_ms, %error, "event");
                 Err(InvocationError(error.to_string()))
             }
         }

@@ -15,6 +15,8 @@ mod id;
 mod media;
 mod metadata;
 mod part;
+mod piece;
+mod provider;
 mod recording;
 mod settings;
 mod social;
@@ -44,6 +46,8 @@ pub use media::{
 };
 pub use metadata::Metadata;
 pub use part::{ClaimedPart, EntityTag, MultipartUpload, PartNumber, PartPlan, PlannedPart, ReceivedPart, UploadId};
+pub use piece::{Piece, PieceNumber, PieceStanding};
+pub use provider::{ProviderName, ProviderNames};
 pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Sound, Source, Status};
 pub use settings::{Settings, TranscriptionSettings};
 pub use social::{
@@ -54,9 +58,8 @@ pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, Ser
 pub use time::Timestamp;
 pub use transcript::{Confidence, InvalidLanguage, Language, Offset, Segment, Speaker, Transcript};
 pub use transcription::{
-    KeptTranscript, MAX_TRANSCRIPTIONS, Piece, PieceNumber, PieceStanding, ProviderName, ProviderNames,
-    TRANSCRIPTION_LEASE_SECONDS, Transcription, TranscriptionAnnouncement, TranscriptionError, TranscriptionErrorCode,
-    TranscriptionOptions, TranscriptionStatus, TranscriptionWork,
+    KeptTranscript, MAX_TRANSCRIPTIONS, TRANSCRIPTION_LEASE_SECONDS, Transcription, TranscriptionAnnouncement,
+    TranscriptionError, TranscriptionErrorCode, TranscriptionOptions, TranscriptionStatus, TranscriptionWork,
 };
 pub use work::{Announcement, MAX_ATTEMPTS, Work};
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Language, Lease, MAX_ATTEMPTS, Offset, PICK_UP_SECONDS, Recording, RecordingId, SocialStatus,
-    SocialTranscription, Status, Tenant, Timestamp, Transcript, TranscriptionId,
+    Error, Language, Lease, MAX_ATTEMPTS, Offset, PICK_UP_SECONDS, Piece, PieceNumber, PieceStanding, ProviderName,
+    Recording, RecordingId, SocialStatus, SocialTranscription, Status, Tenant, Timestamp, Transcript, TranscriptionId,
 };
 
 /// How many transcriptions one recording has at most.
@@ -17,10 +16,6 @@ pub const MAX_TRANSCRIPTIONS: usize = 100;
 pub const TRANSCRIPTION_LEASE_SECONDS: i64 = 930;
 /// Seconds after which a provider that was given a job and never told of it is given up.
 const PATIENCE_SECONDS: i64 = 24 * 3600;
-/// Seconds after which a call that a provider owes is overdue. Deepgram repeats its own for five minutes.
-const CALLBACK_SECONDS: i64 = 900;
-/// How often a job is given to a provider that only calls back and never did. Each time may be billed.
-const MAX_UNHEARD: u32 = 3;
 
 /// Where a transcription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,50 +63,6 @@ impl TranscriptionStatus {
 impl fmt::Display for TranscriptionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// Who transcribes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProviderName {
-    /// Any server that speaks OpenAI's `POST /v1/audio/transcriptions`.
-    Whisper,
-    /// Amazon Transcribe.
-    Aws,
-    /// Deepgram.
-    Deepgram,
-    /// AssemblyAI.
-    AssemblyAi,
-}
-
-impl ProviderName {
-    /// Every provider there is.
-    pub const ALL: [Self; 4] = [Self::Whisper, Self::Aws, Self::Deepgram, Self::AssemblyAi];
-
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Whisper => "whisper",
-            Self::Aws => "aws",
-            Self::Deepgram => "deepgram",
-            Self::AssemblyAi => "assemblyai",
-        }
-    }
-}
-
-impl fmt::Display for ProviderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ProviderName {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|provider| provider.as_str() == text);
-        known.ok_or("must be one of whisper, aws, deepgram, assemblyai")
     }
 }
 
@@ -166,43 +117,6 @@ impl fmt::Display for TranscriptionError {
     }
 }
 
-/// The providers that a deployment has, the preferred one first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProviderNames(Vec<ProviderName>);
-
-impl ProviderNames {
-    /// That provider, or the preferred one.
-    ///
-    /// # Errors
-    /// `provider_not_configured` when the deployment has none of that name.
-    pub fn choose(&self, wanted: Option<ProviderName>) -> Result<ProviderName, TranscriptionError> {
-        let found = match wanted {
-            Some(name) => self.0.iter().find(|known| **known == name),
-            None => self.0.first(),
-        };
-        found.copied().ok_or_else(|| {
-            let name = wanted.map_or("any provider", ProviderName::as_str);
-            let message = format!("This deployment is not set up for {name}");
-            TranscriptionError::new(TranscriptionErrorCode::ProviderNotConfigured, message)
-        })
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = ProviderName> {
-        self.0.iter().copied()
-    }
-}
-
-impl FromStr for ProviderNames {
-    type Err = &'static str;
-
-    /// Names with commas between them. Nothing means that there is none.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.map(str::parse).collect::<Result<_, _>>().map(Self)
-    }
-}
-
 /// What is asked of a transcription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptionOptions {
@@ -217,96 +131,6 @@ pub struct TranscriptionOptions {
 impl Default for TranscriptionOptions {
     fn default() -> Self {
         Self { provider: None, language: None, diarization: true }
-    }
-}
-
-/// The number of a piece, from 0 in the order of time. Sound that is not cut is piece 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PieceNumber(u32);
-
-impl PieceNumber {
-    /// The piece of that number.
-    pub fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for PieceNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-// The keys of a map are text, in JSON as in the table.
-impl Serialize for PieceNumber {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PieceNumber {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-/// Where a piece stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PieceStanding {
-    /// A provider is being given it.
-    Given,
-    /// The provider works on it.
-    Awaited {
-        /// By which it knows the piece.
-        job_id: String,
-        /// When it was given it, the last time.
-        since: Timestamp,
-        /// How often it was given it.
-        times: u32,
-    },
-    /// Its text is there.
-    Done,
-}
-
-/// A piece of the sound, given to a provider as one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Piece {
-    /// Where it begins in the whole.
-    pub start: Offset,
-    /// Where it ends in the whole.
-    pub end: Offset,
-    /// Where it stands.
-    pub standing: PieceStanding,
-}
-
-impl Piece {
-    /// How often its provider was given it.
-    pub fn times_given(&self) -> u32 {
-        match self.standing {
-            PieceStanding::Awaited { times, .. } => times,
-            PieceStanding::Given | PieceStanding::Done => 0,
-        }
-    }
-
-    /// Whether a provider that only calls back, and did not, is to be given it once more now.
-    ///
-    /// # Errors
-    /// `processing_error` when it was given it often enough.
-    pub fn is_to_be_given_again(&self, now: Timestamp) -> Result<bool, TranscriptionError> {
-        match self.standing {
-            PieceStanding::Awaited { since, times, .. } if since.plus_seconds(CALLBACK_SECONDS) <= now => {
-                let message = format!("The provider was given it {times} times and never called back");
-                let given_up = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message);
-                if times < MAX_UNHEARD { Ok(true) } else { Err(given_up) }
-            }
-            _ => Ok(false),
-        }
     }
 }
 
@@ -417,7 +241,7 @@ pub struct Transcription {
     /// Why there is none.
     pub error: Option<TranscriptionError>,
     /// How often it was taken up since its provider was last heard of.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "crate::recording::is_zero")]
     pub attempts: u32,
     /// Who is at it.
     pub lease: Option<Lease>,
@@ -687,18 +511,6 @@ mod tests {
         };
         assert_eq!([1, 2, 3, 8, 40].map(|attempts| waits(attempts, None)), [120, 240, 480, 15_360, 15_360]);
         assert_eq!((waits(1, Some(600)), waits(1, Some(5))), (600, 120));
-    }
-
-    #[test]
-    fn the_first_provider_of_a_deployment_is_the_preferred_one() {
-        let names: ProviderNames = "deepgram, whisper".parse().unwrap();
-        assert_eq!(names.choose(None), Ok(ProviderName::Deepgram));
-        assert_eq!(names.choose(Some(ProviderName::Whisper)), Ok(ProviderName::Whisper));
-        let missing = names.choose(Some(ProviderName::Aws)).unwrap_err();
-        assert_eq!(missing.to_string(), "provider_not_configured: This deployment is not set up for aws");
-        let none: ProviderNames = "".parse().unwrap();
-        assert!(none.choose(None).is_err());
-        assert!("whisper,otter".parse::<ProviderNames>().is_err());
     }
 
     #[test]

@@ -12,6 +12,11 @@ pub struct Metadata(Map<String, Value>);
 
 impl Metadata {
     const MAX_BYTES: usize = 16 * 1024;
+
+    /// Whether nothing was attached.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl TryFrom<Map<String, Value>> for Metadata {

@@ -173,7 +173,7 @@ pub struct Recording {
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// What its owner attached.
-    #[serde(with = "crate::metadata::as_text")]
+    #[serde(default, with = "crate::metadata::as_text", skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
     /// How it came to be.
     pub source: Option<Source>,
@@ -204,18 +204,23 @@ pub struct Recording {
     /// Why it failed.
     pub error: Option<ProcessingError>,
     /// How often processing was begun since it last ended.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,
     /// Who is processing it.
     pub lease: Option<Lease>,
     /// How many media arrived after it was completed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub late_arrivals: u32,
     /// What is still to be announced.
     pub announcement: Option<Announcement>,
     /// What was asked to make text of it, the last one last.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub transcriptions: BTreeSet<TranscriptionId>,
+}
+
+/// What is not kept: DynamoDB bills a write by the whole item, each begun kilobyte, and most of them are about one.
+pub(crate) fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The sound that stands for a recording, and what was learned of it.

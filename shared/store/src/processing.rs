@@ -96,9 +96,9 @@ impl Store {
     ) -> Result<Changed, Error> {
         let id = &claimed.id;
         let mut change = Change::default();
-        let no_more = change.is("late_arrivals", &claimed.late_arrivals)?;
+        let no_more = no_more_arrivals(&mut change, claimed)?;
         conclude(&mut change, lease, last.into_iter(), now)?;
-        change.require(no_more).remove(LEASE).set("attempts", &0)?;
+        change.require(no_more).remove(LEASE).remove("attempts");
         let seen = claimed.clone().with_outcomes(last);
         if claimed.status == Status::Processing {
             settle(&mut change, id, seen.verdict(), now)?;
@@ -136,7 +136,7 @@ impl Store {
         let kept = change.is_missing("deleted_at");
         let as_taken = change.is("status", &recording.status)?;
         change.require(format!("{free} OR {abandoned}")).require(kept).require(as_taken);
-        change.remove(LEASE).set("attempts", &0)?.set("updated_at", &now)?;
+        change.remove(LEASE).remove("attempts").set("updated_at", &now)?;
         let mut given_up = recording.clone();
         for media in given_up.media.values_mut().filter(|media| media.is_unprocessed()) {
             media.result = Some(Err(error.clone()));
@@ -166,7 +166,7 @@ impl Store {
             Ok(change)
         };
         let mut change = noted()?;
-        let no_more = change.is("late_arrivals", &recording.late_arrivals)?;
+        let no_more = no_more_arrivals(&mut change, recording)?;
         let kept = change.is_missing("deleted_at");
         change.require(no_more).require(kept).due(id, unannounced(recording).due_at(now))?;
         match change.apply(self, id).await? {
@@ -176,6 +176,14 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+/// That no medium arrived since the recording was read.
+fn no_more_arrivals(change: &mut Change, seen: &Recording) -> Result<String, Error> {
+    let as_many = change.is("late_arrivals", &seen.late_arrivals)?;
+    // Zero is not kept, but in items that an earlier version made.
+    let none = change.is_missing("late_arrivals");
+    Ok(if seen.late_arrivals == 0 { format!("{none} OR {as_many}") } else { as_many })
 }
 
 /// What every write of a worker requires and says.

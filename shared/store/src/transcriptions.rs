@@ -153,7 +153,7 @@ impl Store {
         let open = change.compares(&path, "<>", &PieceStanding::Done)?;
         change.require(processing).require(known).require(open).set(&path, standing)?.set("updated_at", &now)?;
         if *standing == PieceStanding::Done {
-            change.set("attempts", &0)?;
+            change.remove("attempts");
         }
         change.apply(self, id).await
     }
@@ -249,7 +249,7 @@ fn ended(
         .set("announcement", &announcement)?
         .set("completed_at", &now)?
         .set("updated_at", &now)?
-        .set("attempts", &0)?
+        .remove("attempts")
         .remove(LEASE)
         .remove("pieces")
         .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;

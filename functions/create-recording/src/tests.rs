@@ -1,6 +1,8 @@
 use capstan_domain::Scope;
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{DEVICE, DEVICE_TOKEN, END_USER, Stage, call, event, with_body, with_credential, without_header};
+use capstan_stage::{
+    DEVICE, DEVICE_TOKEN, END_USER, Stage, call, event, with_body, with_credential, with_header, without_header,
+};
 use serde_json::{Value, json};
 
 fn function(stage: &Stage) -> Function {
@@ -173,4 +175,28 @@ async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
     let answer = call(&function(&stage), event("create-recording")).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     assert_eq!(stage.emulators.take_calls().iter().filter(|call| *call == "dynamodb:PutItem").count(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_makes_nothing_whether_or_not_it_had_begun_to() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let begun = with_credential(event("create-recording"), DEVICE_TOKEN);
+    stage.emulators.faults().fail_next("PutItem", capstan_emulators::Fault::Internal, 20);
+    assert_eq!(call(&function, begun.clone()).await.status, 503);
+    stage.emulators.faults().clear();
+    let device = stage.stored_device(DEVICE).await.unwrap();
+    let caller = capstan_domain::Caller {
+        tenant: Stage::tenant(),
+        grant: device.grant(&Stage::end_user_id()),
+        credential: capstan_domain::CredentialHash::of(DEVICE_TOKEN),
+    };
+    let new = capstan_domain::CredentialHash::of("dtok_new");
+    stage.store.replace_device_token(device, &caller, new, stage.now()).await.unwrap();
+    stage.advance(60);
+    let new = with_header(begun.clone(), "idempotency-key", "another");
+    // Twice, so that what a refusal left behind would be found.
+    for event in [&begun, &new, &begun, &new] {
+        assert_eq!(call(&function, event.clone()).await.status, 401);
+    }
 }

@@ -1,6 +1,6 @@
 use capstan_domain::{Caller, CredentialHash, Error, Grant};
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{DEVICE, DEVICE_TOKEN, SECRET_KEY, Stage, call, event, with_credential, with_id};
+use capstan_stage::{DEVICE, DEVICE_TOKEN, SECRET_KEY, Stage, call, event, with_credential, with_header, with_id};
 use serde_json::json;
 
 fn function(stage: &Stage) -> Function {
@@ -114,4 +114,53 @@ async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
     let answer = call(&function(&stage), event("refresh-device-token")).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(stage.emulators.take_calls().iter().filter(|call| *call == "dynamodb:TransactWriteItems").count(), 2);
+}
+
+fn keyed(key: &str) -> serde_json::Value {
+    with_header(event("refresh-device-token"), "idempotency-key", key)
+}
+
+#[tokio::test]
+async fn a_device_that_did_not_hear_the_answer_is_given_it_again_and_nothing_else() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    let first = call(&function, keyed("k1")).await;
+    assert_eq!(first.status, 200);
+    stage.advance(3600);
+    let again = call(&function, keyed("k1")).await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    assert!(stage.is_valid(first.body["device_token"].as_str().unwrap()).await);
+    assert!(!stage.is_valid(DEVICE_TOKEN).await);
+    // Twice, so that what the refusal left behind would be found.
+    for _ in 0..2 {
+        assert_eq!(call(&function, keyed("k2")).await.status, 401);
+    }
+    assert_eq!(call(&function, event("refresh-device-token")).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_refresh_that_died_before_it_was_answered_gives_the_token_that_it_made() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    // The answer cannot be kept, and the device does not hear it.
+    stage.emulators.faults().fail_after(1, "UpdateItem", capstan_emulators::Fault::Internal, 20);
+    let unheard = call(&function, keyed("k1")).await;
+    stage.emulators.faults().clear();
+    stage.advance(60);
+    let again = call(&function, keyed("k1")).await;
+    assert_eq!((again.status, &again.body["device_token"]), (200, &unheard.body["device_token"]));
+    assert!(stage.is_valid(again.body["device_token"].as_str().unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_carries_out_no_other_call_that_it_had_begun() {
+    let stage = Stage::set().await;
+    let function = function(&stage);
+    // Begun, and nothing done.
+    stage.emulators.faults().fail_next("TransactWriteItems", capstan_emulators::Fault::Internal, 20);
+    assert_eq!(call(&function, keyed("k1")).await.status, 503);
+    stage.emulators.faults().clear();
+    assert_eq!(call(&function, keyed("k2")).await.status, 200);
+    stage.advance(60);
+    assert_eq!(call(&function, keyed("k1")).await.status, 401);
 }

@@ -52,7 +52,9 @@ impl Stage {
 
     /// Whether a token lets a device in.
     pub async fn is_valid(&self, token: &str) -> bool {
-        self.store.credential(&CredentialHash::of(token)).await.expect("the table answers").is_some()
+        let hash = CredentialHash::of(token);
+        let kept = self.store.credential(&hash).await.expect("the table answers");
+        kept.is_some_and(|credential| credential.caller(hash, self.now()).is_ok())
     }
 
     /// Keeps a device that is bound to an end user and has this token.

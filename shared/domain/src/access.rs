@@ -287,6 +287,8 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// What took its place, where a device had its own token replaced.
+    pub replaced_by: Option<CredentialHash>,
     /// When a key was last used, to the hour.
     pub last_used_at: Option<Timestamp>,
 }
@@ -315,6 +317,7 @@ impl Credential {
             created_at: now,
             expires_at: None,
             revoked_at: None,
+            replaced_by: None,
             last_used_at: None,
         }
     }
@@ -362,7 +365,12 @@ impl Credential {
         if matches!(self.standing(now), CredentialStanding::Revoked(_) | CredentialStanding::Ended(_)) {
             return Err(Error::Unauthorized);
         }
-        Ok(Caller { tenant: self.tenant, grant: self.grant, credential: hash })
+        Ok(self.holder(hash))
+    }
+
+    /// Whoever holds this credential, good or not, which is kept under `hash`.
+    pub fn holder(self, hash: CredentialHash) -> Caller {
+        Caller { tenant: self.tenant, grant: self.grant, credential: hash }
     }
 }
 

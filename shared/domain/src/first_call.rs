@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{Error, Reach, Sha256, Timestamp};
 
 /// Seconds for which a first call is known.
-const FIRST_CALL_SECONDS: i64 = 24 * 3600;
+pub const FIRST_CALL_SECONDS: i64 = 24 * 3600;
 /// Seconds after which a call that was not answered has died. No function runs as long.
 const RUNNING_SECONDS: i64 = 40;
 /// Seconds that a repeat waits before it asks again for the answer to a call that runs.

@@ -35,7 +35,7 @@ pub use end_user::EndUser;
 pub use error::{Cause, Error};
 pub use export::ExportFormat;
 pub use file::{FileDetails, FileType, Md5, RecorderKind};
-pub use first_call::{CallId, FirstCall, Seed, Standing};
+pub use first_call::{CallId, FIRST_CALL_SECONDS, FirstCall, Seed, Standing};
 pub use id::{
     DeviceId, EndUserId, FileId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId,
     TranscriptionId,

@@ -20,6 +20,28 @@ struct Seen {
     at: Timestamp,
 }
 
+/// Who calls under an `Idempotency-Key`, and maybe did so before.
+pub(crate) enum Identified {
+    /// Its credential is good.
+    Good(Caller),
+    /// A device that had its token replaced by that one. It may ask again for the answer in which it was to be told so, and
+    /// for nothing else.
+    Replaced {
+        /// Who it was.
+        caller: Caller,
+        /// The token that it has.
+        by: CredentialHash,
+    },
+}
+
+impl Identified {
+    pub(crate) fn caller(&self) -> &Caller {
+        match self {
+            Self::Good(caller) | Self::Replaced { caller, .. } => caller,
+        }
+    }
+}
+
 /// The table behind its door: credentials are checked here, and what is behind is reached through [`Self::store`].
 #[derive(Clone, Debug)]
 pub struct Access {
@@ -56,6 +78,19 @@ impl Access {
         }
         let hash = CredentialHash::of(request.credential()?);
         self.credential(&hash, request.now()).await?.caller(hash, request.now())
+    }
+
+    /// Who calls under an `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`].
+    pub(crate) async fn identify_repeat(&self, request: &Request) -> Result<Identified, Error> {
+        let hash = CredentialHash::of(request.credential()?);
+        let credential = self.credential(&hash, request.now()).await?;
+        match credential.replaced_by {
+            Some(by) => Ok(Identified::Replaced { caller: credential.holder(hash), by }),
+            None => credential.caller(hash, request.now()).map(Identified::Good),
+        }
     }
 
     /// Who calls, looked up while something is read. The answer waits for both; a refusal of the caller comes first.

@@ -1,8 +1,9 @@
 //! A POST under an `Idempotency-Key` is carried out once, however often it comes.
 
-use capstan_domain::{CallId, Caller, Error, FirstCall, Seed, Sha256, Standing};
+use capstan_domain::{CallId, Caller, Error, FirstCall, Secret, Seed, Sha256, Standing};
 use capstan_store::{Begun, Store};
 
+use crate::access::Identified;
 use crate::sealed::Seal;
 use crate::{Access, Reply, Request};
 
@@ -72,17 +73,17 @@ where
         Beginning::Answered(reply) => return Ok(reply),
         Beginning::Attempt(attempt) => attempt,
     };
-    let result = handler(dependencies, attempt.repeat_of(request, &known.caller)).await;
+    let result = handler(dependencies, attempt.repeat_of(request, known.who.caller())).await;
     if let Err(error) = attempt.end(access.store(), &known, &result).await {
         tracing::warn!(%error, "a repeat of this call will be another attempt");
     }
     result
 }
 
-/// A call by someone whose credential is good.
+/// A call by someone who is known.
 struct Known {
     id: CallId,
-    caller: Caller,
+    who: Identified,
     credential: String,
     payload: Sha256,
 }
@@ -112,11 +113,11 @@ struct Attempt {
 
 impl Known {
     async fn of(access: &Access, request: &Request) -> Result<Self, Error> {
-        let caller = access.identify(request).await?;
+        let who = access.identify_repeat(request).await?;
         let key = request.idempotency_key()?.unwrap_or_default();
         Ok(Self {
-            id: CallId::new(&caller.reach(), request.path(), key),
-            caller,
+            id: CallId::new(&who.caller().reach(), request.path(), key),
+            who,
             credential: request.credential()?.to_owned(),
             payload: Sha256::of(request.body()),
         })
@@ -129,9 +130,16 @@ impl Known {
         };
         let call = FirstCall::begin(self.payload, Seed(request.entropy()), request.now());
         let first = match store.begin_call(&self.id, &call, request.now()).await? {
-            Begun::First => return Ok(Beginning::Attempt(attempt(call, Turn::First))),
+            Begun::First if self.may_make(&call) => return Ok(Beginning::Attempt(attempt(call, Turn::First))),
+            Begun::First => {
+                store.forget_call(&self.id, &call).await?;
+                return Err(Error::Unauthorized);
+            }
             Begun::Known(first) => *first,
         };
+        if !self.may_make(&first) {
+            return Err(Error::Unauthorized);
+        }
         match first.standing(self.payload, request.now())? {
             Standing::Answered(sealed) => match Seal::of(&self.credential, first.seed).open(sealed)? {
                 Some(answer) => Reply::from_kept(&answer).map(Beginning::Answered),
@@ -145,6 +153,17 @@ impl Known {
                 } else {
                     Err(resumed.standing(self.payload, request.now()).err().unwrap_or(Error::IdempotencyKeyReused))
                 }
+            }
+        }
+    }
+
+    /// Whether this call is the caller's to make. A token that was replaced is good for the call that replaced it, by which
+    /// the same token is drawn again: its holder may not have heard the answer.
+    fn may_make(&self, call: &FirstCall) -> bool {
+        match &self.who {
+            Identified::Good(_) => true,
+            Identified::Replaced { by, .. } => {
+                Secret::device_token(Seal::of(&self.credential, call.seed).secret_bits()).hash() == *by
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Devices: made, read, listed, changed, bound and unbound.
 
 use capstan_domain::{
-    Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUserId, Error, FirmwareVersion,
-    Heartbeat, SerialNumber, Tenant, Timestamp,
+    Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUserId, Error, FIRST_CALL_SECONDS,
+    FirmwareVersion, Grant, Heartbeat, SerialNumber, Tenant, Timestamp,
 };
 
 use crate::change::{Change, Changed, in_tenant};
+use crate::first_calls::{TTL, seconds};
 use crate::item::Named;
 use crate::keys::Identifier;
 use crate::transaction::{Committed, MAX_ATTEMPTS, Transaction};
@@ -171,7 +172,8 @@ impl Store {
         self.move_device(device, free).await
     }
 
-    /// Lets a bound device as it was read in by another token; the one before is unknown from now on.
+    /// Lets a bound device as it was read in by another token; the one before lets nobody in from now on. Where the
+    /// device itself asked, it is known for a day more, by whom it was replaced: whoever did not hear the answer asks again.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] for a device whose own token is no longer the valid one, [`Error::Conflict`] when it is
@@ -194,7 +196,14 @@ impl Store {
             let mut change = as_bound(device, old)?;
             change.set(TOKEN, &token)?.set("updated_at", &now)?;
             transaction.update(&device.id, change);
-            transaction.delete(keys::credential(&old.token), Change::default());
+            match caller.grant {
+                Grant::Device { .. } => {
+                    transaction.update_item(keys::credential(&old.token), replaced_by(&token, now)?);
+                }
+                Grant::Secret | Grant::Restricted { .. } | Grant::Upload { .. } => {
+                    transaction.delete(keys::credential(&old.token), Change::default());
+                }
+            }
             transaction.put_new(token_of(device, &binding, now)?);
             Ok(Some((transaction, Device { binding: Some(binding), updated_at: now, ..device.clone() })))
         };
@@ -238,6 +247,17 @@ fn as_bound(device: &Device, binding: &Binding) -> Result<Change, Error> {
 }
 
 /// The item of a bound device's token.
+fn replaced_by(token: &CredentialHash, now: Timestamp) -> Result<Change, Error> {
+    let mut change = Change::default();
+    let kept = change.exists(keys::PARTITION);
+    change
+        .require(kept)
+        .set("revoked_at", &now)?
+        .set("replaced_by", token)?
+        .set(TTL, &seconds(now.plus_seconds(FIRST_CALL_SECONDS)))?;
+    Ok(change)
+}
+
 fn token_of(device: &Device, binding: &Binding, now: Timestamp) -> Result<item::Item, Error> {
     let credential = Credential::new(device.tenant.clone(), device.grant(&binding.end_user_id), now);
     item::credential(&binding.token, &credential)

@@ -5,7 +5,8 @@ use capstan_domain::{CallId, Error, FirstCall, Timestamp};
 use crate::change::{Change, Changed};
 use crate::{Store, keys};
 
-const TTL: &str = "ttl";
+/// What DynamoDB removes an item by, within days of that time.
+pub(crate) const TTL: &str = "ttl";
 const RUNNING_UNTIL: &str = "running_until";
 const ANSWER: &str = "answer";
 
@@ -82,6 +83,6 @@ fn held(call: &FirstCall) -> Result<Change, Error> {
 }
 
 /// As DynamoDB's TTL wants it.
-fn seconds(at: Timestamp) -> i64 {
+pub(crate) fn seconds(at: Timestamp) -> i64 {
     at.milliseconds() / 1000
 }

@@ -9,6 +9,7 @@ use capstan_domain::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::first_calls::{TTL, seconds};
 use crate::keys::{self, Identifier, Key};
 use crate::uploads::AWAITED;
 
@@ -91,7 +92,7 @@ pub(crate) fn credential(hash: &CredentialHash, credential: &Credential) -> Resu
     item.extend(keys::credential(hash));
     // A key stays, for its project to see what became of it.
     if let Some(expires_at) = credential.expires_at.filter(|_| credential.key_id.is_none()) {
-        item.insert("ttl".to_owned(), AttributeValue::N((expires_at.milliseconds() / 1000).to_string()));
+        item.insert(TTL.to_owned(), AttributeValue::N(seconds(expires_at).to_string()));
     }
     Ok(item)
 }

@@ -250,6 +250,11 @@ async fn owners(world: &World) {
         let made = world.post("/v1/devices", json!({"serial_number": serial_number})).await;
         assert_eq!(made.status / 100, 2, "{}", made.outcome());
     }
+    let device = world.post("/v1/devices", json!({"serial_number": unique()})).await.expect("201");
+    let bind = format!("/v1/devices/{}/bind", device["id"].as_str().unwrap());
+    let bound = world.post(&bind, json!({"end_user_id": end_user["id"]})).await.expect("200");
+    let token = bound["device_token"].as_str().unwrap();
+    world.call_as(token, Method::POST, "/v1/devices/me/token/refresh", None).await.expect("200");
     let binding = json!({"sn": serial_number, "owner_id": end_user["external_id"]});
     for path in ["/api/devices/bind", "/api/devices/unbind"] {
         world.post(path, binding.clone()).await.expect("200");

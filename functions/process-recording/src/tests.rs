@@ -335,3 +335,41 @@ async fn bytes_that_replaced_others_before_anyone_looked_are_processed() {
     assert_eq!((processed.status, &processed.error), (Status::Completed, &None));
     assert_eq!(processed.content_sha256(), object.sha256);
 }
+
+#[tokio::test]
+async fn bytes_that_replaced_others_and_that_nobody_told_of_are_processed_by_another_attempt() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().holding(ContentType::AudioOpus, "not yet whole").uploaded().await;
+    stage.put(&recording, &Stage::media_id("med_1"), ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).await;
+    assert!(function(&stage).invoke(event("process-recording")).await.is_err());
+    let processed = process(&stage).await;
+    assert_eq!((processed.status, &processed.error), (Status::Completed, &None));
+}
+
+#[tokio::test]
+async fn bytes_that_came_after_the_last_attempt_are_not_given_up_unread() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().holding(ContentType::AudioOpus, "not yet whole");
+    let (claimed, _) = recording.processing().await;
+    stage.advance(LEASE_SECONDS);
+    let media_id = Stage::media_id("med_1");
+    stage.put(&claimed, &media_id, ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).await;
+    let place = capstan_objects::ObjectPlace::of(&claimed, medium(&claimed, "med_1"));
+    let found = stage.objects.find(place, stage.now()).await.unwrap().unwrap();
+    let seen = medium(&claimed, "med_1").stored.as_ref().unwrap();
+    stage.store.replace_object(&claimed.id, &media_id, seen, &found, stage.now()).await.unwrap();
+    let error =
+        capstan_domain::ProcessingError { code: ProcessingErrorCode::ProcessingError, message: "given up".to_owned() };
+    stage.store.give_up(&claimed, &error, stage.now()).await.unwrap();
+    assert_eq!(process(&stage).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_worker_lets_go_of_what_was_deleted_and_does_not_put_off_its_removal() {
+    let stage = Stage::set().await;
+    let (claimed, lease) = stage.recording().holding(ContentType::AudioOpus, "x").processing().await;
+    let reach = capstan_domain::Reach::Tenant { tenant: Stage::tenant() };
+    stage.store.delete_recording(&reach, &claimed.id, stage.now()).await.unwrap();
+    assert!(!stage.store.renew_lease(&claimed.id, &lease, stage.now()).await.unwrap());
+    assert_eq!(stage.store.due(stage.now(), 10).await.unwrap().len(), 1);
+}

@@ -47,7 +47,12 @@ impl Worker<'_> {
                 (Some(media), None) => {
                     match self.look_into(&claimed, media).await {
                         Ok(outcome) => last = Some(outcome),
-                        Err(error @ Error::Unavailable { .. }) => drop(unreadable.insert(media.id.clone(), error)),
+                        Err(error @ Error::Unavailable { .. }) => {
+                            let error = self.look_whether_replaced(&claimed, media).await.err().unwrap_or(error);
+                            unreadable.insert(media.id.clone(), error);
+                        }
+                        // The lease was lost.
+                        Err(Error::Conflict { .. }) => return Ok(None),
                         Err(error) => return Err(error),
                     }
                     continue;
@@ -80,6 +85,19 @@ impl Worker<'_> {
 
     fn holds(&self, recording: &Recording) -> bool {
         recording.deleted_at.is_none() && recording.lease.as_ref().is_some_and(|lease| lease.id == self.lease)
+    }
+
+    /// Bytes that were replaced cannot be read by their entity tag. Where nobody has told of the new ones, nobody may
+    /// ever: another attempt reads those. A worker's own object is read as it was first seen, or not at all.
+    async fn look_whether_replaced(&self, recording: &Recording, media: &Media) -> Result<(), Error> {
+        let Some(stored) = media.stored.as_ref().filter(|_| media.place.is_none()) else { return Ok(()) };
+        let now = self.clock.now();
+        match self.objects.find(ObjectPlace::of(recording, media), now).await? {
+            Some(found) if found.etag != stored.etag => {
+                self.store.replace_object(&recording.id, &media.id, stored, &found, now).await.map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn look_into(&self, recording: &Recording, media: &Media) -> Result<Outcome, Error> {

@@ -98,6 +98,8 @@ impl Sweep {
             Work::Purge => self.purge(&recording, held).await,
             Work::Forget => {
                 self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
+                // Only the recording knows of them.
+                self.store.forget_transcriptions(&recording).await?;
                 self.store.forget_recording(&recording).await
             }
             Work::Rest => self.store.postpone(&recording.id, held, None).await,
@@ -113,7 +115,8 @@ impl Sweep {
             let original = Original { key, recording_id: recording.id.clone(), media_id: media.id.clone() };
             take_note((&self.store, &self.objects, &self.events), &original, None, &self.clock).await?;
         }
-        self.store.postpone(&recording.id, longer, recording.due_at(now)).await
+        // This was the look that a URL's end asked for.
+        self.store.postpone(&recording.id, longer, recording.due_at(now).filter(|due| *due > now)).await
     }
 
     async fn announce(&self, recording: &Recording, announcement: Announcement, now: Timestamp) -> Result<(), Error> {
@@ -141,8 +144,8 @@ impl Sweep {
     }
 
     async fn purge(&self, recording: &Recording, held: InHand) -> Result<(), Error> {
-        self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
         self.store.forget_transcriptions(recording).await?;
+        self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
         let urls_end = recording.deleted_at.map(|deleted_at| deleted_at.plus_seconds(2 * i64::from(URL_SECONDS)));
         self.store.postpone(&recording.id, held, urls_end).await
     }

@@ -149,6 +149,49 @@ async fn a_late_object_whose_notification_was_lost_is_found() {
 }
 
 #[tokio::test]
+async fn a_late_object_is_found_even_if_processing_ended_after_its_url() {
+    let stage = Stage::set().await;
+    let recording =
+        stage.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
+    stage.put(&recording, &Stage::media_id("med_2"), ContentType::ImagePng, b"late".to_vec()).await;
+    stage.advance(7200);
+    let finished = stage.stored(RECORDING).await.unwrap();
+    let completed = capstan_domain::Announcement::Completed;
+    stage.store.announced(&finished, completed, stage.now()).await.unwrap();
+    sweep(&stage).await;
+    assert_eq!(told(&stage).await, ["media.uploaded"]);
+}
+
+#[tokio::test]
+async fn a_file_that_never_came_is_looked_for_once_after_its_url_ended() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
+    stage.advance(7200);
+    let finished = stage.stored(RECORDING).await.unwrap();
+    let completed = capstan_domain::Announcement::Completed;
+    stage.store.announced(&finished, completed, stage.now()).await.unwrap();
+    sweep(&stage).await;
+    stage.advance(365 * 24 * 3600);
+    assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn no_text_outlives_its_recording_even_if_it_could_not_be_removed_for_hours() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().holding(ContentType::AudioOpus, "x").completed().await;
+    let transcription = stage.transcription().of(&recording).pending().await;
+    let reach = Reach::Tenant { tenant: Stage::tenant() };
+    stage.emulators.faults().fail_next("DeleteItem", Fault::Internal, 20);
+    stage.store.delete_recording(&reach, &recording.id, stage.now()).await.unwrap();
+    stage.emulators.faults().clear();
+    assert!(stage.stored_transcription(transcription.id.as_str()).await.is_some());
+    stage.advance(7200);
+    sweep(&stage).await;
+    assert!(stage.stored(RECORDING).await.is_none());
+    assert!(stage.stored_transcription(transcription.id.as_str()).await.is_none());
+}
+
+#[tokio::test]
 async fn requested_verification_hashes_the_object_and_keeps_the_expiry() {
     let stage = Stage::set().await;
     let recording = stage.recording().awaiting(ContentType::AudioOpus).pending().await;

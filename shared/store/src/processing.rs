@@ -53,16 +53,21 @@ impl Store {
         hold(&mut change, id, lease, now)?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(Some(recording)),
+            // As in `claim`.
+            Changed::Refused(Some(old)) if old.lease.as_ref().is_some_and(|held| held.id == *lease) => Ok(Some(old)),
             Changed::Refused(_) => Ok(None),
         }
     }
 
-    /// Holds on to a claimed recording. `false` when the lease was lost, and with it the work.
+    /// Holds on to a claimed recording. `false` when the lease was lost or the recording deleted, and with it the work.
     pub async fn renew_lease(&self, id: &RecordingId, lease: &LeaseId, now: Timestamp) -> Result<bool, Error> {
         let mut change = Change::default();
         let mine = change.is(LEASE_ID, lease)?;
+        // Its objects are due to be removed, and stay so.
+        let kept = change.is_missing("deleted_at");
         change
             .require(mine)
+            .require(kept)
             .set(LEASE_UNTIL, &now.plus_seconds(LEASE_SECONDS).sortable())?
             .due(id, Some(now.plus_seconds(LEASE_SECONDS)))?;
         Ok(matches!(change.apply(self, id).await?, Changed::Made(_)))
@@ -122,7 +127,8 @@ impl Store {
     }
 
     /// Gives up what was begun as often as it may: the media that are still unprocessed get the error, and the
-    /// primary one decides how a recording that is being processed ends. Does nothing while a worker is at it.
+    /// primary one decides how a recording that is being processed ends. Does nothing while a worker is at it, or when
+    /// a medium was written again since it was read.
     pub async fn give_up(
         &self,
         recording: &Recording,
@@ -141,6 +147,10 @@ impl Store {
         for media in given_up.media.values_mut().filter(|media| media.is_unprocessed()) {
             media.result = Some(Err(error.clone()));
             change.set(&result(&media.id), &media.result)?;
+            // Other bytes that came since are not given up unread.
+            let same = change
+                .is(&format!("media.{}.stored.etag", media.id), &media.stored.as_ref().map(|stored| &stored.etag))?;
+            change.require(same);
         }
         if recording.status == Status::Processing {
             settle(&mut change, id, given_up.verdict(), now)?;

@@ -279,7 +279,7 @@ impl Store {
     }
 
     /// Other bytes for a medium of a completed recording that nobody has looked into: they are what is there now.
-    async fn replace_object(
+    pub async fn replace_object(
         &self,
         id: &RecordingId,
         medium: &MediaId,
@@ -403,7 +403,7 @@ impl Store {
     pub async fn request_verification(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
         let mut change = Change::default();
         let open = change.is("status", &Status::Pending)?;
-        let unasked = change.is(keys::DUE.sort, &keys::due_minute(recording.expires_at).sortable())?;
+        let unasked = change.compares(keys::DUE.sort, ">=", &recording.expires_at.sortable())?;
         change.require(open).require(unasked).due_exactly(&recording.id, now)?;
         change.apply(self, &recording.id).await.map(drop)
     }

@@ -59,7 +59,10 @@ pub(crate) struct Upload<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) recording_id: &'a RecordingId,
     pub(crate) file: File,
+    /// The time that is written.
     pub(crate) now: Timestamp,
+    /// The time from which URLs are good: later than `now` in another attempt at an earlier call.
+    pub(crate) signed_at: Timestamp,
 }
 
 impl Upload<'_> {
@@ -90,6 +93,6 @@ impl Upload<'_> {
 
     /// Where the credentials that sign end before, so does the URL; what is stored is the latest that it can be.
     fn latest_url_end(&self) -> Timestamp {
-        self.now.plus_seconds(URL_SECONDS.into())
+        self.signed_at.plus_seconds(URL_SECONDS.into())
     }
 }

@@ -83,6 +83,7 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
         recording_id: &recording_id,
         file: File::of(&request)?,
         now: request.now(),
+        signed_at: request.received_at(),
     };
     Reply::ok(&match upload.file.plan {
         Some(plan) => Answer::InParts(upload.in_parts(plan).await?),

@@ -35,8 +35,9 @@ impl<I: FromStr> FromStr for Cursor<I> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(drop)?;
         let text = String::from_utf8(bytes).map_err(drop)?;
         let (after, left_out) = text.split_once('+').unwrap_or((&text, "0"));
-        let (after, left_out) = (after.parse().map_err(drop)?, left_out.parse().map_err(drop)?);
-        Ok(Self(Position { after, left_out }))
+        // Of 16 bits, more than any offset: all that is left out is read.
+        let (after, left_out) = (after.parse().map_err(drop)?, left_out.parse::<u16>().map_err(drop)?);
+        Ok(Self(Position { after, left_out: left_out.into() }))
     }
 }
 
@@ -195,6 +196,8 @@ mod tests {
             assert_eq!(cursor.encode().parse(), Ok(cursor));
         }
         assert_eq!("rec_1".parse::<Cursor<RecordingId>>(), Err(()));
-        assert_eq!(URL_SAFE_NO_PAD.encode("proj_1").parse::<Cursor<RecordingId>>(), Err(()));
+        for forged in ["proj_1", "rec_1+-1", "rec_1+65536", "rec_1+18446744073709551615"] {
+            assert_eq!(URL_SAFE_NO_PAD.encode(forged).parse::<Cursor<RecordingId>>(), Err(()), "{forged}");
+        }
     }
 }

@@ -50,7 +50,14 @@ pub struct Body {
     post, path = "/v1/recordings", operation_id = "createRecording", tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = [])),
     request_body = Body,
-    responses((status = 201, description = "The new recording, `pending`.", body = RecordingBody), Refusals),
+    responses(
+        (
+            status = 201,
+            description = "The new recording, `pending`. Unless it is completed within 7 days, it is deleted with its files.",
+            body = RecordingBody,
+        ),
+        Refusals,
+    ),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let read = Draft::read(&request, access.store());

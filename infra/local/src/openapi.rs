@@ -3,7 +3,7 @@
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 /// Every operation. A route that is missing here makes a test fail.
@@ -59,7 +59,7 @@ use utoipa::{Modify, OpenApi};
         save_social_transcription::handle,
         get_openapi::handle,
     ),
-    modifiers(&Credentials, &RepeatablePosts, &WithoutRustdocSections),
+    modifiers(&Credentials, &RepeatablePosts, &BoundedBodies, &WithoutRustdocSections),
     tags(
         (name = "Recordings", description = "Recordings and their media."),
         (name = "Uploads", description = "Sending files."),
@@ -111,15 +111,33 @@ impl Modify for RepeatablePosts {
             .description(Some("Marks the request for 24 hours: its repeat does nothing more and gets the same answer."))
             .schema(Some(text))
             .build();
-        let refusal = ResponseBuilder::new()
-            .description("The `Idempotency-Key` came with another body, or its first request is still running.")
-            .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build())
-            .build();
+        let refusal = refusal("The `Idempotency-Key` came with another body, or its first request is still running.");
         for post in document.paths.paths.values_mut().filter_map(|item| item.post.as_mut()) {
             post.parameters.get_or_insert_default().push(RefOr::T(header.clone()));
             post.responses.responses.entry("409".to_owned()).or_insert_with(|| refusal.clone().into());
         }
     }
+}
+
+/// No body is read beyond what makes sense, whatever the operation.
+struct BoundedBodies;
+
+impl Modify for BoundedBodies {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let refusal = refusal("The body is larger than 1 MiB, or a text in it than the 256 KiB that are kept of it.");
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+            let operations = operations.into_iter().flatten().filter(|operation| operation.request_body.is_some());
+            for operation in operations {
+                operation.responses.responses.entry("413".to_owned()).or_insert_with(|| refusal.clone().into());
+            }
+        }
+    }
+}
+
+fn refusal(description: &str) -> Response {
+    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+    ResponseBuilder::new().description(description).content("application/json", body).build()
 }
 
 /// The first line of a handler's documentation says what it does; its section on errors names Rust types.

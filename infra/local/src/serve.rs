@@ -107,10 +107,12 @@ fn env_of(stack: &Stack, project: &FirstProject) -> LocalEnv {
     env.set("AWS_DEFAULT_REGION", REGION);
     env.set("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);
     env.set("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+    // Nothing out there can call here.
+    env.set("API_URL", "");
     for function in &stack.template().functions {
         let variables = function.environment.iter();
-        // How much the deployed functions log is no business of a shell that joins, and nothing out there can call here.
-        for (name, value) in variables.filter(|(name, _)| !["RUST_LOG", "API_URL"].contains(&name.as_str())) {
+        // How much the deployed functions log is no business of a shell that joins.
+        for (name, value) in variables.filter(|(name, _)| *name != "RUST_LOG") {
             env.set_if_absent(name, value);
         }
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use capstan_emulators::template::Template;
 use capstan_local::client::Client;
 use capstan_local::local_env::LocalEnv;
 use http::Method;
@@ -123,6 +124,17 @@ async fn a_killed_stack_comes_back_with_its_data_its_keys_and_its_aws_port() {
     assert_eq!(second.get("CAPSTAN_API_KEY"), key);
     assert_eq!(second.get("AWS_ENDPOINT_URL_S3"), aws);
     assert_eq!(list(&second, &key).await.unwrap(), [made]);
+}
+
+#[test]
+fn local_env_has_every_variable_of_every_function() {
+    let root = tempfile::tempdir().unwrap();
+    let running = Running::start(&root.path().join("data"));
+    for function in Template::of_this_project().unwrap().functions {
+        for name in function.environment.keys().filter(|name| *name != "RUST_LOG") {
+            assert!(running.env.get(name).is_some(), "{} starts without {name}", function.name);
+        }
+    }
 }
 
 #[tokio::test]

@@ -30,12 +30,13 @@ impl Notifier {
         self.created.send(self.notification(event, object));
     }
 
-    /// Grows with every call, over restarts too, since the clock does.
+    /// Grows with every call, over restarts too, since the clock does. Never ends in a zero, which is not kept: items are as
+    /// large every time.
     fn sequencer(&self) -> String {
         let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
         let next = |last: u64| Some(now.max(last + 1));
         let last = self.last_sequencer.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).unwrap_or_default();
-        format!("{:018X}", now.max(last + 1))
+        format!("{:017X}1", now.max(last + 1))
     }
 
     fn notification(&self, event: &str, object: &Object) -> Value {

@@ -1,6 +1,6 @@
 use capstan_domain::{ContentType, MediaStatus, Status};
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{DEVICE_TOKEN, RECORDING, Stage, call, event, with_body, with_credential, with_id};
+use capstan_stage::{DEVICE_TOKEN, RECORDING, Stage, call, event, with_body, with_credential, with_header, with_id};
 use serde_json::{Value, json};
 
 fn function(stage: &Stage) -> Function {
@@ -361,4 +361,22 @@ async fn no_url_outlives_the_credentials_that_signed_it() {
         assert_eq!((refused.status, &refused.body["error"]["code"]), (503, &json!("temporarily_unavailable")));
         assert_eq!(stage.stored(RECORDING).await.unwrap().media, media, "nothing was announced");
     }
+}
+
+#[tokio::test]
+async fn a_url_that_another_attempt_signs_is_kept_to_end_when_it_does() {
+    let stage = Stage::set().await;
+    stage.recording().pending().await;
+    let function = function(&stage);
+    let asked = with_header(event("create-upload-url"), "idempotency-key", "k1");
+    // The call is begun, and no more of it is done.
+    stage.emulators.faults().fail_after(1, "UpdateItem", capstan_emulators::Fault::Internal, 20);
+    assert_eq!(call(&function, asked.clone()).await.status, 503);
+    stage.emulators.faults().clear();
+    stage.advance(7200);
+    let answer = call(&function, asked).await;
+    assert_eq!(answer.status, 200);
+    let recording = stage.stored(RECORDING).await.unwrap();
+    let ends: Vec<_> = recording.media.values().map(|media| media.url_expires_at).collect();
+    assert_eq!(ends, [stage.now().plus_seconds(3600)]);
 }

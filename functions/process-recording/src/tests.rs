@@ -191,6 +191,8 @@ async fn a_medium_that_arrives_late_is_processed_and_the_status_stays() {
     let object = stage.objects.inspect(&key, stage.now()).await.unwrap().unwrap();
     stage.store.record_object(&recording.id, &media_id, &object, stage.now()).await.unwrap();
     let _ = told(&stage).await;
+    // The claim for late media comes after the refusal of the other, and the SDK repeats it.
+    stage.emulators.faults().fail_after(1, "UpdateItem", Fault::LoseAnswer, 1);
     let after = process(&stage).await;
     assert_eq!(after.status, Status::Completed);
     assert!(medium(&after, "med_2").findings().is_some());

@@ -151,16 +151,3 @@ async fn a_refresh_that_died_before_it_was_answered_gives_the_token_that_it_made
     assert_eq!((again.status, &again.body["device_token"]), (200, &unheard.body["device_token"]));
     assert!(stage.is_valid(again.body["device_token"].as_str().unwrap()).await);
 }
-
-#[tokio::test]
-async fn a_token_that_was_replaced_carries_out_no_other_call_that_it_had_begun() {
-    let stage = Stage::set().await;
-    let function = function(&stage);
-    // Begun, and nothing done.
-    stage.emulators.faults().fail_next("TransactWriteItems", capstan_emulators::Fault::Internal, 20);
-    assert_eq!(call(&function, keyed("k1")).await.status, 503);
-    stage.emulators.faults().clear();
-    assert_eq!(call(&function, keyed("k2")).await.status, 200);
-    stage.advance(60);
-    assert_eq!(call(&function, keyed("k1")).await.status, 401);
-}

@@ -50,8 +50,14 @@ impl Sandbox {
             command.stderr(Stdio::null());
         }
         let began = Instant::now();
-        let process = command.spawn()?;
-        let asked = asked(&mut api).await?;
+        let mut process = command.spawn()?;
+        let asked = tokio::select! {
+            asked = asked(&mut api) => asked?,
+            ended = process.wait() => {
+                let program = command.as_std().get_program().to_string_lossy();
+                return Err(io::Error::other(format!("{program} ended before it asked for an event: {}", ended?)));
+            }
+        };
         Ok(Self { api, process, init: asked.saturating_duration_since(began) })
     }
 

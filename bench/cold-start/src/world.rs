@@ -92,6 +92,7 @@ impl World {
             ("MEDIA_BUCKET", self.stage.bucket().to_owned()),
             ("EVENT_BUS_NAME", "capstan".to_owned()),
             ("API_URL", "https://api.example.com".to_owned()),
+            ("SCOOT_BUCKETS", format!("arn:aws:s3:::{}", self.stage.bucket())),
             ("TRANSCRIPTION_RENDITION", "WhenNeeded".to_owned()),
             ("TRANSCRIPTION_PROVIDERS", "whisper".to_owned()),
             ("WHISPER_URL", self.provider.url.clone()),

@@ -4,7 +4,7 @@ mod worker;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use capstan_audio::TranscriptionRendition;
-use capstan_domain::{Error, LeaseId, Status};
+use capstan_domain::{Error, LeaseId};
 use capstan_events::{Events, RecordingEvent};
 use capstan_lambda::Invocation;
 use capstan_objects::Objects;
@@ -46,9 +46,7 @@ pub async fn handle(
     let worker = Worker { store: &store, objects: &objects, transcription, lease, clock: clock.clone() };
     let Some(finished) = worker.process(*claimed).await? else { return Ok(()) };
     let transcripts = Transcripts::new(store.clone(), objects.clone(), events.clone());
-    if finished.status == Status::Completed {
-        transcripts.request(&finished, clock.now()).await?;
-    }
+    transcripts.request(&finished, clock.now()).await?;
     if let Some(announcement) = finished.announcement {
         events.announce(announcement, &finished).await?;
         store.announced(&finished, announcement, clock.now()).await?;

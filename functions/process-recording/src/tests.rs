@@ -181,15 +181,7 @@ async fn a_medium_that_arrives_late_is_processed_and_the_status_stays() {
     let recording = pending.uploaded().await;
     assert_eq!(process(&stage).await.status, Status::Completed);
     let media_id = Stage::media_id("med_2");
-    stage.put(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
-    let key = capstan_objects::ObjectKey::original(
-        &recording.tenant.project_id,
-        &recording.id,
-        &media_id,
-        ContentType::ImageJpeg,
-    );
-    let object = stage.objects.inspect(&key, stage.now()).await.unwrap().unwrap();
-    stage.store.record_object(&recording.id, &media_id, &object, stage.now()).await.unwrap();
+    stage.arrives(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
     let _ = told(&stage).await;
     // The claim for late media comes after the refusal of the other, and the SDK repeats it.
     stage.emulators.faults().fail_after(1, "UpdateItem", Fault::LoseAnswer, 1);
@@ -208,14 +200,6 @@ async fn a_medium_that_arrives_during_processing_is_processed_before_its_end() {
     let pending = stage.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
     let recording = pending.uploaded().await;
     let media_id = Stage::media_id("med_2");
-    stage.put(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
-    let key = capstan_objects::ObjectKey::original(
-        &recording.tenant.project_id,
-        &recording.id,
-        &media_id,
-        ContentType::ImageJpeg,
-    );
-    let object = stage.objects.inspect(&key, stage.now()).await.unwrap().unwrap();
     stage.emulators.faults().fail_next("GetObject", Fault::Delay(std::time::Duration::from_millis(300)), 1);
     let processing = tokio::spawn({
         let function = function(&stage);
@@ -223,7 +207,7 @@ async fn a_medium_that_arrives_during_processing_is_processed_before_its_end() {
     });
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert_eq!(stage.stored(RECORDING).await.unwrap().status, Status::Processing);
-    stage.store.record_object(&recording.id, &media_id, &object, stage.now()).await.unwrap();
+    stage.arrives(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
     processing.await.unwrap().unwrap();
     let after = stage.stored(RECORDING).await.unwrap();
     assert_eq!(after.status, Status::Completed);

@@ -90,6 +90,8 @@ impl Sweep {
         let Some(recording) = self.store.take_due(due, held).await? else { return Ok(()) };
         let work = recording.work(now);
         tracing::info!(recording_id = %recording.id, ?work, "due work");
+        // Whoever finished it may have died before it asked.
+        self.transcripts.request(&recording, now).await?;
         match work {
             Work::Expire => self.store.expire_recording(&recording.id, now).await.map(drop),
             Work::CheckObjects => self.check_objects(&recording, held, now).await,
@@ -120,9 +122,6 @@ impl Sweep {
     }
 
     async fn announce(&self, recording: &Recording, announcement: Announcement, now: Timestamp) -> Result<(), Error> {
-        if announcement == Announcement::Completed {
-            self.transcripts.request(recording, now).await?;
-        }
         self.events.announce(announcement, recording).await?;
         match announcement {
             // Whoever acts on these moves the recording on; until then it stays due.
@@ -137,6 +136,7 @@ impl Sweep {
             message: format!("Processing was begun {} times and never ended.", recording.attempts),
         };
         let Changed::Made(given_up) = self.store.give_up(recording, &error, now).await? else { return Ok(()) };
+        self.transcripts.request(&given_up, now).await?;
         match given_up.announcement {
             Some(announcement) => self.announce(&given_up, announcement, now).await,
             None => Ok(()),

@@ -1,4 +1,7 @@
-use capstan_domain::{ContentType, LEASE_SECONDS, MAX_ATTEMPTS, MediaStatus, PICK_UP_SECONDS, Reach, Sha256, Status};
+use capstan_domain::{
+    Announcement, ContentType, LEASE_SECONDS, MAX_ATTEMPTS, MediaStatus, PICK_UP_SECONDS, Reach, Settings, Sha256,
+    Status, TranscriptionSettings,
+};
 use capstan_emulators::Fault;
 use capstan_lambda::{Function, event_function};
 use capstan_stage::{RECORDING, Stage, event};
@@ -138,7 +141,7 @@ async fn a_late_object_whose_notification_was_lost_is_found() {
     let recording =
         stage.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
     let finished = stage.stored(RECORDING).await.unwrap();
-    let completed = capstan_domain::Announcement::Completed;
+    let completed = Announcement::Completed;
     stage.store.announced(&finished, completed, stage.now()).await.unwrap();
     stage.put(&recording, &Stage::media_id("med_2"), ContentType::ImagePng, b"late".to_vec()).await;
     stage.advance(3600);
@@ -156,7 +159,7 @@ async fn a_late_object_is_found_even_if_processing_ended_after_its_url() {
     stage.put(&recording, &Stage::media_id("med_2"), ContentType::ImagePng, b"late".to_vec()).await;
     stage.advance(7200);
     let finished = stage.stored(RECORDING).await.unwrap();
-    let completed = capstan_domain::Announcement::Completed;
+    let completed = Announcement::Completed;
     stage.store.announced(&finished, completed, stage.now()).await.unwrap();
     sweep(&stage).await;
     assert_eq!(told(&stage).await, ["media.uploaded"]);
@@ -168,7 +171,7 @@ async fn a_file_that_never_came_is_looked_for_once_after_its_url_ended() {
     stage.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
     stage.advance(7200);
     let finished = stage.stored(RECORDING).await.unwrap();
-    let completed = capstan_domain::Announcement::Completed;
+    let completed = Announcement::Completed;
     stage.store.announced(&finished, completed, stage.now()).await.unwrap();
     sweep(&stage).await;
     stage.advance(365 * 24 * 3600);
@@ -192,6 +195,26 @@ async fn no_text_outlives_its_recording_even_if_it_could_not_be_removed_for_hour
 }
 
 #[tokio::test]
+async fn text_of_a_late_sound_is_asked_for_even_if_its_worker_died_before() {
+    for automatic in [true, false] {
+        let stage = Stage::set().await;
+        let transcription = TranscriptionSettings { automatic, ..TranscriptionSettings::default() };
+        stage.store.put_settings(&Settings { transcription, ..Settings::unset(Stage::tenant()) }).await.unwrap();
+        let picture = stage.recording().holding(ContentType::ImagePng, "x").awaiting(ContentType::AudioOpus);
+        let recording = picture.completed().await;
+        stage.store.announced(&recording, Announcement::Completed, stage.now()).await.unwrap();
+        stage.advance(60);
+        stage.arrives(&recording, &Stage::media_id("med_2"), ContentType::AudioOpus, b"late".to_vec()).await;
+        stage.processed(&recording.id).await;
+        stage.advance(PICK_UP_SECONDS);
+        sweep(&stage).await;
+        let expected: &[&str] = if automatic { &["transcription.due"] } else { &[] };
+        assert_eq!(told(&stage).await, expected);
+        assert_eq!(stage.stored(RECORDING).await.unwrap().transcriptions.is_empty(), !automatic);
+    }
+}
+
+#[tokio::test]
 async fn requested_verification_hashes_the_object_and_keeps_the_expiry() {
     let stage = Stage::set().await;
     let recording = stage.recording().awaiting(ContentType::AudioOpus).pending().await;
@@ -209,7 +232,7 @@ async fn a_late_medium_that_kills_its_workers_is_given_up_and_the_recording_stay
     let recording =
         stage.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
     let finished = stage.stored(RECORDING).await.unwrap();
-    stage.store.announced(&finished, capstan_domain::Announcement::Completed, stage.now()).await.unwrap();
+    stage.store.announced(&finished, Announcement::Completed, stage.now()).await.unwrap();
     stage.put(&recording, &Stage::media_id("med_2"), ContentType::ImagePng, b"poison".to_vec()).await;
     stage.advance(3600);
     sweep(&stage).await;

@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    AudioFacts, Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaStatus,
-    MediaType, MultipartUpload, Outcome, PartPlan, Reach, Recording, RecordingId, Sequencer, Tenant,
+    AudioFacts, Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaType,
+    MultipartUpload, Outcome, PartPlan, Reach, Recording, RecordingId, Sequencer, Tenant,
 };
 use capstan_objects::ObjectKey;
 use capstan_store::Changed;
@@ -102,11 +102,7 @@ impl<'a> RecordingBuilder<'a> {
             }
             stage.store.add_media(&reach, &id, &medium, stage.now()).await.expect("the medium is kept");
             if let Content::Whole(bytes) = content {
-                stage.put(&recording, &media_id, content_type, bytes).await;
-                let found = stage.objects.inspect(&key, stage.now()).await.expect("S3 answers");
-                let mut object = found.expect("the object was stored");
-                object.sequencer = Some(Sequencer::new("01"));
-                stage.store.record_object(&id, &media_id, &object, stage.now()).await.expect("the object is noted");
+                stage.arrives(&recording, &media_id, content_type, bytes).await;
             }
         }
         let kept = stage.stored(id.as_str()).await.expect("the recording was kept");
@@ -140,20 +136,11 @@ impl<'a> RecordingBuilder<'a> {
         (*claimed.expect("nobody else claims it"), lease)
     }
 
-    /// Puts it there and ends its processing: every medium that it holds turns out to be a picture of one pixel, or
-    /// sound of two and a half seconds.
+    /// Puts it there and ends its processing, as [`Stage::processed`].
     pub async fn completed(self) -> Recording {
         let stage = self.stage;
-        let (mut claimed, lease) = self.processing().await;
-        for media in claimed.clone().media_in(MediaStatus::Uploaded) {
-            let findings = Findings { facts: facts(media), renditions: Vec::new(), captured_at: None };
-            let etag = media.stored.as_ref().map(|stored| stored.etag.clone()).unwrap_or_default();
-            let outcome = Outcome { media_id: media.id.clone(), etag, result: Ok(findings) };
-            claimed = made(stage.store.note(&claimed, &lease, &outcome, stage.now()).await.expect("the table answers"));
-        }
-        let finished = stage.store.finish(&claimed, &lease, None, stage.now()).await.expect("the table answers");
-        let _ = stage.emulators.take_calls();
-        made(finished)
+        let uploaded = self.uploaded().await;
+        stage.processed(&uploaded.id).await
     }
 }
 
@@ -164,6 +151,33 @@ impl Stage {
         let s3 = self.emulators.s3();
         let put = s3.put_object().bucket(self.bucket()).key(key.as_str()).content_type(content_type.as_str());
         put.body(ByteStream::from(bytes)).send().await.expect("S3 takes the object");
+    }
+
+    /// Puts the bytes of a medium into the bucket, of which S3 tells.
+    pub async fn arrives(&self, recording: &Recording, media: &MediaId, content_type: ContentType, bytes: Vec<u8>) {
+        self.put(recording, media, content_type, bytes).await;
+        let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, media, content_type);
+        let found = self.objects.inspect(&key, self.now()).await.expect("S3 answers");
+        let mut object = found.expect("the object was stored");
+        object.sequencer = Some(Sequencer::new("01"));
+        self.store.record_object(&recording.id, media, &object, self.now()).await.expect("the object is noted");
+    }
+
+    /// The recording after a worker that died as soon as it had ended processing: every medium turned out to be a
+    /// picture of one pixel, or sound of two and a half seconds.
+    pub async fn processed(&self, id: &RecordingId) -> Recording {
+        let lease = LeaseId::new(self.now(), 1);
+        let claimed = self.store.claim(id, &lease, self.now()).await.expect("the table answers");
+        let mut claimed = *claimed.expect("nobody else claims it");
+        for media in claimed.clone().media.values().filter(|media| media.is_unprocessed()) {
+            let findings = Findings { facts: facts(media), renditions: Vec::new(), captured_at: None };
+            let etag = media.stored.as_ref().map(|stored| stored.etag.clone()).unwrap_or_default();
+            let outcome = Outcome { media_id: media.id.clone(), etag, result: Ok(findings) };
+            claimed = made(self.store.note(&claimed, &lease, &outcome, self.now()).await.expect("the table answers"));
+        }
+        let finished = self.store.finish(&claimed, &lease, None, self.now()).await.expect("the table answers");
+        let _ = self.emulators.take_calls();
+        made(finished)
     }
 
     /// Sends a part of a recording's medium, every byte of it the part's number, and gives S3's tag with its quotes.

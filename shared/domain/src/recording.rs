@@ -354,6 +354,12 @@ impl Recording {
         })
     }
 
+    /// Whether its sound came after it was completed, and nobody has asked for text of it.
+    pub fn has_late_sound(&self) -> bool {
+        let came_late = |sound: Sound<'_>| self.processed_at.is_some_and(|end| end < sound.stored.recorded_at);
+        self.transcriptions.is_empty() && self.sound().is_ok_and(came_late)
+    }
+
     /// Why no text can be made of a recording that failed.
     pub fn failure(&self) -> TranscriptionError {
         let code = match self.error.as_ref().map(|error| error.code) {

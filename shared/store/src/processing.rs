@@ -108,7 +108,9 @@ impl Store {
         if claimed.status == Status::Processing {
             settle(&mut change, id, seen.verdict(), now)?;
         } else {
-            change.due(id, seen.due_at(now))?;
+            // Who finishes it may die before it asks for text of a sound that came late: somebody looks again.
+            let due_at = if seen.has_late_sound() { Some(now.plus_seconds(PICK_UP_SECONDS)) } else { seen.due_at(now) };
+            change.due(id, due_at)?;
         }
         change.apply(self, id).await
     }

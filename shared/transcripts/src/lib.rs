@@ -6,7 +6,7 @@
 mod setback;
 
 use capstan_domain::{
-    Error, KeptTranscript, Offset, PieceNumber, PieceStanding, Recording, Timestamp, Transcript, Transcription,
+    Error, KeptTranscript, Offset, PieceNumber, PieceStanding, Recording, Status, Timestamp, Transcript, Transcription,
     TranscriptionAnnouncement, TranscriptionError, TranscriptionId,
 };
 use capstan_events::Events;
@@ -52,14 +52,18 @@ impl Transcripts {
         &self.objects
     }
 
-    /// Asks for the transcription of a processed recording, where its project wants that of all. Doing it again changes
-    /// nothing. A GetItem; a transaction and a PutEvents more where it does.
+    /// Asks for the transcription of a completed recording, where its project wants that of all. Doing it again changes
+    /// nothing, and of any other recording it does nothing. A GetItem; a transaction and a PutEvents more where it does.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when AWS was busy.
     pub async fn request(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
+        let is_kept = recording.deleted_at.is_none();
+        if recording.status != Status::Completed || !is_kept || !recording.transcriptions.is_empty() {
+            return Ok(());
+        }
         let settings = self.store.settings(&recording.tenant).await?.transcription;
-        if !settings.automatic || !recording.transcriptions.is_empty() {
+        if !settings.automatic {
             return Ok(());
         }
         let id = TranscriptionId::of(&recording.id);

@@ -139,9 +139,10 @@ async fn completed_at_once(on: &Metered) -> Result<Count, Box<dyn Error>> {
 
 async fn with_pictures(on: &Metered) -> Result<Count, Box<dyn Error>> {
     let path = create(on).await?;
-    send(on, &path, "audio/ogg", sound()).await?;
-    for _ in 0..10 {
-        send(on, &path, "image/jpeg", PICTURE.to_vec()).await?;
+    let pictures = std::iter::repeat_n(("image/jpeg", PICTURE.to_vec()), 10);
+    for (content_type, bytes) in [("audio/ogg", sound())].into_iter().chain(pictures) {
+        send(on, &path, content_type, bytes).await?;
+        // What a notification's write costs depends on what was announced before it.
         on.stack.bus().settle().await;
     }
     complete(on, &path).await?;

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fs::File;
+use std::time::Duration;
 
 use capstan_audio::{Job, TranscriptionRendition, process};
 
@@ -18,9 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let scratch = tempfile::tempdir()?;
         let file = File::open(&argument)?;
         let length = file.metadata()?.len();
-        match process(file, length, &Job { scratch: scratch.path(), transcription }, &mut |_| {
-            std::ops::ControlFlow::Continue(())
-        }) {
+        let job = Job { scratch: scratch.path(), longest: Duration::MAX, transcription };
+        match process(file, length, &job, &mut |_| std::ops::ControlFlow::Continue(())) {
             Ok(done) => {
                 let analysis = &done.analysis;
                 print!(

@@ -1,10 +1,11 @@
-use capstan_domain::{ContentType, MediaStatus, Mode, Sha256, Status, Tenant};
+use capstan_domain::{ContentType, MediaStatus, Mode, Reach, Sha256, Status, Tenant};
 use capstan_emulators::Fault;
 use capstan_lambda::{Function, http_function};
 use capstan_stage::{
     Answer, DEVICE_TOKEN, RECORDING, Stage, call, event, with_body, with_credential, with_header, with_id,
     without_header,
 };
+use capstan_store::Renewal;
 use serde_json::{Value, json};
 
 fn function(stage: &Stage) -> Function {
@@ -19,10 +20,6 @@ fn plain(body: Value) -> Value {
 
 async fn complete(function: &Function, body: Value) -> Answer {
     call(function, plain(body)).await
-}
-
-async fn told(stage: &Stage) -> Vec<Value> {
-    stage.emulators.take_events().await.into_iter().map(|told| told.event["detail-type"].clone()).collect()
 }
 
 fn hash(bytes: &str) -> String {
@@ -86,7 +83,7 @@ async fn nothing_there_is_refused_and_the_recording_stays_pending() {
         assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!("media_not_uploaded")));
         assert_eq!(stage.stored(id).await.unwrap().status, Status::Pending);
     }
-    assert!(told(&stage).await.is_empty());
+    assert!(stage.told().await.is_empty());
 }
 
 #[tokio::test]
@@ -106,7 +103,7 @@ async fn an_exact_repeat_gets_the_same_answer_and_is_not_told_again() {
     assert_eq!(other.body["error"]["code"], "recording_not_pending");
     let reused = call(&function, with_header(plain(json!({})), "idempotency-key", "key-1")).await;
     assert_eq!((reused.status, &reused.body["error"]["code"]), (409, &json!("idempotency_key_reused")));
-    assert_eq!(told(&stage).await, ["recording.uploaded"]);
+    assert_eq!(stage.told().await, ["recording.uploaded"]);
 }
 
 #[tokio::test]
@@ -153,7 +150,7 @@ async fn of_many_at_once_one_completes_and_one_event_is_told() {
     let mut statuses = [a.status, b.status, c.status, d.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 400, 400, 400]);
-    assert_eq!(told(&stage).await, ["recording.uploaded"]);
+    assert_eq!(stage.told().await, ["recording.uploaded"]);
 }
 
 #[tokio::test]
@@ -186,7 +183,31 @@ async fn a_wrong_hash_is_409_and_the_medium_may_be_uploaded_again() {
     assert_eq!(stored.media.values().next().unwrap().status, MediaStatus::Pending);
     stage.put(&recording, &Stage::media_id("med_1"), ContentType::AudioOpus, b"right".to_vec()).await;
     assert_eq!(complete(&function, claim()).await.status, 200);
-    assert_eq!(told(&stage).await, ["recording.uploaded"]);
+    assert_eq!(stage.told().await, ["recording.uploaded"]);
+}
+
+#[tokio::test]
+async fn bytes_other_than_those_declared_since_do_not_complete_an_upload() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().holding(ContentType::AudioOpus, "wrong").pending().await;
+    let function = function(&stage);
+    assert_eq!(complete(&function, json!({"content_sha256": hash("right")})).await.status, 409);
+    let media_id = Stage::media_id("med_1");
+    let renewal = Renewal {
+        media_id: media_id.clone(),
+        content_type: None,
+        size: None,
+        sha256: Some(Sha256::of(b"right")),
+        captured_at: None,
+        url_expires_at: stage.now().plus_seconds(3600),
+        multipart: None,
+    };
+    let reach = Reach::Tenant { tenant: Stage::tenant() };
+    stage.store.renew_media(&reach, &recording.id, &renewal, stage.now()).await.unwrap();
+    let answer = complete(&function, json!({})).await;
+    assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!("media_not_uploaded")));
+    stage.put(&recording, &media_id, ContentType::AudioOpus, b"right".to_vec()).await;
+    assert_eq!(complete(&function, json!({})).await.status, 200);
 }
 
 #[tokio::test]

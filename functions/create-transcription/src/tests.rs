@@ -192,8 +192,10 @@ async fn one_is_under_way_at_a_time_and_one_that_ended_stands_in_nobodys_way() {
     assert_eq!(refused(&call(&function, event("create-transcription")).await), (409, "conflict"));
     let failed = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, "x");
     stage.store.fail_transcription(&pending.id, &failed, stage.now()).await.unwrap();
+    stage.advance(1);
     assert_eq!(call(&function, event("create-transcription")).await.status, 201);
-    assert_eq!(stage.stored(RECORDING).await.unwrap().transcriptions.len(), 2);
+    let recording = stage.stored(RECORDING).await.unwrap();
+    assert_eq!((recording.transcriptions.len(), recording.updated_at), (2, stage.now()));
 }
 
 #[tokio::test]

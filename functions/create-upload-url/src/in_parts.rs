@@ -108,9 +108,11 @@ impl Upload<'_> {
     }
 
     /// Aborts an upload that was begun for nothing, and gives the reason. What cannot be aborted now is what the
-    /// bucket's lifecycle rule is for.
+    /// bucket's lifecycle rule is for, and what may have been made known after all.
     async fn abandon(&self, key: &ObjectKey, upload: &MultipartUpload, refusal: Error) -> Error {
-        let _ = self.objects.abort_multipart_upload(key, &upload.id).await;
+        if !matches!(refusal, Error::Unavailable { .. } | Error::Internal { .. }) {
+            let _ = self.objects.abort_multipart_upload(key, &upload.id).await;
+        }
         refusal
     }
 }

@@ -340,6 +340,25 @@ async fn another_attempt_at_the_same_call_goes_on_with_the_upload_that_the_first
 }
 
 #[tokio::test]
+async fn an_upload_that_was_made_known_after_all_stays_under_way() {
+    let stage = Stage::set().await;
+    stage.recording().pending().await;
+    let function = function(&stage);
+    let asked = with_header(with_body(event("create-upload-url"), in_parts(MIB)), "idempotency-key", "k1");
+    // The medium is announced, and nobody hears of it.
+    stage.emulators.faults().fail_after(1, "UpdateItem", capstan_emulators::Fault::LoseAnswer, 20);
+    assert_eq!(call(&function, asked.clone()).await.status, 503);
+    stage.emulators.faults().clear();
+    stage.advance(7200);
+    let answer = call(&function, asked).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(stage.open_uploads().await, [answer.body["upload_id"].as_str().unwrap()]);
+    let recording = stage.stored(RECORDING).await.unwrap();
+    let ends: Vec<_> = recording.media.values().map(|media| media.url_expires_at).collect();
+    assert_eq!(ends, [stage.now().plus_seconds(3600)], "the URL of this attempt");
+}
+
+#[tokio::test]
 async fn no_url_outlives_the_credentials_that_signed_it() {
     let stage = Stage::set().await;
     stage.recording().pending().await;

@@ -65,6 +65,26 @@ async fn more_devices_than_one_transaction_takes_are_unbound_too() {
 }
 
 #[tokio::test]
+async fn a_device_that_is_anothers_meanwhile_stays_bound() {
+    let stage = Stage::set().await;
+    let tenant = Stage::tenant();
+    for number in 0..60 {
+        let id: DeviceId = format!("dev_{number}").parse().unwrap();
+        stage.bound_device(&tenant, &id, &Stage::end_user_id(), &format!("dtok_{number}")).await;
+    }
+    let as_read = stage.stored_end_user(END_USER).await.unwrap();
+    let (moved, other) = (stage.stored_device("dev_0").await.unwrap(), "eu_other".parse().unwrap());
+    stage.end_user(&tenant, &other).await;
+    stage.store.unbind_device(moved, stage.now()).await.unwrap();
+    stage.bound_device(&tenant, &"dev_0".parse().unwrap(), &other, "dtok_other").await;
+    stage.store.delete_end_user(as_read, stage.now()).await.unwrap();
+    assert!(stage.stored_end_user(END_USER).await.is_none());
+    let binding = stage.stored_device("dev_0").await.unwrap().binding;
+    assert_eq!(binding.map(|binding| binding.end_user_id), Some(other));
+    assert!(stage.is_valid("dtok_other").await);
+}
+
+#[tokio::test]
 async fn a_device_that_is_bound_meanwhile_is_unbound_too() {
     let stage = Stage::set().await;
     let as_read = stage.stored_end_user(END_USER).await.unwrap();

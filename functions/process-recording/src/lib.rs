@@ -2,6 +2,8 @@
 
 mod worker;
 
+use std::time::Duration;
+
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use capstan_audio::TranscriptionRendition;
 use capstan_domain::{Error, LeaseId};
@@ -13,22 +15,8 @@ use capstan_transcripts::Transcripts;
 
 use worker::Worker;
 
-/// What `TRANSCRIPTION_RENDITION` may say.
-#[derive(Debug, thiserror::Error)]
-#[error("the environment variable TRANSCRIPTION_RENDITION must be WhenNeeded or Always, not {0}")]
-pub struct InvalidTranscriptionRendition(String);
-
-/// Reads the value of `TRANSCRIPTION_RENDITION`.
-///
-/// # Errors
-/// [`InvalidTranscriptionRendition`] for anything but `WhenNeeded` and `Always`.
-pub fn transcription_rendition(text: &str) -> Result<TranscriptionRendition, InvalidTranscriptionRendition> {
-    match text {
-        "WhenNeeded" => Ok(TranscriptionRendition::WhenNeeded),
-        "Always" => Ok(TranscriptionRendition::Always),
-        other => Err(InvalidTranscriptionRendition(other.to_owned())),
-    }
-}
+/// How long a sound may be worked on: a little less than the function may run.
+pub const LONGEST: Duration = Duration::from_secs(800);
 
 /// Processes what is unprocessed of a recording, unless another worker is at it. Running it twice, or twice at once,
 /// gives one result.

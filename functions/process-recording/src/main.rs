@@ -1,6 +1,6 @@
 //! Looks into a recording and makes its renditions.
 
-use capstan_aws::variable;
+use capstan_aws::parsed_variable;
 use capstan_events::Events;
 use capstan_lambda::{StartError, serve_event};
 use capstan_objects::Objects;
@@ -12,6 +12,6 @@ async fn main() -> Result<(), StartError> {
     let store = Store::from_environment(&aws)?;
     let objects = Objects::from_environment(&aws)?;
     let events = Events::from_environment(&aws)?;
-    let transcription = process_recording::transcription_rendition(&variable("TRANSCRIPTION_RENDITION")?)?;
+    let transcription = parsed_variable("TRANSCRIPTION_RENDITION")?;
     serve_event((store, objects, events, transcription), process_recording::handle).await
 }

@@ -40,11 +40,6 @@ fn kinds(media: &Media) -> Vec<&'static str> {
     media.renditions().iter().map(|rendition| rendition.kind.as_str()).collect()
 }
 
-async fn told(stage: &Stage) -> Vec<String> {
-    let text = |told: capstan_emulators::BusEvent| told.event["detail-type"].as_str().unwrap().to_owned();
-    stage.emulators.take_events().await.into_iter().map(text).collect()
-}
-
 #[tokio::test]
 async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
     let stage = Stage::set().await;
@@ -64,7 +59,7 @@ async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
     assert_eq!(bytes.len() as u64, media.renditions()[0].size_bytes);
     let peaks: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(peaks["version"], 2);
-    assert_eq!(told(&stage).await, ["recording.completed"]);
+    assert_eq!(stage.told().await, ["recording.completed"]);
 }
 
 #[tokio::test]
@@ -128,7 +123,7 @@ async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands(
         assert_eq!(error.code, code, "{name}: {error}");
         assert!(error.message.contains(' '), "{name}: {error}");
         assert_eq!(medium(&recording, "med_1").error(), Some(&error));
-        assert_eq!(told(&stage).await, ["recording.failed"], "{name}");
+        assert_eq!(stage.told().await, ["recording.failed"], "{name}");
     }
 }
 
@@ -154,10 +149,10 @@ async fn twice_and_twice_at_once_give_one_result() {
     );
     assert!(first.is_ok() && second.is_ok() && third.is_ok());
     let once = stage.stored(RECORDING).await.unwrap();
-    assert_eq!((once.status, told(&stage).await), (Status::Completed, vec!["recording.completed".to_owned()]));
+    assert_eq!((once.status, stage.told().await), (Status::Completed, vec!["recording.completed".to_owned()]));
     function.invoke(event("process-recording")).await.unwrap();
     assert_eq!(stage.stored(RECORDING).await.unwrap(), once);
-    assert!(told(&stage).await.is_empty());
+    assert!(stage.told().await.is_empty());
 }
 
 #[tokio::test]
@@ -182,13 +177,13 @@ async fn a_medium_that_arrives_late_is_processed_and_the_status_stays() {
     assert_eq!(process(&stage).await.status, Status::Completed);
     let media_id = Stage::media_id("med_2");
     stage.arrives(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
-    let _ = told(&stage).await;
+    let _ = stage.told().await;
     // The claim for late media comes after the refusal of the other, and the SDK repeats it.
     stage.emulators.faults().fail_after(1, "UpdateItem", Fault::LoseAnswer, 1);
     let after = process(&stage).await;
     assert_eq!(after.status, Status::Completed);
     assert!(medium(&after, "med_2").findings().is_some());
-    assert!(told(&stage).await.is_empty(), "its completion is not told twice");
+    assert!(stage.told().await.is_empty(), "its completion is not told twice");
     stage.advance(365 * 24 * 3600);
     assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
 }
@@ -212,6 +207,46 @@ async fn a_medium_that_arrives_during_processing_is_processed_before_its_end() {
     let after = stage.stored(RECORDING).await.unwrap();
     assert_eq!(after.status, Status::Completed);
     assert!(after.media.values().all(|media| media.findings().is_some() && media.status == MediaStatus::Uploaded));
+}
+
+#[tokio::test]
+async fn what_was_looked_into_before_another_medium_came_is_not_looked_into_again() {
+    let stage = Stage::set().await;
+    let audio = fixture("opus-16k-mono.ogg");
+    let pending = stage.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
+    let recording = pending.uploaded().await;
+    stage.emulators.faults().fail_next("PutObject", Fault::Delay(std::time::Duration::from_millis(500)), 1);
+    let processing = tokio::spawn({
+        let function = function(&stage);
+        async move { function.invoke(event("process-recording")).await }
+    });
+    while !stage.emulators.take_calls().iter().any(|call| call == "s3:PutObject") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    stage.arrives(&recording, &Stage::media_id("med_2"), ContentType::ImageJpeg, picture()).await;
+    processing.await.unwrap().unwrap();
+    let reads = stage.emulators.take_calls().into_iter().filter(|call| call == "s3:GetObject").count();
+    assert_eq!(reads, 2, "the picture, by who takes note of it and by who processes it");
+    let after = stage.stored(RECORDING).await.unwrap();
+    assert!(after.media.values().all(|media| media.findings().is_some()));
+}
+
+#[tokio::test]
+async fn attempts_count_anew_with_each_medium_that_is_done() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().holding(ContentType::ImageJpeg, picture());
+    let recording = recording.holding(ContentType::ImageJpeg, picture()).uploaded().await;
+    for died in 1..4 {
+        let lease = LeaseId::new(stage.now(), died);
+        let claimed = stage.store.claim(&recording.id, &lease, stage.now()).await.unwrap().unwrap();
+        assert_eq!(u128::from(claimed.attempts), died);
+        stage.advance(LEASE_SECONDS);
+    }
+    stage.emulators.faults().fail_after(1, "GetObject", Fault::Internal, 20);
+    assert!(function(&stage).invoke(event("process-recording")).await.is_err());
+    let stored = stage.stored(RECORDING).await.unwrap();
+    assert!(medium(&stored, "med_1").findings().is_some());
+    assert_eq!(stored.attempts, 1);
 }
 
 #[tokio::test]

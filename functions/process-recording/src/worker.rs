@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use capstan_audio::{AudioError, Job, Processed, TranscriptionRendition};
+use capstan_aws::busy;
 use capstan_domain::{
     AudioFacts, Error, Facts, Findings, ImageFacts, LeaseId, Media, MediaId, MediaType, Outcome, ProcessingError,
     ProcessingErrorCode, Recording, Rendition, StoredObject, Timestamp,
@@ -16,6 +17,8 @@ use capstan_image::ImageError;
 use capstan_lambda::Clock;
 use capstan_objects::{ObjectKey, ObjectPlace, Objects};
 use capstan_store::{Changed, Store};
+
+use crate::LONGEST;
 
 /// A quarter of the lease: three renewals may fail before it is lost.
 const RENEWAL: Duration = Duration::from_secs(capstan_domain::LEASE_SECONDS.unsigned_abs() / 4);
@@ -28,6 +31,20 @@ pub(crate) struct Worker<'a> {
     pub(crate) clock: Clock,
 }
 
+/// Why a worker stops before the end.
+enum Interruption {
+    /// The recording is another's, or was deleted.
+    Lost,
+    /// It cannot go on now.
+    Failed(Error),
+}
+
+impl From<Error> for Interruption {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Worker<'_> {
     /// Processes a claimed recording, and what arrives of it meanwhile. What became of each medium is noted before the
     /// next is begun, so that another attempt begins there. `None` when the lease was lost or the recording deleted.
@@ -35,52 +52,61 @@ impl Worker<'_> {
     /// # Errors
     /// [`Error::Unavailable`] when a medium could not be read or a rendition not be written now: the others are
     /// processed, and the recording is let go until another attempt.
-    pub(crate) async fn process(&self, mut claimed: Recording) -> Result<Option<Recording>, Error> {
-        let mut last: Option<Outcome> = None;
-        let mut unreadable: BTreeMap<MediaId, Error> = BTreeMap::new();
-        loop {
-            let done = last.as_ref().map(|outcome| &outcome.media_id);
-            let mut waiting = claimed.media.values().filter(|media| media.is_unprocessed());
-            let next = waiting.find(|media| Some(&media.id) != done && !unreadable.contains_key(&media.id));
-            let now = self.clock.now();
-            let changed = match (next, last.take()) {
-                (Some(media), None) => {
-                    match self.look_into(&claimed, media).await {
-                        Ok(outcome) => last = Some(outcome),
-                        Err(error @ Error::Unavailable { .. }) => {
-                            let error = self.look_whether_replaced(&claimed, media).await.err().unwrap_or(error);
-                            unreadable.insert(media.id.clone(), error);
-                        }
-                        // The lease was lost.
-                        Err(Error::Conflict { .. }) => return Ok(None),
-                        Err(error) => return Err(error),
-                    }
-                    continue;
-                }
-                (None, outcome) if unreadable.is_empty() => {
-                    match self.store.finish(&claimed, &self.lease, outcome.as_ref(), now).await? {
-                        Changed::Made(finished) => return Ok(Some(*finished)),
-                        refused => refused,
-                    }
-                }
-                (None, None) => return self.put_off(&claimed, unreadable).await,
-                (_, Some(outcome)) => self.store.note(&claimed, &self.lease, &outcome, now).await?,
-            };
-            claimed = match changed {
-                Changed::Made(newer) => *newer,
-                Changed::Refused(Some(newer)) if self.holds(&newer) => *newer,
-                Changed::Refused(_) => return Ok(None),
-            };
+    pub(crate) async fn process(&self, claimed: Recording) -> Result<Option<Recording>, Error> {
+        match self.process_all(claimed).await {
+            Ok(finished) => Ok(Some(finished)),
+            Err(Interruption::Lost) => Ok(None),
+            Err(Interruption::Failed(error)) => Err(error),
         }
     }
 
-    async fn put_off(
-        &self,
-        claimed: &Recording,
-        unreadable: BTreeMap<MediaId, Error>,
-    ) -> Result<Option<Recording>, Error> {
-        self.store.release(claimed, &self.lease, self.clock.now()).await?;
-        unreadable.into_values().next().map_or(Ok(None), Err)
+    async fn process_all(&self, mut held: Recording) -> Result<Recording, Interruption> {
+        let mut last: Option<Outcome> = None;
+        let mut unreadable: BTreeMap<MediaId, Error> = BTreeMap::new();
+        loop {
+            let is_done = |id: &MediaId| last.as_ref().is_some_and(|last| last.media_id == *id);
+            let mut waiting = held.media.values().filter(|media| media.is_unprocessed());
+            let next = waiting.find(|media| !is_done(&media.id) && !unreadable.contains_key(&media.id)).cloned();
+            match (next, last.take()) {
+                // What is last of all is noted with the end.
+                (None, last_of_all) if unreadable.is_empty() => {
+                    match self.store.finish(&held, &self.lease, last_of_all.as_ref(), self.clock.now()).await? {
+                        Changed::Made(finished) => return Ok(*finished),
+                        refused => held = self.still_held(refused)?,
+                    }
+                    // Another medium came meanwhile: this one is not looked into again, unless it was written again.
+                    last = last_of_all.filter(|outcome| outcome.is_of(&held));
+                }
+                (_, Some(outcome)) => {
+                    held = self.still_held(self.store.note(&held, &self.lease, &outcome, self.clock.now()).await?)?;
+                }
+                (Some(media), None) => match self.look_into(&held, &media).await {
+                    Ok(outcome) => last = Some(outcome),
+                    Err(Interruption::Failed(error @ Error::Unavailable { .. })) => {
+                        let error = self.look_whether_replaced(&held, &media).await.err().unwrap_or(error);
+                        unreadable.insert(media.id, error);
+                    }
+                    Err(other) => return Err(other),
+                },
+                (None, None) => return Err(self.put_off(&held, unreadable).await),
+            }
+        }
+    }
+
+    /// The recording after a change, or as it is where the change was refused.
+    fn still_held(&self, changed: Changed) -> Result<Recording, Interruption> {
+        match changed {
+            Changed::Made(newer) => Ok(*newer),
+            Changed::Refused(Some(newer)) if self.holds(&newer) => Ok(*newer),
+            Changed::Refused(_) => Err(Interruption::Lost),
+        }
+    }
+
+    async fn put_off(&self, held: &Recording, unreadable: BTreeMap<MediaId, Error>) -> Interruption {
+        if let Err(error) = self.store.release(held, &self.lease, self.clock.now()).await {
+            return error.into();
+        }
+        unreadable.into_values().next().map_or(Interruption::Lost, Interruption::Failed)
     }
 
     fn holds(&self, recording: &Recording) -> bool {
@@ -100,7 +126,7 @@ impl Worker<'_> {
         }
     }
 
-    async fn look_into(&self, recording: &Recording, media: &Media) -> Result<Outcome, Error> {
+    async fn look_into(&self, recording: &Recording, media: &Media) -> Result<Outcome, Interruption> {
         let stored = media.stored.as_ref().ok_or_else(|| Error::internal("an uploaded medium has no object"))?;
         match media.content_type.media_type() {
             MediaType::Audio | MediaType::Video => self.look_into_audio(recording, media, stored).await,
@@ -113,15 +139,16 @@ impl Worker<'_> {
         recording: &Recording,
         media: &Media,
         stored: &StoredObject,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Outcome, Interruption> {
         let scratch = tempfile::tempdir().map_err(Error::internal)?;
         let (reader, transcription) = (self.reader(recording, media, stored), self.transcription);
         let (length, path) = (reader.length(), scratch.path().to_owned());
         let (_working, mut abandoned) = abandonable();
         let decoding = tokio::task::spawn_blocking(move || {
-            capstan_audio::process(reader, length, &Job { scratch: &path, transcription }, &mut |_| abandoned())
+            let job = Job { scratch: &path, longest: LONGEST, transcription };
+            capstan_audio::process(reader, length, &job, &mut |_| abandoned())
         });
-        let result = match self.holding(recording, decoding).await? {
+        let result = match self.holding(recording, decoding).await?.map_err(Error::internal)? {
             Ok(processed) => {
                 let renditions = self.keep_renditions(recording, media, &processed).await?;
                 Ok(Findings { facts: Facts::Audio(facts(&processed)), renditions, captured_at: None })
@@ -136,10 +163,10 @@ impl Worker<'_> {
         recording: &Recording,
         media: &Media,
         stored: &StoredObject,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Outcome, Interruption> {
         let reader = self.reader(recording, media, stored);
         let reading = tokio::task::spawn_blocking(move || capstan_image::inspect(reader));
-        let result = match self.holding(recording, reading).await? {
+        let result = match self.holding(recording, reading).await?.map_err(Error::internal)? {
             Ok(image) => Ok(Findings {
                 facts: Facts::Image(ImageFacts { width: image.width, height: image.height }),
                 renditions: Vec::new(),
@@ -159,31 +186,28 @@ impl Worker<'_> {
         recording: &Recording,
         media: &Media,
         processed: &Processed,
-    ) -> Result<Vec<Rendition>, Error> {
+    ) -> Result<Vec<Rendition>, Interruption> {
         let mut renditions = Vec::new();
         for made in &processed.renditions {
             let key = ObjectKey::rendition(&recording.tenant.project_id, &recording.id, &media.id, made.kind);
             let path: &Path = &made.path;
             let storing = self.objects.put_file(&key, made.kind.mime_type(), path);
-            self.holding(recording, async { Ok::<_, std::convert::Infallible>(storing.await) }).await??;
+            self.holding(recording, storing).await??;
             renditions.push(Rendition::new(&media.id, made.kind, made.size_bytes));
         }
         Ok(renditions)
     }
 
     /// Waits for work and renews the lease meanwhile.
-    async fn holding<T, E>(&self, recording: &Recording, work: impl Future<Output = Result<T, E>>) -> Result<T, Error>
-    where
-        E: std::error::Error + Send + Sync + 'static,
-    {
+    async fn holding<T>(&self, recording: &Recording, work: impl Future<Output = T>) -> Result<T, Interruption> {
         let mut work = pin!(work);
         loop {
             tokio::select! {
-                done = &mut work => return done.map_err(Error::internal),
+                done = &mut work => return Ok(done),
                 () = tokio::time::sleep(RENEWAL) => {
                     match self.store.renew_lease(&recording.id, &self.lease, self.clock.now()).await {
                         Ok(true) => {}
-                        Ok(false) => return Err(Error::Conflict { reason: "another worker took over".to_owned() }),
+                        Ok(false) => return Err(Interruption::Lost),
                         Err(error) => tracing::warn!(recording_id = %recording.id, %error, "lease not renewed"),
                     }
                 }
@@ -221,7 +245,7 @@ fn audio_failure(error: AudioError) -> Result<ProcessingError, Error> {
         AudioError::Corrupt(_) => ProcessingErrorCode::AudioCorrupt,
         AudioError::Unsupported(_) => ProcessingErrorCode::UnsupportedFormat,
         AudioError::TooShort { .. } => ProcessingErrorCode::AudioTooShort,
-        AudioError::Source(cause) => return Err(Error::Unavailable { retry_after: 1, cause: cause.into() }),
+        AudioError::Source(cause) => return Err(busy(cause)),
         AudioError::Scratch(cause) => return Err(Error::internal(cause)),
     };
     Ok(ProcessingError { code, message })
@@ -229,7 +253,7 @@ fn audio_failure(error: AudioError) -> Result<ProcessingError, Error> {
 
 fn image_failure(error: ImageError) -> Result<ProcessingError, Error> {
     match error {
-        ImageError::Source(cause) => Err(Error::Unavailable { retry_after: 1, cause: cause.into() }),
+        ImageError::Source(cause) => Err(busy(cause)),
         ImageError::NotAnImage | ImageError::Corrupt => {
             Ok(ProcessingError { code: ProcessingErrorCode::UnsupportedFormat, message: error.to_string() })
         }

@@ -2,16 +2,17 @@
 
 use capstan_domain::{
     Announcement, Error, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, RecordingId, Timestamp,
-    TranscriptionAnnouncement, TranscriptionId, TranscriptionWork, URL_SECONDS, Work,
+    TranscriptionAnnouncement, TranscriptionId, TranscriptionWork, URL_SECONDS, Work, told_again_seconds,
 };
 use capstan_events::Events;
 use capstan_intake::take_note;
 use capstan_lambda::{Clock, Invocation};
 use capstan_objects::{ObjectKey, Objects, Original};
-use capstan_store::{Changed, Due, DueItem, InHand, Store};
+use capstan_store::{Changed, Due, DueItem, Identifier, InHand, Store};
 use capstan_transcripts::Transcripts;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 /// How much of each shard one look takes.
 const PER_SHARD: i32 = 25;
@@ -31,7 +32,8 @@ pub async fn handle(
     invocation: Invocation,
 ) -> Result<(), Error> {
     let transcripts = Transcripts::new(store.clone(), objects.clone(), events.clone());
-    let sweep = Sweep { store, objects, events, transcripts, clock: invocation.clock.clone() };
+    let (clock, reading) = (invocation.clock.clone(), Mutex::new(()));
+    let sweep = Sweep { store, objects, events, transcripts, clock, reading };
     let end = invocation.now.plus_seconds(SWEEP_SECONDS);
     while invocation.clock.now() < end {
         let now = invocation.clock.now();
@@ -45,7 +47,7 @@ pub async fn handle(
 }
 
 /// Seconds that an invocation lasts at most, by template.yaml, and a few more.
-const INVOCATION_SECONDS: i64 = 330;
+pub const INVOCATION_SECONDS: i64 = 330;
 
 struct Sweep {
     store: Store,
@@ -53,6 +55,8 @@ struct Sweep {
     events: Events,
     transcripts: Transcripts,
     clock: Clock,
+    /// Held by who reads objects: the largest is as much as one invocation reads.
+    reading: Mutex<()>,
 }
 
 impl Sweep {
@@ -77,7 +81,8 @@ impl Sweep {
         match work {
             // Whoever acts on it moves the transcription on; until then it stays due.
             TranscriptionWork::Announce(due @ TranscriptionAnnouncement::Due) => {
-                self.events.announce_transcription(due, &transcription).await
+                self.events.announce_transcription(due, &transcription).await?;
+                self.wait(&transcription.id, held, transcription.updated_at, now).await
             }
             TranscriptionWork::Announce(_) => self.transcripts.announce(&transcription).await,
             TranscriptionWork::GiveUp(error) => self.transcripts.fail(&transcription, &error, now).await,
@@ -95,8 +100,8 @@ impl Sweep {
         match work {
             Work::Expire => self.store.expire_recording(&recording.id, now).await.map(drop),
             Work::CheckObjects => self.check_objects(&recording, held, now).await,
-            Work::Announce(announcement) => self.announce(&recording, announcement, now).await,
-            Work::GiveUp => self.give_up(&recording, now).await,
+            Work::Announce(announcement) => self.announce(&recording, announcement, held, now).await,
+            Work::GiveUp => self.give_up(&recording, held, now).await,
             Work::Purge => self.purge(&recording, held).await,
             Work::Forget => {
                 self.objects.delete_recording(&recording.tenant.project_id, &recording.id).await?;
@@ -109,6 +114,7 @@ impl Sweep {
     }
 
     async fn check_objects(&self, recording: &Recording, held: InHand, now: Timestamp) -> Result<(), Error> {
+        let _alone = self.reading.lock().await;
         // Reading large objects takes longer than other work: no other sweep takes it until this one has ended.
         let longer = InHand::until(now.plus_seconds(INVOCATION_SECONDS));
         self.store.hold_longer(&recording.id, held, longer).await?;
@@ -121,16 +127,32 @@ impl Sweep {
         self.store.postpone(&recording.id, longer, recording.due_at(now).filter(|due| *due > now)).await
     }
 
-    async fn announce(&self, recording: &Recording, announcement: Announcement, now: Timestamp) -> Result<(), Error> {
+    /// Waits for whoever acts on what was told, the longer the longer nobody has.
+    async fn wait<I: Identifier>(&self, id: &I, held: InHand, since: Timestamp, now: Timestamp) -> Result<(), Error> {
+        match told_again_seconds(since, now) {
+            PICK_UP_SECONDS => Ok(()),
+            longer => self.store.hold_longer(id, held, InHand::until(now.plus_seconds(longer))).await,
+        }
+    }
+
+    async fn announce(
+        &self,
+        recording: &Recording,
+        announcement: Announcement,
+        held: InHand,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         self.events.announce(announcement, recording).await?;
         match announcement {
             // Whoever acts on these moves the recording on; until then it stays due.
-            Announcement::Uploaded | Announcement::MediaUploaded => Ok(()),
+            Announcement::Uploaded | Announcement::MediaUploaded => {
+                self.wait(&recording.id, held, recording.updated_at, now).await
+            }
             Announcement::Completed | Announcement::Failed => self.store.announced(recording, announcement, now).await,
         }
     }
 
-    async fn give_up(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
+    async fn give_up(&self, recording: &Recording, held: InHand, now: Timestamp) -> Result<(), Error> {
         let error = ProcessingError {
             code: ProcessingErrorCode::ProcessingError,
             message: format!("Processing was begun {} times and never ended.", recording.attempts),
@@ -138,7 +160,7 @@ impl Sweep {
         let Changed::Made(given_up) = self.store.give_up(recording, &error, now).await? else { return Ok(()) };
         self.transcripts.request(&given_up, now).await?;
         match given_up.announcement {
-            Some(announcement) => self.announce(&given_up, announcement, now).await,
+            Some(announcement) => self.announce(&given_up, announcement, held, now).await,
             None => Ok(()),
         }
     }

@@ -1,11 +1,12 @@
 use capstan_domain::{
-    Announcement, ContentType, LEASE_SECONDS, MAX_ATTEMPTS, MediaStatus, PICK_UP_SECONDS, Reach, Settings, Sha256,
-    Status, TranscriptionSettings,
+    Announcement, Completion, ContentType, LEASE_SECONDS, MAX_ATTEMPTS, MediaStatus, PICK_UP_SECONDS, Reach, Settings,
+    Sha256, Status, TranscriptionSettings,
 };
 use capstan_emulators::Fault;
 use capstan_lambda::{Function, event_function};
+use capstan_objects::ObjectKey;
 use capstan_stage::{RECORDING, Stage, event};
-use capstan_store::{Due, InHand};
+use capstan_store::{Changed, Due, InHand};
 
 fn function(stage: &Stage) -> Function {
     let dependencies = (stage.store.clone(), stage.objects.clone(), stage.events.clone());
@@ -14,11 +15,6 @@ fn function(stage: &Stage) -> Function {
 
 async fn sweep(stage: &Stage) {
     function(stage).invoke(event("run-due-work")).await.unwrap();
-}
-
-async fn told(stage: &Stage) -> Vec<String> {
-    let text = |told: capstan_emulators::BusEvent| told.event["detail-type"].as_str().unwrap().to_owned();
-    stage.emulators.take_events().await.into_iter().map(text).collect()
 }
 
 #[tokio::test]
@@ -34,13 +30,51 @@ async fn an_upload_that_nobody_picked_up_is_told_again_until_somebody_does() {
     let stage = Stage::set().await;
     stage.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
     sweep(&stage).await;
-    assert!(told(&stage).await.is_empty(), "not before its time");
+    assert!(stage.told().await.is_empty(), "not before its time");
     for _ in 0..3 {
         stage.advance(PICK_UP_SECONDS);
         sweep(&stage).await;
         sweep(&stage).await;
-        assert_eq!(told(&stage).await, ["recording.uploaded"], "once a round, however often it is swept");
+        assert_eq!(stage.told().await, ["recording.uploaded"], "once a round, however often it is swept");
     }
+}
+
+#[tokio::test]
+async fn what_nobody_picks_up_for_hours_is_told_less_and_less_often() {
+    let stage = Stage::set().await;
+    stage.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
+    stage.advance(7200);
+    sweep(&stage).await;
+    assert_eq!(stage.told().await, ["recording.uploaded"]);
+    stage.advance(1740);
+    sweep(&stage).await;
+    assert!(stage.told().await.is_empty(), "a queue of hours gets no shorter by it");
+    stage.advance(60);
+    sweep(&stage).await;
+    assert_eq!(stage.told().await, ["recording.uploaded"]);
+}
+
+#[tokio::test]
+async fn bytes_whose_notification_was_lost_are_hashed_after_their_url_ended() {
+    let stage = Stage::set().await;
+    let recording = stage.recording().awaiting(ContentType::AudioOpus).pending().await;
+    let media_id = Stage::media_id("med_1");
+    stage.put(&recording, &media_id, ContentType::AudioOpus, b"bytes".to_vec()).await;
+    let found = stage.objects.find(&ObjectKey::of(&recording, &recording.media[&media_id]), stage.now()).await.unwrap();
+    let reach = Reach::Tenant { tenant: Stage::tenant() };
+    let (arrivals, completion) = ([(media_id, found.unwrap())], Completion::default());
+    let completed =
+        stage.store.complete_inspected_upload(&reach, &recording, &arrivals, &completion, None, stage.now());
+    assert!(matches!(completed.await.unwrap(), Changed::Made(_)));
+    let finished = stage.processed(&recording.id).await;
+    stage.store.announced(&finished, Announcement::Completed, stage.now()).await.unwrap();
+    assert_eq!(finished.content_sha256(), None);
+    stage.advance(3600);
+    sweep(&stage).await;
+    let stored = stage.stored(RECORDING).await.unwrap();
+    assert_eq!((stored.content_sha256(), stored.updated_at), (Some(Sha256::of(b"bytes")), stage.now()));
+    stage.advance(365 * 24 * 3600);
+    assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -50,13 +84,13 @@ async fn processing_that_died_is_begun_again_and_given_up_in_the_end() {
     for attempt in 1..MAX_ATTEMPTS {
         stage.advance(LEASE_SECONDS);
         sweep(&stage).await;
-        assert_eq!(told(&stage).await, ["recording.uploaded"], "attempt {attempt}");
+        assert_eq!(stage.told().await, ["recording.uploaded"], "attempt {attempt}");
         let lease = capstan_domain::LeaseId::new(stage.now(), attempt.into());
         assert!(stage.store.claim(&recording.id, &lease, stage.now()).await.unwrap().is_some());
     }
     stage.advance(LEASE_SECONDS);
     sweep(&stage).await;
-    assert_eq!(told(&stage).await, ["recording.failed"]);
+    assert_eq!(stage.told().await, ["recording.failed"]);
     let failed = stage.stored(RECORDING).await.unwrap();
     assert_eq!(failed.status, Status::Failed);
     assert_eq!(failed.error.unwrap().message, "Processing was begun 8 times and never ended.");
@@ -72,7 +106,7 @@ async fn a_living_worker_is_left_alone() {
     assert!(stage.store.renew_lease(&recording.id, &lease, stage.now()).await.unwrap());
     stage.advance(LEASE_SECONDS / 2);
     sweep(&stage).await;
-    assert!(told(&stage).await.is_empty());
+    assert!(stage.told().await.is_empty());
 }
 
 #[tokio::test]
@@ -98,10 +132,10 @@ async fn the_end_of_processing_is_told_even_if_the_worker_died_before() {
     stage.recording().holding(ContentType::AudioOpus, "x").completed().await;
     stage.advance(PICK_UP_SECONDS);
     sweep(&stage).await;
-    assert_eq!(told(&stage).await, ["recording.completed"]);
+    assert_eq!(stage.told().await, ["recording.completed"]);
     stage.advance(365 * 24 * 3600);
     sweep(&stage).await;
-    assert!(told(&stage).await.is_empty());
+    assert!(stage.told().await.is_empty());
 }
 
 #[tokio::test]
@@ -146,7 +180,7 @@ async fn a_late_object_whose_notification_was_lost_is_found() {
     stage.put(&recording, &Stage::media_id("med_2"), ContentType::ImagePng, b"late".to_vec()).await;
     stage.advance(3600);
     sweep(&stage).await;
-    assert_eq!(told(&stage).await, ["media.uploaded"]);
+    assert_eq!(stage.told().await, ["media.uploaded"]);
     let media = &stage.stored(RECORDING).await.unwrap().media[&Stage::media_id("med_2")];
     assert_eq!(media.status, MediaStatus::Uploaded);
 }
@@ -162,7 +196,7 @@ async fn a_late_object_is_found_even_if_processing_ended_after_its_url() {
     let completed = Announcement::Completed;
     stage.store.announced(&finished, completed, stage.now()).await.unwrap();
     sweep(&stage).await;
-    assert_eq!(told(&stage).await, ["media.uploaded"]);
+    assert_eq!(stage.told().await, ["media.uploaded"]);
 }
 
 #[tokio::test]
@@ -209,7 +243,7 @@ async fn text_of_a_late_sound_is_asked_for_even_if_its_worker_died_before() {
         stage.advance(PICK_UP_SECONDS);
         sweep(&stage).await;
         let expected: &[&str] = if automatic { &["transcription.due"] } else { &[] };
-        assert_eq!(told(&stage).await, expected);
+        assert_eq!(stage.told().await, expected);
         assert_eq!(stage.stored(RECORDING).await.unwrap().transcriptions.is_empty(), !automatic);
     }
 }
@@ -237,7 +271,7 @@ async fn a_late_medium_that_kills_its_workers_is_given_up_and_the_recording_stay
     stage.advance(3600);
     sweep(&stage).await;
     for attempt in 0..MAX_ATTEMPTS {
-        assert_eq!(told(&stage).await, ["media.uploaded"], "attempt {attempt}");
+        assert_eq!(stage.told().await, ["media.uploaded"], "attempt {attempt}");
         let lease = capstan_domain::LeaseId::new(stage.now(), attempt.into());
         assert!(stage.store.claim(&recording.id, &lease, stage.now()).await.unwrap().is_some());
         stage.advance(LEASE_SECONDS);
@@ -245,7 +279,7 @@ async fn a_late_medium_that_kills_its_workers_is_given_up_and_the_recording_stay
     }
     stage.advance(365 * 24 * 3600);
     sweep(&stage).await;
-    assert!(told(&stage).await.is_empty(), "and never in a loop");
+    assert!(stage.told().await.is_empty(), "and never in a loop");
     let stored = stage.stored(RECORDING).await.unwrap();
     assert_eq!(stored.status, Status::Completed);
     assert!(stored.media[&Stage::media_id("med_2")].error().is_some());
@@ -262,7 +296,7 @@ async fn what_fails_for_one_recording_holds_up_no_other_and_is_due_again() {
     stage.advance(PICK_UP_SECONDS);
     stage.emulators.faults().fail_next("ListObjectsV2", Fault::Unavailable, 10);
     sweep(&stage).await;
-    assert_eq!(told(&stage).await, ["recording.uploaded"]);
+    assert_eq!(stage.told().await, ["recording.uploaded"]);
     stage.emulators.faults().clear();
     assert_eq!(stage.object_keys().await.len(), 2);
     stage.advance(PICK_UP_SECONDS);

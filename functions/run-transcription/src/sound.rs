@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use capstan_audio::{AudioError, CutJob, Cutting};
+use capstan_aws::busy;
 use capstan_domain::{
     ContentType, Error, Offset, Piece, PieceNumber, PieceStanding, Recording, RecordingId, Sound, Timestamp,
     Transcription, TranscriptionError, TranscriptionErrorCode,
@@ -121,7 +122,7 @@ fn unreadable(error: AudioError) -> Setback {
         AudioError::Corrupt(_) => TranscriptionError::new(AudioCorrupt, message).into(),
         AudioError::Unsupported(_) => TranscriptionError::new(UnsupportedFormat, message).into(),
         AudioError::TooShort { .. } => TranscriptionError::new(AudioTooShort, message).into(),
-        AudioError::Source(cause) => Error::Unavailable { retry_after: 1, cause: cause.into() }.into(),
+        AudioError::Source(cause) => busy(cause).into(),
         AudioError::Scratch(cause) => Error::internal(cause).into(),
     }
 }

@@ -16,7 +16,6 @@ use capstan_objects::Objects;
 use capstan_store::Store;
 use capstan_transcribe::{Http, Providers};
 use capstan_transcripts::Transcripts;
-use process_recording::transcription_rendition;
 use transcription_callback::Desk;
 
 use crate::lambda::{Function, Functions};
@@ -81,8 +80,7 @@ fn make(aws: &SdkConfig, template: &Template, clock: &Clock) -> Result<Functions
             }
             "process-recording" => {
                 let (store, objects, events) = on.all()?;
-                let transcription = on.variable("TRANSCRIPTION_RENDITION")?;
-                let transcription = transcription_rendition(&transcription).map_err(|error| error.to_string())?;
+                let transcription = on.parsed("TRANSCRIPTION_RENDITION")?;
                 event_function((store, objects, events, transcription), clock, process_recording::handle)
             }
             "record-heartbeat" => http_function(on.access()?, clock, record_heartbeat::handle),

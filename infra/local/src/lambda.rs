@@ -163,6 +163,8 @@ impl Lambda {
 
 #[cfg(test)]
 mod tests {
+    use capstan_emulators::template::Trigger;
+
     use super::*;
 
     const TEMPLATE: &str = "Resources:
@@ -179,6 +181,22 @@ mod tests {
         let error = lambda.invoke("f", Value::Null).await.unwrap_err();
         assert_eq!(error, InvocationError::TimedOut(Duration::from_secs(1)));
         assert_eq!(lambda.in_flight(), 0);
+    }
+
+    #[test]
+    fn no_function_lives_longer_than_what_counts_on_its_end() {
+        let template = Template::of_this_project().unwrap();
+        let timeout = |name: &str| template.functions.iter().find(|function| function.name == name).unwrap().timeout;
+        let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+        assert!(process_recording::LONGEST < timeout("process-recording"));
+        assert!(timeout("run-due-work") < seconds(run_due_work::INVOCATION_SECONDS));
+        assert!(Duration::from_secs(run_transcription::PATIENCE_SECONDS) < timeout("run-transcription"));
+        assert!(timeout("run-transcription") < seconds(capstan_domain::TRANSCRIPTION_LEASE_SECONDS));
+        for function in &template.functions {
+            let is_called = function.triggers.iter().any(|trigger| matches!(trigger, Trigger::Http { .. }));
+            let longest = seconds(capstan_domain::RUNNING_SECONDS);
+            assert!(!is_called || function.timeout < longest, "{} holds its Idempotency-Key", function.name);
+        }
     }
 
     #[tokio::test]

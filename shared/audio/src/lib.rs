@@ -37,6 +37,8 @@ mod transcription;
 use std::io::{ErrorKind, Read, Seek};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 pub use capstan_domain::RenditionKind;
 pub use cut::{CutJob, Cutting, Piece, cut};
@@ -55,12 +57,27 @@ pub enum TranscriptionRendition {
     Always,
 }
 
+impl FromStr for TranscriptionRendition {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "WhenNeeded" => Ok(Self::WhenNeeded),
+            "Always" => Ok(Self::Always),
+            _ => Err("must be WhenNeeded or Always"),
+        }
+    }
+}
+
 /// What is to be made, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
     /// An existing directory for the renditions (`peaks.json`, `playback.ogg`,
     /// `transcription.flac`). The caller removes it, also after an error.
     pub scratch: &'a Path,
+    /// How long it may all take. What turns out to take longer gets no playback rendition: encoding that takes ten times
+    /// as long as all the rest.
+    pub longest: Duration,
     /// When to make the transcription rendition.
     pub transcription: TranscriptionRendition,
 }
@@ -101,6 +118,9 @@ pub struct Processed {
     pub renditions: Vec<Rendition>,
 }
 
+/// After which fraction of the longest time it can be told how long all will take.
+const JUDGED_AFTER: u32 = 16;
+
 /// Decodes `source` once and makes what `job` needs.
 ///
 /// `source` is read forwards from its start; only an MP4 whose index stands at its end costs a
@@ -125,15 +145,21 @@ where
     let described = input.described();
     let mut outputs: Option<Outputs> = None;
     let mut samples = Vec::new();
+    let began = Instant::now();
     while let Some(form) = input.read(&mut samples)? {
+        let read = input.position() as f64 / length.max(1) as f64;
         if !samples.is_empty() {
             let outputs = match &mut outputs {
                 Some(outputs) => outputs,
                 empty => empty.insert(Outputs::create(job, &described, &form).map_err(AudioError::Scratch)?),
             };
             outputs.add(&form, &samples).map_err(AudioError::Scratch)?;
+            let spent = began.elapsed();
+            if spent >= job.longest / JUDGED_AFTER && spent.as_secs_f64() > job.longest.as_secs_f64() * read {
+                outputs.leave_out_playback();
+            }
         }
-        if progress(input.position() as f64 / length.max(1) as f64).is_break() {
+        if progress(read).is_break() {
             return Err(AudioError::Source(ErrorKind::Interrupted.into()));
         }
     }

@@ -64,6 +64,11 @@ impl Outputs {
         self.take(&conformed)
     }
 
+    /// Encodes no more for playback, and forgets what was.
+    pub(crate) fn leave_out_playback(&mut self) {
+        self.playback = None;
+    }
+
     fn end_conform(&mut self) -> io::Result<()> {
         let Some(mut conform) = self.conform.take() else { return Ok(()) };
         let mut rest = Vec::new();

@@ -4,8 +4,13 @@
 
 mod harness;
 
+use std::io::Cursor;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
 use capstan_audio::RenditionKind::{Peaks, Playback, Transcription};
 use capstan_audio::TranscriptionRendition::{Always, WhenNeeded};
+use capstan_audio::{Job, process};
 use harness::{Run, expected, fixture, made, run, run_as, run_bytes, samples};
 
 fn flac_of(name: &str) -> Vec<i16> {
@@ -103,6 +108,18 @@ fn the_playback_rendition_is_made_only_where_browsers_cannot_stream_the_original
     ] {
         assert_eq!(made(&run(name), Playback).is_some(), needed, "{name}");
     }
+}
+
+#[test]
+fn what_would_take_too_long_is_processed_without_a_playback_rendition() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = fixture("wav-s16.wav");
+    let length = data.len() as u64;
+    let job = Job { scratch: scratch.path(), longest: Duration::ZERO, transcription: Always };
+    let in_haste = process(Cursor::new(data), length, &job, &mut |_| ControlFlow::Continue(())).unwrap();
+    let kinds: Vec<_> = in_haste.renditions.iter().map(|rendition| rendition.kind).collect();
+    assert_eq!(kinds, [Peaks, Transcription]);
+    assert_eq!(in_haste.analysis, run("wav-s16.wav").0.unwrap().analysis);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use capstan_audio::TranscriptionRendition::{Always, WhenNeeded};
 use capstan_audio::{AudioError, Job, process};
-use harness::{fixture, fixtures, run_bytes};
+use harness::{LONGEST, fixture, fixtures, run_bytes};
 use proptest::prelude::*;
 
 /// Counts seeks, and fails from a given position on.
@@ -48,7 +48,7 @@ impl Seek for Watched {
 
 fn in_scratch<S: Read + Seek + Send + Sync>(source: S, length: u64) -> Result<capstan_audio::Processed, AudioError> {
     let scratch = tempfile::tempdir().unwrap();
-    process(source, length, &Job { scratch: scratch.path(), transcription: WhenNeeded }, &mut |_| {
+    process(source, length, &Job { scratch: scratch.path(), longest: LONGEST, transcription: WhenNeeded }, &mut |_| {
         std::ops::ControlFlow::Continue(())
     })
 }
@@ -81,7 +81,8 @@ fn a_source_that_ends_early_has_failed() {
 fn a_missing_scratch_directory_is_not_the_files_fault() {
     let data = fixture("wav-s16.wav");
     let length = data.len() as u64;
-    let job = Job { scratch: std::path::Path::new("/nonexistent/scratch"), transcription: WhenNeeded };
+    let job =
+        Job { scratch: std::path::Path::new("/nonexistent/scratch"), longest: LONGEST, transcription: WhenNeeded };
     assert!(matches!(
         process(Cursor::new(data), length, &job, &mut |_| std::ops::ControlFlow::Continue(())),
         Err(AudioError::Scratch(_))
@@ -117,7 +118,7 @@ fn progress_grows_to_one() {
     let length = data.len() as u64;
     let scratch = tempfile::tempdir().unwrap();
     let mut seen = Vec::new();
-    let job = Job { scratch: scratch.path(), transcription: WhenNeeded };
+    let job = Job { scratch: scratch.path(), longest: LONGEST, transcription: WhenNeeded };
     process(Cursor::new(data), length, &job, &mut |fraction| {
         seen.push(fraction);
         std::ops::ControlFlow::Continue(())

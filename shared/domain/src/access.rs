@@ -111,56 +111,60 @@ impl FromStr for Scope {
     }
 }
 
-/// What an endpoint does, as far as permission goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make a recording.
-    CreateRecording,
-    /// Ask for upload URLs and complete the upload.
-    Upload,
-    /// Make a token for the upload of one recording.
-    CreateUploadToken,
-    /// Read recordings and fetch their media.
-    ReadRecordings,
-    /// Change or delete recordings.
-    WriteRecordings,
-    /// Read end users.
-    ReadEndUsers,
-    /// Make or delete end users.
-    WriteEndUsers,
-    /// Read devices.
-    ReadDevices,
-    /// Make, change, bind or unbind devices.
-    WriteDevices,
-    /// Tell that a device is alive.
-    Heartbeat,
-    /// Give a bound device a new token.
-    RefreshToken,
-    /// Read transcriptions, and what is set for them.
-    ReadTranscriptions,
-    /// Ask for transcriptions, and set how they are made.
-    WriteTranscriptions,
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident => $scope:ident),* $(,)?) => {
+        /// What an endpoint does, as far as permission goes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Action {
+            /// Every action there is.
+            pub const ALL: &[Action] = &[$(Self::$variant),*];
+
+            /// The scope that a restricted key must have for it.
+            fn scope(self) -> Scope {
+                match self { $(Self::$variant => Scope::$scope),* }
+            }
+        }
+    };
 }
 
-impl Action {
-    fn scope(self) -> Scope {
-        match self {
-            Self::ReadRecordings => Scope::RecordingsRead,
-            Self::CreateRecording | Self::Upload | Self::CreateUploadToken | Self::WriteRecordings => {
-                Scope::RecordingsWrite
-            }
-            Self::ReadEndUsers => Scope::EndUsersRead,
-            Self::WriteEndUsers => Scope::EndUsersWrite,
-            Self::ReadDevices => Scope::DevicesRead,
-            Self::WriteDevices | Self::Heartbeat | Self::RefreshToken => Scope::DevicesWrite,
-            Self::ReadTranscriptions => Scope::TranscriptionsRead,
-            Self::WriteTranscriptions => Scope::TranscriptionsWrite,
-        }
-    }
+actions! {
+    /// Make a recording.
+    CreateRecording => RecordingsWrite,
+    /// Ask for upload URLs and complete the upload.
+    Upload => RecordingsWrite,
+    /// Make a token for the upload of one recording.
+    CreateUploadToken => RecordingsWrite,
+    /// Read recordings and fetch their media.
+    ReadRecordings => RecordingsRead,
+    /// Change or delete recordings.
+    WriteRecordings => RecordingsWrite,
+    /// Read end users.
+    ReadEndUsers => EndUsersRead,
+    /// Make or delete end users.
+    WriteEndUsers => EndUsersWrite,
+    /// Read devices.
+    ReadDevices => DevicesRead,
+    /// Make, change, bind or unbind devices.
+    WriteDevices => DevicesWrite,
+    /// Tell that a device is alive.
+    Heartbeat => DevicesWrite,
+    /// Give a bound device a new token.
+    RefreshToken => DevicesWrite,
+    /// Read transcriptions, and what is set for them.
+    ReadTranscriptions => TranscriptionsRead,
+    /// Ask for transcriptions, and set how they are made.
+    WriteTranscriptions => TranscriptionsWrite,
 }
 
 const DEVICE_TOKEN_PREFIX: &str = "dtok_";
 const UPLOAD_TOKEN_PREFIX: &str = "up_";
+/// How credentials begin, every kind of them.
+pub const CREDENTIAL_PREFIXES: [&str; 6] =
+    ["sk_live_", "sk_test_", "rk_live_", "rk_test_", DEVICE_TOKEN_PREFIX, UPLOAD_TOKEN_PREFIX];
 
 /// Seconds for which the noted last use of a key is recent enough.
 const USE_NOTED_SECONDS: i64 = 3600;
@@ -472,20 +476,6 @@ impl Reach {
 mod tests {
     use super::*;
 
-    const ACTIONS: [Action; 11] = [
-        Action::CreateRecording,
-        Action::Upload,
-        Action::CreateUploadToken,
-        Action::ReadRecordings,
-        Action::WriteRecordings,
-        Action::ReadEndUsers,
-        Action::WriteEndUsers,
-        Action::ReadDevices,
-        Action::WriteDevices,
-        Action::Heartbeat,
-        Action::RefreshToken,
-    ];
-
     fn credential(grant: Grant) -> Credential {
         Credential::new(Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live }, grant, now())
     }
@@ -499,20 +489,23 @@ mod tests {
     }
 
     fn permitted(grant: &Grant) -> Vec<Action> {
-        ACTIONS.into_iter().filter(|action| authorize(credential(grant.clone()), *action).is_ok()).collect()
+        let is_permitted = |action: &Action| authorize(credential(grant.clone()), *action).is_ok();
+        Action::ALL.iter().copied().filter(is_permitted).collect()
     }
 
     #[test]
     fn each_kind_of_credential_does_its_own_actions_and_no_others() {
         let scopes = |scope| Grant::Restricted { scopes: BTreeSet::from([scope]) };
         let device = Grant::Device { device_id: "dev_1".parse().unwrap(), end_user_id: "eu_1".parse().unwrap() };
-        assert_eq!(permitted(&Grant::Secret), ACTIONS);
+        assert_eq!(permitted(&Grant::Secret), Action::ALL);
         assert_eq!(permitted(&scopes(Scope::RecordingsRead)), [Action::ReadRecordings]);
         assert_eq!(
             permitted(&scopes(Scope::RecordingsWrite)),
             [Action::CreateRecording, Action::Upload, Action::CreateUploadToken, Action::WriteRecordings]
         );
         assert_eq!(permitted(&scopes(Scope::WebhooksWrite)), []);
+        assert_eq!(permitted(&scopes(Scope::TranscriptionsRead)), [Action::ReadTranscriptions]);
+        assert_eq!(permitted(&scopes(Scope::TranscriptionsWrite)), [Action::WriteTranscriptions]);
         assert_eq!(permitted(&scopes(Scope::EndUsersRead)), [Action::ReadEndUsers]);
         assert_eq!(permitted(&scopes(Scope::EndUsersWrite)), [Action::WriteEndUsers]);
         assert_eq!(permitted(&scopes(Scope::DevicesRead)), [Action::ReadDevices]);

@@ -10,7 +10,7 @@ use crate::{Error, Reach, Sha256, Timestamp};
 /// Seconds for which a first call is known.
 pub const FIRST_CALL_SECONDS: i64 = 24 * 3600;
 /// Seconds after which a call that was not answered has died. No function runs as long.
-const RUNNING_SECONDS: i64 = 40;
+pub const RUNNING_SECONDS: i64 = 40;
 /// Seconds that a repeat waits before it asks again for the answer to a call that runs.
 const RETRY_AFTER_SECONDS: u32 = 1;
 

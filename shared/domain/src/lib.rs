@@ -27,7 +27,8 @@ mod transcription;
 mod work;
 
 pub use access::{
-    Action, Caller, Credential, CredentialHash, CredentialStanding, Grant, Mode, Reach, Scope, Secret, Tenant,
+    Action, CREDENTIAL_PREFIXES, Caller, Credential, CredentialHash, CredentialStanding, Grant, Mode, Reach, Scope,
+    Secret, Tenant,
 };
 pub use content::{ContentType, FileSize, MediaType, Sha256};
 pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
@@ -35,7 +36,7 @@ pub use end_user::EndUser;
 pub use error::{Cause, Error};
 pub use export::ExportFormat;
 pub use file::{FileDetails, FileType, Md5, RecorderKind};
-pub use first_call::{CallId, FIRST_CALL_SECONDS, FirstCall, Seed, Standing};
+pub use first_call::{CallId, FIRST_CALL_SECONDS, FirstCall, RUNNING_SECONDS, Seed, Standing};
 pub use id::{
     DeviceId, EndUserId, FileId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId,
     TranscriptionId,
@@ -61,7 +62,7 @@ pub use transcription::{
     KeptTranscript, MAX_TRANSCRIPTIONS, TRANSCRIPTION_LEASE_SECONDS, Transcription, TranscriptionAnnouncement,
     TranscriptionError, TranscriptionErrorCode, TranscriptionOptions, TranscriptionStatus, TranscriptionWork,
 };
-pub use work::{Announcement, MAX_ATTEMPTS, Work};
+pub use work::{Announcement, MAX_ATTEMPTS, Work, told_again_seconds};
 
 /// How many media one recording holds at most.
 pub const MAX_MEDIA: usize = 100;

@@ -153,6 +153,14 @@ pub struct Outcome {
     pub result: Result<Findings, ProcessingError>,
 }
 
+impl Outcome {
+    /// Whether it is of what the recording holds now.
+    pub fn is_of(&self, recording: &Recording) -> bool {
+        let stored = recording.media.get(&self.media_id).and_then(|media| media.stored.as_ref());
+        stored.is_some_and(|stored| stored.etag == self.etag)
+    }
+}
+
 /// A recording with its media.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
@@ -283,7 +291,8 @@ impl Recording {
     #[must_use]
     pub fn ended(mut self, end: ReportedEnd, now: Timestamp) -> Self {
         let verdict = end.verdict();
-        (self.status, self.announcement) = Self::end_of(&verdict);
+        let (status, announcement) = Self::end_of(&verdict);
+        (self.status, self.announcement) = (status, Some(announcement));
         self.error = verdict.err();
         self.uploaded_at = self.uploaded_at.or(Some(now));
         self.processed_at = Some(now);
@@ -302,10 +311,10 @@ impl Recording {
     }
 
     /// The state that a verdict leads to, and what is to be announced then.
-    pub fn end_of(verdict: &Result<(), ProcessingError>) -> (Status, Option<Announcement>) {
+    pub fn end_of(verdict: &Result<(), ProcessingError>) -> (Status, Announcement) {
         match verdict {
-            Ok(()) => (Status::Completed, Some(Announcement::Completed)),
-            Err(_) => (Status::Failed, Some(Announcement::Failed)),
+            Ok(()) => (Status::Completed, Announcement::Completed),
+            Err(_) => (Status::Failed, Announcement::Failed),
         }
     }
 
@@ -314,11 +323,12 @@ impl Recording {
         self.media.values().filter(move |media| media.status == status)
     }
 
-    /// The medium that stands for the recording: the first audio, else the first of all; one that is there
-    /// before one that is not.
+    /// The medium that stands for the recording: the first audio, else the first of all; one that is there before one
+    /// that is not, and one that came in time before one that was late: it stood for it when it was completed.
     pub fn primary(&self) -> Option<&Media> {
         let rank = |media: &&Media| {
-            (media.status == MediaStatus::Pending, media.content_type.media_type() != MediaType::Audio)
+            let is_awaited = media.status == MediaStatus::Pending;
+            (is_awaited, media.content_type.media_type() != MediaType::Audio, media.late)
         };
         self.media.values().min_by_key(rank)
     }
@@ -521,8 +531,9 @@ impl Recording {
         if self.announcement.is_some() || self.media.values().any(Media::is_unprocessed) {
             return Some(now.plus_seconds(PICK_UP_SECONDS));
         }
-        // Past or not: by then whoever was to say that a file arrived may have failed, and somebody looks once.
-        self.media_in(MediaStatus::Pending).map(|media| media.url_expires_at).max()
+        // Past or not: by then whoever was to say that a file arrived, and to read it, may have failed, and somebody looks
+        // once.
+        self.media.values().filter(|media| media.is_unread()).map(|media| media.url_expires_at).max()
     }
 }
 
@@ -606,6 +617,17 @@ mod tests {
         assert_eq!(marked(Some("a"), None).repeat(&marked(Some("b"), None)), Repeat::Other);
         assert_eq!(marked(None, None).repeat(&marked(None, None)), Repeat::Other);
         assert!(!marked(None, None).is_same_call(&marked(None, None)));
+    }
+
+    #[test]
+    fn a_sound_that_came_late_does_not_stand_for_a_recording_that_has_another() {
+        let uploaded = |id| (id, ContentType::AudioOpus, MediaStatus::Uploaded);
+        let mut recording = recording(&[uploaded("med_1"), uploaded("med_2")]);
+        assert_eq!(recording.primary().unwrap().id.as_str(), "med_1");
+        recording.media.values_mut().next().unwrap().late = true;
+        assert_eq!(recording.primary().unwrap().id.as_str(), "med_2");
+        recording.media.values_mut().last().unwrap().content_type = ContentType::ImagePng;
+        assert_eq!(recording.primary().unwrap().id.as_str(), "med_1");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Media, MediaStatus, Recording, Status, Timestamp, URL_SECONDS};
+use crate::{Media, PICK_UP_SECONDS, Recording, Status, Timestamp, URL_SECONDS};
 
 /// How often processing is begun before it is given up.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -55,6 +55,13 @@ pub enum Work {
     Rest,
 }
 
+/// Seconds until what nobody has acted on since then is told again. What is told waits in one queue with what was told
+/// before: while there are fewer workers than work, telling it often only makes the queue longer.
+pub fn told_again_seconds(since: Timestamp, now: Timestamp) -> i64 {
+    let waited = (now.milliseconds() - since.milliseconds()) / 1000;
+    (waited / 4).clamp(PICK_UP_SECONDS, 1800)
+}
+
 impl Recording {
     /// What this recording owes now that it is due.
     pub fn work(&self, now: Timestamp) -> Work {
@@ -77,7 +84,7 @@ impl Recording {
             Work::Announce(announcement)
         } else if self.media.values().any(Media::is_unprocessed) {
             if self.attempts >= MAX_ATTEMPTS { Work::GiveUp } else { Work::Announce(Announcement::MediaUploaded) }
-        } else if self.media_in(MediaStatus::Pending).next().is_some() {
+        } else if self.media.values().any(Media::is_unread) {
             Work::CheckObjects
         } else {
             Work::Rest
@@ -115,6 +122,12 @@ mod tests {
         assert_eq!(processing.work(now()), Work::Announce(Announcement::Uploaded));
         processing.attempts = MAX_ATTEMPTS;
         assert_eq!(processing.work(now()), Work::GiveUp);
+    }
+
+    #[test]
+    fn what_nobody_acts_on_is_told_again_after_a_quarter_of_its_time_and_within_half_an_hour() {
+        let told_again = |waited| told_again_seconds(now(), now().plus_seconds(waited));
+        assert_eq!([0, 480, 4_000, 7_200, 86_400].map(told_again), [120, 120, 1_000, 1_800, 1_800]);
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! A conditional update of one item, written as what it sets and what it requires.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use capstan_aws::failure;
-use capstan_domain::{Error, Metadata, Reach, Recording, Status, Tenant, Timestamp};
+use capstan_domain::{Error, Metadata, Recording, Status, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Store;
+use crate::condition::{Condition, LEASE_UNTIL, leads_to};
+use crate::expression::{Expressions, Placeholders};
 use crate::item::{attribute, from_item};
 use crate::keys::{self, Identifier, Key};
 
@@ -23,52 +23,29 @@ pub enum Changed<T = Recording> {
     Refused(Option<Box<T>>),
 }
 
-type Names = HashMap<String, String>;
-type Values = HashMap<String, AttributeValue>;
-
 /// An update in the making. Paths are attribute names joined by dots.
-#[derive(Default)]
 pub(crate) struct Change {
-    sets: Vec<String>,
+    condition: Condition,
+    sets: Vec<(String, AttributeValue)>,
     removes: Vec<String>,
-    adds: Vec<String>,
-    deletes: Vec<String>,
-    requirements: Vec<String>,
-    names: Names,
-    values: Values,
+    adds: Vec<(String, AttributeValue)>,
+    deletes: Vec<(String, AttributeValue)>,
 }
 
 impl Change {
-    /// Placeholders are numbers, and the same name or value has one: an expression may hold 4 KB, which a change of
-    /// a hundred media comes near to.
-    fn path(&mut self, path: &str) -> String {
-        let mut placeholders = Vec::new();
-        for segment in path.split('.') {
-            let known =
-                self.names.iter().find(|(_, name)| *name == segment).map(|(placeholder, _)| placeholder.clone());
-            let placeholder = known.unwrap_or_else(|| {
-                let placeholder = format!("#{}", self.names.len());
-                self.names.insert(placeholder.clone(), segment.to_owned());
-                placeholder
-            });
-            placeholders.push(placeholder);
-        }
-        placeholders.join(".")
+    /// One that is made if this holds. There is none without a condition: it would make an item where there is none.
+    pub(crate) fn when(condition: Condition) -> Self {
+        Self { condition, sets: Vec::new(), removes: Vec::new(), adds: Vec::new(), deletes: Vec::new() }
     }
 
-    fn value(&mut self, value: AttributeValue) -> String {
-        let known = self.values.iter().find(|(_, known)| **known == value).map(|(placeholder, _)| placeholder.clone());
-        known.unwrap_or_else(|| {
-            let placeholder = format!(":{}", self.values.len());
-            self.values.insert(placeholder.clone(), value);
-            placeholder
-        })
+    /// Requires this too.
+    pub(crate) fn require(&mut self, condition: Condition) -> &mut Self {
+        self.condition = std::mem::replace(&mut self.condition, Condition::All(Vec::new())).and(condition);
+        self
     }
 
     pub(crate) fn set(&mut self, path: &str, value: &impl Serialize) -> Result<&mut Self, Error> {
-        let value = self.value(attribute(value)?);
-        let path = self.path(path);
-        self.sets.push(format!("{path}={value}"));
+        self.sets.push((path.to_owned(), attribute(value)?));
         Ok(self)
     }
 
@@ -102,24 +79,19 @@ impl Change {
     }
 
     pub(crate) fn remove(&mut self, path: &str) -> &mut Self {
-        let path = self.path(path);
-        self.removes.push(path);
+        self.removes.push(path.to_owned());
         self
     }
 
     pub(crate) fn add(&mut self, path: &str, number: u32) -> &mut Self {
-        let value = self.value(AttributeValue::N(number.to_string()));
-        let path = self.path(path);
-        self.adds.push(format!("{path} {value}"));
+        self.adds.push((path.to_owned(), AttributeValue::N(number.to_string())));
         self
     }
 
     pub(crate) fn add_to_set<T: ToString>(&mut self, path: &str, members: impl Iterator<Item = T>) -> &mut Self {
         let members: Vec<_> = members.map(|member| member.to_string()).collect();
         if !members.is_empty() {
-            let value = self.value(AttributeValue::Ss(members));
-            let path = self.path(path);
-            self.adds.push(format!("{path} {value}"));
+            self.adds.push((path.to_owned(), AttributeValue::Ss(members)));
         }
         self
     }
@@ -128,9 +100,7 @@ impl Change {
     pub(crate) fn delete_from_set<T: ToString>(&mut self, path: &str, members: impl Iterator<Item = T>) -> &mut Self {
         let members: Vec<_> = members.map(|member| member.to_string()).collect();
         if !members.is_empty() {
-            let value = self.value(AttributeValue::Ss(members));
-            let path = self.path(path);
-            self.deletes.push(format!("{path} {value}"));
+            self.deletes.push((path.to_owned(), AttributeValue::Ss(members)));
         }
         self
     }
@@ -148,102 +118,34 @@ impl Change {
         self.set(keys::DUE.partition, &keys::due(id))?.set(keys::DUE.sort, &at.sortable())
     }
 
-    pub(crate) fn is(&mut self, path: &str, value: &impl Serialize) -> Result<String, Error> {
-        self.compares(path, "=", value)
-    }
-
-    pub(crate) fn compares(&mut self, path: &str, operator: &str, value: &impl Serialize) -> Result<String, Error> {
-        let value = self.value(attribute(value)?);
-        let path = self.path(path);
-        Ok(format!("{path} {operator} {value}"))
-    }
-
-    /// That a set has these members and no others.
-    pub(crate) fn is_set<T: ToString>(&mut self, path: &str, members: impl Iterator<Item = T>) -> String {
-        let members: Vec<_> = members.map(|member| member.to_string()).collect();
-        if members.is_empty() {
-            return self.is_missing(path);
-        }
-        let value = self.value(AttributeValue::Ss(members));
-        format!("{} = {value}", self.path(path))
-    }
-
-    pub(crate) fn exists(&mut self, path: &str) -> String {
-        format!("attribute_exists({})", self.path(path))
-    }
-
-    pub(crate) fn is_missing(&mut self, path: &str) -> String {
-        format!("attribute_not_exists({})", self.path(path))
-    }
-
-    pub(crate) fn size(&mut self, path: &str, operator: &str, number: usize) -> String {
-        let value = self.value(AttributeValue::N(number.to_string()));
-        format!("size({}) {operator} {value}", self.path(path))
-    }
-
-    pub(crate) fn require(&mut self, condition: String) -> &mut Self {
-        self.requirements.push(format!("({condition})"));
-        self
-    }
-
-    /// Requires that it is there and this tenant's.
-    pub(crate) fn require_tenant(&mut self, tenant: &Tenant) -> Result<&mut Self, Error> {
-        let same = self.is("tenant", tenant)?;
-        Ok(self.require(same))
-    }
-
-    /// Requires that there is no item of this key yet.
-    pub(crate) fn require_new(&mut self) -> &mut Self {
-        let new = self.is_missing(keys::PARTITION);
-        self.require(new)
-    }
-
-    /// Requires that the recording is one that the caller can see.
-    pub(crate) fn require_reach(&mut self, reach: &Reach) -> Result<&mut Self, Error> {
-        self.require_tenant(reach.tenant())?;
-        match reach {
-            Reach::Tenant { .. } => {}
-            Reach::Device { device_id, .. } => {
-                let device = self.is("device_id", device_id)?;
-                self.require(device);
-            }
-            Reach::Recording { recording_id, .. } => {
-                let id = self.is("id", recording_id)?;
-                self.require(id);
-            }
-        }
-        let kept = self.is_missing("deleted_at");
-        Ok(self.require(kept))
-    }
-
     /// Moves the recording to a state, from any state that leads there.
     pub(crate) fn transition(&mut self, next: Status) -> Result<&mut Self, Error> {
-        let mut leaves = Vec::new();
-        for status in Status::ALL.into_iter().filter(|status| status.leads_to(next)) {
-            leaves.push(self.is("status", &status)?);
-        }
-        self.require(leaves.join(" OR ")).set("status", &next)
+        self.require(leads_to(next)?).set("status", &next)
     }
 
-    /// What changes, as an update expression.
-    pub(crate) fn expression(&self) -> String {
-        let clauses = [("SET", &self.sets), ("REMOVE", &self.removes), ("ADD", &self.adds), ("DELETE", &self.deletes)];
-        let clauses: Vec<String> = clauses
-            .iter()
-            .filter(|(_, actions)| !actions.is_empty())
-            .map(|(verb, actions)| format!("{verb} {}", actions.join(",")))
-            .collect();
-        clauses.join(" ")
+    /// Holds on to what a lease is on, until it is due itself.
+    pub(crate) fn hold_until(&mut self, id: &impl Identifier, until: Timestamp) -> Result<&mut Self, Error> {
+        self.set(LEASE_UNTIL, &until.sortable())?.due(id, Some(until))
     }
 
-    /// What is required, as a condition expression.
-    pub(crate) fn condition(&self) -> Option<String> {
-        Some(self.requirements.join(" AND ")).filter(|condition| !condition.is_empty())
+    /// As a request holds it.
+    pub(crate) fn expressions(&self) -> Expressions {
+        Expressions::of(&self.condition, |placeholders| Some(self.update(placeholders)))
     }
 
-    /// The names and the values that the expressions speak of.
-    pub(crate) fn placeholders(self) -> (Option<Names>, Option<Values>) {
-        (Some(self.names).filter(|names| !names.is_empty()), Some(self.values).filter(|values| !values.is_empty()))
+    fn update(&self, placeholders: &mut Placeholders) -> String {
+        let mut clause = |verb: &str, actions: &[(String, AttributeValue)], sign: &str| {
+            let action = |(path, value): &(String, AttributeValue)| {
+                format!("{}{sign}{}", placeholders.path(path), placeholders.value(value))
+            };
+            let actions: Vec<_> = actions.iter().map(action).collect();
+            Some(format!("{verb} {}", actions.join(","))).filter(|_| !actions.is_empty())
+        };
+        let (sets, adds) = (clause("SET", &self.sets, "="), clause("ADD", &self.adds, " "));
+        let deletes = clause("DELETE", &self.deletes, " ");
+        let removes: Vec<_> = self.removes.iter().map(|path| placeholders.path(path)).collect();
+        let removes = Some(format!("REMOVE {}", removes.join(","))).filter(|_| !removes.is_empty());
+        [sets, removes, adds, deletes].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
     /// Makes the change in what an identifier names.
@@ -253,14 +155,13 @@ impl Change {
 
     /// Makes the change in the item of that key.
     pub(crate) async fn apply_at<T: DeserializeOwned>(self, store: &Store, key: Key) -> Result<Changed<T>, Error> {
-        let (expression, condition) = (self.expression(), self.condition());
-        let (names, values) = self.placeholders();
+        let Expressions { update, condition, names, values } = self.expressions();
         let answer = store
             .client
             .update_item()
             .table_name(&store.table)
             .set_key(Some(key))
-            .update_expression(expression)
+            .set_update_expression(update)
             .set_condition_expression(condition)
             .set_expression_attribute_names(names)
             .set_expression_attribute_values(values)
@@ -279,34 +180,26 @@ impl Change {
             },
         }
     }
-
-    /// Deletes the item of that key if what is required of it holds, and leaves it if not.
-    pub(crate) async fn delete_at(self, store: &Store, key: Key) -> Result<(), Error> {
-        let condition = self.condition();
-        let (names, values) = self.placeholders();
-        let answer = store
-            .client
-            .delete_item()
-            .table_name(&store.table)
-            .set_key(Some(key))
-            .set_condition_expression(condition)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(values)
-            .send()
-            .await;
-        match answer {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(failure(error)),
-            },
-        }
-    }
 }
 
-/// That something is there and this tenant's.
-pub(crate) fn in_tenant(tenant: &Tenant) -> Result<Change, Error> {
-    let mut change = Change::default();
-    change.require_tenant(tenant)?;
-    Ok(change)
+/// Deletes the item of that key if what is required of it holds, and leaves it if not.
+pub(crate) async fn delete_when(condition: Condition, store: &Store, key: Key) -> Result<(), Error> {
+    let Expressions { condition, names, values, .. } = Expressions::of(&condition, |_| None);
+    let answer = store
+        .client
+        .delete_item()
+        .table_name(&store.table)
+        .set_key(Some(key))
+        .set_condition_expression(condition)
+        .set_expression_attribute_names(names)
+        .set_expression_attribute_values(values)
+        .send()
+        .await;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) => match error.as_service_error() {
+            Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            _ => Err(failure(error)),
+        },
+    }
 }

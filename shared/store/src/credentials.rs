@@ -8,6 +8,8 @@ use capstan_domain::{Credential, CredentialHash, Error, KeyId, Tenant, Timestamp
 use futures_util::future::try_join_all;
 
 use crate::change::{Change, Changed};
+use crate::condition::{Condition, is_as_seen, is_missing, is_there};
+use crate::expression::Expressions;
 use crate::item::KeyName;
 use crate::keys::Identifier;
 use crate::transaction::{Committed, Transaction};
@@ -31,19 +33,14 @@ impl Store {
 
     /// Notes that a key is used now, unless another request has just done so. Tries once, and not for long.
     pub async fn note_use(&self, hash: &CredentialHash, seen: &Credential, now: Timestamp) -> Result<(), Error> {
-        let mut change = Change::default();
-        let unchanged = match &seen.last_used_at {
-            Some(at) => change.is("last_used_at", at)?,
-            None => change.is_missing("last_used_at"),
-        };
-        let kept = change.exists(keys::PARTITION);
-        change.require(kept).require(unchanged).set("last_used_at", &now)?;
-        let (expression, condition) = (change.expression(), change.condition());
-        let (names, values) = change.placeholders();
+        let unchanged = is_as_seen("last_used_at", seen.last_used_at.as_ref())?;
+        let mut change = Change::when(is_there().and(unchanged));
+        change.set("last_used_at", &now)?;
+        let Expressions { update, condition, names, values } = change.expressions();
         let timeouts = TimeoutConfig::builder().operation_timeout(NOTE_PATIENCE).build();
         let once = Config::builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
         let request = self.client.update_item().table_name(&self.table).set_key(Some(keys::credential(hash)));
-        let request = request.update_expression(expression).set_condition_expression(condition);
+        let request = request.set_update_expression(update).set_condition_expression(condition);
         let request = request.set_expression_attribute_names(names).set_expression_attribute_values(values);
         match request.customize().config_override(once).send().await {
             Ok(_) => Ok(()),
@@ -99,9 +96,8 @@ impl Store {
     /// [`Error::NotFound`] when there is none of that id.
     pub async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<Credential, Error> {
         let named: KeyName = self.read(id.key()).await?.ok_or_else(no_key)?;
-        let mut change = Change::default();
-        let (kept, good) = (change.exists(keys::PARTITION), change.is_missing("revoked_at"));
-        change.require(kept).require(good).set("revoked_at", &now)?;
+        let mut change = Change::when(is_good());
+        change.set("revoked_at", &now)?;
         match change.apply_at(self, keys::credential(&named.hash)).await? {
             Changed::Made(key) | Changed::Refused(Some(key)) => Ok(*key),
             Changed::Refused(None) => Err(no_key()),
@@ -119,13 +115,9 @@ impl Store {
         end: Timestamp,
     ) -> Result<Timestamp, Error> {
         let end = old.expires_at.map_or(end, |earlier| earlier.min(end));
-        let mut change = Change::default();
-        let (kept, good) = (change.exists(keys::PARTITION), change.is_missing("revoked_at"));
-        let same_end = match &old.expires_at {
-            Some(at) => change.is("expires_at", at)?,
-            None => change.is_missing("expires_at"),
-        };
-        change.require(kept).require(good).require(same_end).set("expires_at", &end)?;
+        let same_end = is_as_seen("expires_at", old.expires_at.as_ref())?;
+        let mut change = Change::when(is_good().and(same_end));
+        change.set("expires_at", &end)?;
         let mut transaction = Transaction::default();
         transaction.update_item(keys::credential(old_hash), change);
         put_key(&mut transaction, new_hash, new)?;
@@ -143,6 +135,11 @@ fn put_key(transaction: &mut Transaction, hash: &CredentialHash, key: &Credentia
     transaction.put_new(item::credential(hash, key)?);
     transaction.put_new(item::listed(id, &key.tenant, &KeyName { id: id.clone(), hash: *hash })?);
     Ok(())
+}
+
+/// That it is there and not revoked.
+fn is_good() -> Condition {
+    is_there().and(is_missing("revoked_at"))
 }
 
 fn no_key() -> Error {

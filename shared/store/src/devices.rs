@@ -5,7 +5,8 @@ use capstan_domain::{
     FirmwareVersion, Grant, Heartbeat, SerialNumber, Tenant, Timestamp,
 };
 
-use crate::change::{Change, Changed, in_tenant};
+use crate::change::{Change, Changed};
+use crate::condition::{Condition, is, is_missing, is_of, is_there};
 use crate::first_calls::{TTL, seconds};
 use crate::item::Named;
 use crate::keys::Identifier;
@@ -75,7 +76,7 @@ impl Store {
         wanted: &DeviceChange,
         now: Timestamp,
     ) -> Result<Device, Error> {
-        let mut change = in_tenant(tenant)?;
+        let mut change = Change::when(is_of(tenant)?);
         change
             .set("updated_at", &now)?
             .set_or_remove("model", &wanted.model)?
@@ -95,7 +96,7 @@ impl Store {
         heartbeat: &Heartbeat,
         firmware_version: Option<&FirmwareVersion>,
     ) -> Result<Device, Error> {
-        let mut change = in_tenant(tenant)?;
+        let mut change = Change::when(is_of(tenant)?);
         change.set("last_heartbeat", heartbeat)?;
         if let Some(firmware_version) = firmware_version {
             change.set("firmware_version", firmware_version)?;
@@ -123,10 +124,9 @@ impl Store {
     ) -> Result<Device, Error> {
         let binding = Binding { end_user_id, token };
         let mut transaction = Transaction::default();
-        let mut bound = in_tenant(&device.tenant)?;
-        let unbound = bound.is_missing("binding");
-        bound.require(unbound).set("binding", &binding)?.set("updated_at", &now)?;
-        let mut owner = in_tenant(&device.tenant)?;
+        let mut bound = Change::when(is_of(&device.tenant)?.and(is_missing("binding")));
+        bound.set("binding", &binding)?.set("updated_at", &now)?;
+        let mut owner = Change::when(is_of(&device.tenant)?);
         owner.add_to_set("devices", [&device.id].into_iter());
         let device_place = transaction.update(&device.id, bound);
         let owner_place = transaction.update(&binding.end_user_id, owner);
@@ -164,7 +164,7 @@ impl Store {
             }
             let mut transaction = Transaction::default();
             unbind(&mut transaction, device, now)?;
-            let mut owner = in_tenant(&device.tenant)?;
+            let mut owner = Change::when(is_of(&device.tenant)?);
             owner.delete_from_set("devices", [&device.id].into_iter());
             transaction.update(&binding.end_user_id, owner);
             Ok(Some((transaction, Device { binding: None, updated_at: now, ..device.clone() })))
@@ -193,7 +193,7 @@ impl Store {
             let old = device.binding_for(caller)?;
             let binding = Binding { token, ..old.clone() };
             let mut transaction = Transaction::default();
-            let mut change = as_bound(device, old)?;
+            let mut change = Change::when(is_bound(device, old)?);
             change.set(TOKEN, &token)?.set("updated_at", &now)?;
             transaction.update(&device.id, change);
             match caller.grant {
@@ -201,7 +201,7 @@ impl Store {
                     transaction.update_item(keys::credential(&old.token), replaced_by(&token, now)?);
                 }
                 Grant::Secret | Grant::Restricted { .. } | Grant::Upload { .. } => {
-                    transaction.delete(keys::credential(&old.token), Change::default());
+                    transaction.delete(keys::credential(&old.token));
                 }
             }
             transaction.put_new(token_of(device, &binding, now)?);
@@ -231,33 +231,29 @@ impl Store {
 /// Takes the binding off a device and its token out of the table.
 pub(crate) fn unbind(transaction: &mut Transaction, device: &Device, now: Timestamp) -> Result<(), Error> {
     let Some(binding) = &device.binding else { return Ok(()) };
-    let mut change = as_bound(device, binding)?;
+    let mut change = Change::when(is_bound(device, binding)?);
     change.remove("binding").set("updated_at", &now)?;
     transaction.update(&device.id, change);
-    transaction.delete(keys::credential(&binding.token), Change::default());
+    transaction.delete(keys::credential(&binding.token));
     Ok(())
 }
 
 /// That the device is bound as it was when it was read.
-fn as_bound(device: &Device, binding: &Binding) -> Result<Change, Error> {
-    let mut change = in_tenant(&device.tenant)?;
-    let same = change.is(TOKEN, &binding.token)?;
-    change.require(same);
-    Ok(change)
+fn is_bound(device: &Device, binding: &Binding) -> Result<Condition, Error> {
+    Ok(is_of(&device.tenant)?.and(is(TOKEN, &binding.token)?))
 }
 
-/// The item of a bound device's token.
+/// A token lets nobody in any more, and is known for a day by the one in its place.
 fn replaced_by(token: &CredentialHash, now: Timestamp) -> Result<Change, Error> {
-    let mut change = Change::default();
-    let kept = change.exists(keys::PARTITION);
+    let mut change = Change::when(is_there());
     change
-        .require(kept)
         .set("revoked_at", &now)?
         .set("replaced_by", token)?
         .set(TTL, &seconds(now.plus_seconds(FIRST_CALL_SECONDS)))?;
     Ok(change)
 }
 
+/// The item of a bound device's token.
 fn token_of(device: &Device, binding: &Binding, now: Timestamp) -> Result<item::Item, Error> {
     let credential = Credential::new(device.tenant.clone(), device.grant(&binding.end_user_id), now);
     item::credential(&binding.token, &credential)

@@ -6,6 +6,7 @@ use capstan_domain::{Error, RecordingId, Timestamp, TranscriptionId};
 use futures_util::future::try_join_all;
 
 use crate::change::{Change, Changed};
+use crate::condition::{Condition, is};
 use crate::item::Item;
 use crate::keys::Identifier;
 use crate::{Store, item, keys};
@@ -77,9 +78,8 @@ impl Store {
         due: &DueItem<I>,
         InHand(until): InHand,
     ) -> Result<Option<Box<I::Entity>>, Error> {
-        let mut change = Change::default();
-        let as_found = change.is(keys::DUE.sort, &due.due_at)?;
-        change.require(as_found).due_exactly(&due.id, until)?;
+        let mut change = Change::when(is(keys::DUE.sort, &due.due_at)?);
+        change.due_exactly(&due.id, until)?;
         match change.apply(self, &due.id).await? {
             Changed::Made(entity) => Ok(Some(entity)),
             Changed::Refused(_) => Ok(None),
@@ -88,24 +88,21 @@ impl Store {
 
     /// Sets when what is in hand is next due, unless something else did since.
     pub async fn postpone<I: Identifier>(&self, id: &I, held: InHand, next: Option<Timestamp>) -> Result<(), Error> {
-        let mut change = still(held)?;
+        let mut change = Change::when(is_in_hand(held)?);
         change.due(id, next)?;
         change.apply(self, id).await.map(drop)
     }
 
     /// Keeps what is in hand for longer, unless something else came between.
     pub async fn hold_longer<I: Identifier>(&self, id: &I, held: InHand, InHand(until): InHand) -> Result<(), Error> {
-        let mut change = still(held)?;
+        let mut change = Change::when(is_in_hand(held)?);
         change.due_exactly(id, until)?;
         change.apply(self, id).await.map(drop)
     }
 }
 
-fn still(InHand(until): InHand) -> Result<Change, Error> {
-    let mut change = Change::default();
-    let in_hand = change.is(keys::DUE.sort, &until.sortable())?;
-    change.require(in_hand);
-    Ok(change)
+fn is_in_hand(InHand(until): InHand) -> Result<Condition, Error> {
+    is(keys::DUE.sort, &until.sortable())
 }
 
 fn due(item: Item) -> Result<Due, Error> {
@@ -118,7 +115,7 @@ fn due(item: Item) -> Result<Due, Error> {
     let Keys { partition, due_at } = item::from_item(item)?;
     match partition.split_once('#') {
         Some(("TXN", id)) => Ok(Due::Transcription(DueItem { id: id.parse().map_err(Error::internal)?, due_at })),
-        Some((_, id)) => Ok(Due::Recording(DueItem { id: id.parse().map_err(Error::internal)?, due_at })),
-        None => Err(Error::internal("what is due has no id")),
+        Some(("REC", id)) => Ok(Due::Recording(DueItem { id: id.parse().map_err(Error::internal)?, due_at })),
+        _ => Err(Error::internal("what is due is neither a recording nor a transcription")),
     }
 }

@@ -1,8 +1,9 @@
 //! End users: made, read, listed, deleted.
 
-use capstan_domain::{DeviceId, EndUser, EndUserId, Error, ExternalId, Tenant, Timestamp};
+use capstan_domain::{Device, DeviceId, EndUser, EndUserId, Error, ExternalId, Tenant, Timestamp};
 
-use crate::change::in_tenant;
+use crate::change::Change;
+use crate::condition::{has_just, is_of};
 use crate::devices::unbind;
 use crate::item::Named;
 use crate::keys::Identifier;
@@ -100,13 +101,17 @@ impl Store {
             let devices: Vec<DeviceId> = end_user.devices.iter().take(UNBOUND_AT_ONCE).cloned().collect();
             let are_all = devices.len() == end_user.devices.len();
             let mut transaction = Transaction::default();
-            for device in self.entities(&devices).await?.values() {
+            let found = self.entities(&devices).await?;
+            let is_bound =
+                |device: &&Device| device.binding.as_ref().is_some_and(|binding| binding.end_user_id == end_user.id);
+            // Some may be another's since the end user was read.
+            for device in found.values().filter(is_bound) {
                 unbind(&mut transaction, device, now)?;
             }
             if are_all {
                 delete(&mut transaction, &end_user)?;
             } else {
-                let mut fewer = in_tenant(&end_user.tenant)?;
+                let mut fewer = Change::when(is_of(&end_user.tenant)?);
                 fewer.delete_from_set("devices", devices.iter());
                 transaction.update(&end_user.id, fewer);
             }
@@ -123,12 +128,10 @@ impl Store {
 
 /// Deletes an end user to whom just the devices are bound that were read.
 fn delete(transaction: &mut Transaction, end_user: &EndUser) -> Result<(), Error> {
-    let mut as_read = in_tenant(&end_user.tenant)?;
-    let same_devices = as_read.is_set("devices", end_user.devices.iter());
-    as_read.require(same_devices);
-    transaction.delete(end_user.id.key(), as_read);
+    let as_read = is_of(&end_user.tenant)?.and(has_just("devices", end_user.devices.iter()));
+    transaction.delete_when(as_read, end_user.id.key());
     if let Some(external_id) = &end_user.external_id {
-        transaction.delete(keys::external_id(&end_user.tenant, external_id), Default::default());
+        transaction.delete(keys::external_id(&end_user.tenant, external_id));
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use capstan_domain::{CallId, Error, FirstCall, Timestamp};
 
-use crate::change::{Change, Changed};
+use crate::change::{Change, Changed, delete_when};
+use crate::condition::{Comparison, Condition, compares, is, is_missing, is_new};
 use crate::{Store, keys};
 
 /// What DynamoDB removes an item by, within days of that time.
@@ -22,12 +23,10 @@ pub enum Begun {
 impl Store {
     /// Keeps a call as the first under its key, unless one is known that has not expired.
     pub async fn begin_call(&self, id: &CallId, call: &FirstCall, now: Timestamp) -> Result<Begun, Error> {
-        let mut change = Change::default();
-        let new = change.is_missing(keys::PARTITION);
         // DynamoDB removes what has expired some time later, within days.
-        let expired = change.compares(TTL, "<=", &seconds(now))?;
+        let expired = compares(TTL, Comparison::AtMost, &seconds(now))?;
+        let mut change = Change::when(is_new().or(expired));
         change
-            .require(format!("{new} OR {expired}"))
             .set("payload", &call.payload)?
             .set("began_at", &call.began_at)?
             .set("seed", &call.seed)?
@@ -45,7 +44,7 @@ impl Store {
 
     /// Begins another attempt at an abandoned call. `false` when someone else did.
     pub async fn resume_call(&self, id: &CallId, seen: &FirstCall, resumed: &FirstCall) -> Result<bool, Error> {
-        let mut change = held(seen)?;
+        let mut change = Change::when(is_held(seen)?);
         change.set(RUNNING_UNTIL, &resumed.running_until)?;
         match change.apply_at::<FirstCall>(self, keys::first_call(id)).await? {
             Changed::Made(_) => Ok(true),
@@ -55,31 +54,27 @@ impl Store {
 
     /// Keeps the answer to a call, unless someone else has taken the call over.
     pub async fn answer_call(&self, id: &CallId, call: &FirstCall, answer: &str) -> Result<(), Error> {
-        let mut change = held(call)?;
+        let mut change = Change::when(is_held(call)?);
         change.set(ANSWER, &answer)?;
         change.apply_at::<FirstCall>(self, keys::first_call(id)).await.map(drop)
     }
 
     /// Lets go of a call whose answer is not kept: its next repeat is another attempt at it.
     pub async fn abandon_call(&self, id: &CallId, call: &FirstCall, now: Timestamp) -> Result<(), Error> {
-        let mut change = held(call)?;
+        let mut change = Change::when(is_held(call)?);
         change.set(RUNNING_UNTIL, &now)?;
         change.apply_at::<FirstCall>(self, keys::first_call(id)).await.map(drop)
     }
 
     /// Forgets a call that was refused and so did nothing: its key is free.
     pub async fn forget_call(&self, id: &CallId, call: &FirstCall) -> Result<(), Error> {
-        held(call)?.delete_at(self, keys::first_call(id)).await
+        delete_when(is_held(call)?, self, keys::first_call(id)).await
     }
 }
 
 /// That the call is in the hands of this attempt at it.
-fn held(call: &FirstCall) -> Result<Change, Error> {
-    let mut change = Change::default();
-    let same = change.is(RUNNING_UNTIL, &call.running_until)?;
-    let unanswered = change.is_missing(ANSWER);
-    change.require(same).require(unanswered);
-    Ok(change)
+fn is_held(call: &FirstCall) -> Result<Condition, Error> {
+    Ok(is(RUNNING_UNTIL, &call.running_until)?.and(is_missing(ANSWER)))
 }
 
 /// As DynamoDB's TTL wants it.

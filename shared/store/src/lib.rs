@@ -5,10 +5,12 @@
 //! its indexes.
 
 mod change;
+mod condition;
 mod credentials;
 mod devices;
 mod due;
 mod end_users;
+mod expression;
 mod first_calls;
 mod item;
 mod keys;
@@ -30,6 +32,7 @@ pub use change::Changed;
 pub use devices::Registered;
 pub use due::{Due, DueItem, InHand};
 pub use first_calls::Begun;
+pub use keys::Identifier;
 pub use list::{ListQuery, Page, Position};
 pub use social::{Called, SocialChange, SocialStep};
 pub use uploads::{Arrival, CompletedFile, MultipartRenewal, Owner, Renewal};

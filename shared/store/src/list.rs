@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use capstan_aws::failure;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity};
+use capstan_aws::{busy, failure};
 use capstan_domain::{DeviceId, EndUserId, Error, Reach, Recording, RecordingId, Status, Tenant, Timestamp};
 use futures_util::future::try_join_all;
 
@@ -15,6 +15,8 @@ use crate::{Store, item};
 const BATCH: usize = 100;
 /// A filter may pass over this many batches before the page is given as it is, with a cursor to go on from.
 const MAX_BATCHES: usize = 10;
+/// And over this many read units of 4 kB, half of what one BatchGetItem may bring: items may have 400 kB.
+const MAX_READ_UNITS: f64 = 2_000.0;
 
 /// Which recordings, newest first.
 #[derive(Clone, Debug)]
@@ -119,12 +121,13 @@ impl Store {
             left_out = 0;
         }
         let batch = if query.is_filtered() { BATCH } else { query.limit };
-        let mut recordings = Vec::new();
+        let (mut recordings, mut read_units) = (Vec::new(), 0.0);
         for _ in 0..MAX_BATCHES {
             let mut ids = self.list_ids(&stretch, after.as_ref(), batch + 1).await?;
             let more = ids.len() > batch;
             ids.truncate(batch);
-            let mut found = self.entities(&ids).await?;
+            let Found { entities: mut found, read_units: units } = self.find(&ids).await?;
+            read_units += units;
             for id in ids {
                 after = Some(id.clone());
                 let kept = found.remove(&id).and_then(|recording| query.reach.admit(recording).ok());
@@ -145,7 +148,7 @@ impl Store {
             if !more {
                 return Ok(Page { entities: recordings, next: None });
             }
-            if !query.is_filtered() {
+            if !query.is_filtered() || read_units > MAX_READ_UNITS {
                 break;
             }
         }
@@ -224,9 +227,14 @@ impl Store {
         Ok(ids)
     }
 
-    /// Those of these ids that there are. One BatchGetItem, or more when they are over 100 or over 16 MB.
+    /// Those of these ids that there are. As [`Self::find`].
     pub(crate) async fn entities<I: Identifier>(&self, ids: &[I]) -> Result<HashMap<I, I::Entity>, Error> {
-        let mut found = HashMap::new();
+        Ok(self.find(ids).await?.entities)
+    }
+
+    /// Those of these ids that there are. One BatchGetItem, or more when they are over 100 or over 16 MB.
+    async fn find<I: Identifier>(&self, ids: &[I]) -> Result<Found<I>, Error> {
+        let mut found = Found { entities: HashMap::new(), read_units: 0.0 };
         let mut wanted: Vec<_> = ids.iter().map(I::key).collect();
         // A reply says which keys it left out.
         while !wanted.is_empty() {
@@ -236,21 +244,31 @@ impl Store {
                 .consistent_read(true)
                 .build()
                 .map_err(Error::internal)?;
-            let mut answer =
-                self.client.batch_get_item().request_items(&self.table, request).send().await.map_err(failure)?;
-            let items = answer.responses.as_mut().and_then(|tables| tables.remove(&self.table));
-            for item in items.unwrap_or_default() {
-                found.insert(id_of(&item)?, item::from_item(item)?);
+            let request = self.client.batch_get_item().request_items(&self.table, request);
+            let answer = request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+            let mut answer = answer.map_err(failure)?;
+            let items = answer.responses.as_mut().and_then(|tables| tables.remove(&self.table)).unwrap_or_default();
+            let left = answer.unprocessed_keys.as_mut().and_then(|tables| tables.remove(&self.table));
+            wanted = left.map(|left| left.keys).unwrap_or_default();
+            if items.is_empty() && !wanted.is_empty() {
+                return Err(busy("the table gave none of a batch"));
             }
-            wanted = answer
-                .unprocessed_keys
-                .and_then(|mut tables| tables.remove(&self.table))
-                .map(|left| left.keys)
-                .unwrap_or_default();
             wanted.extend(rest);
+            let units = answer.consumed_capacity().iter().filter_map(|consumed| consumed.capacity_units());
+            found.read_units += units.sum::<f64>();
+            for item in items {
+                found.entities.insert(id_of(&item)?, item::from_item(item)?);
+            }
         }
         Ok(found)
     }
+}
+
+/// What there is of some ids.
+struct Found<I: Identifier> {
+    entities: HashMap<I, I::Entity>,
+    /// What it cost to read them.
+    read_units: f64,
 }
 
 fn id_of<I: Identifier>(item: &Item) -> Result<I, Error> {

@@ -7,10 +7,7 @@ use capstan_domain::{
 
 use crate::Store;
 use crate::change::{Change, Changed};
-
-const LEASE: &str = "lease";
-const LEASE_ID: &str = "lease.id";
-const LEASE_UNTIL: &str = "lease.until";
+use crate::condition::{Condition, LEASE, LEASE_UNTIL, is, is_held_by, is_kept, is_missing, is_unheld};
 
 impl Store {
     /// Claims a recording that has media to process. `None` when there is nothing to do or another worker is at it.
@@ -21,11 +18,9 @@ impl Store {
         lease: &LeaseId,
         now: Timestamp,
     ) -> Result<Option<Box<Recording>>, Error> {
-        let mut change = Change::default();
-        let uploaded = change.is("status", &Status::Uploaded)?;
-        let processing = change.is("status", &Status::Processing)?;
-        let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
-        change.require(format!("{uploaded} OR ({processing} AND {abandoned})")).set("status", &Status::Processing)?;
+        let abandoned = is("status", &Status::Processing)?.and(is_unheld(now)?);
+        let mut change = Change::when(is("status", &Status::Uploaded)?.or(abandoned));
+        change.set("status", &Status::Processing)?;
         hold(&mut change, id, lease, now)?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(Some(recording)),
@@ -44,12 +39,8 @@ impl Store {
         lease: &LeaseId,
         now: Timestamp,
     ) -> Result<Option<Box<Recording>>, Error> {
-        let mut change = Change::default();
-        let completed = change.is("status", &Status::Completed)?;
-        let failed = change.is("status", &Status::Failed)?;
-        let free = change.is_missing(LEASE);
-        let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
-        change.require(format!("{completed} OR {failed}")).require(format!("{free} OR {abandoned}"));
+        let settled = is("status", &Status::Completed)?.or(is("status", &Status::Failed)?);
+        let mut change = Change::when(is_unheld(now)?.and(settled));
         hold(&mut change, id, lease, now)?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(Some(recording)),
@@ -61,20 +52,14 @@ impl Store {
 
     /// Holds on to a claimed recording. `false` when the lease was lost or the recording deleted, and with it the work.
     pub async fn renew_lease(&self, id: &RecordingId, lease: &LeaseId, now: Timestamp) -> Result<bool, Error> {
-        let mut change = Change::default();
-        let mine = change.is(LEASE_ID, lease)?;
-        // Its objects are due to be removed, and stay so.
-        let kept = change.is_missing("deleted_at");
-        change
-            .require(mine)
-            .require(kept)
-            .set(LEASE_UNTIL, &now.plus_seconds(LEASE_SECONDS).sortable())?
-            .due(id, Some(now.plus_seconds(LEASE_SECONDS)))?;
+        // The objects of a deleted one are due to be removed, and stay so.
+        let mut change = Change::when(is_held_by(lease)?.and(is_kept()));
+        change.hold_until(id, now.plus_seconds(LEASE_SECONDS))?;
         Ok(matches!(change.apply(self, id).await?, Changed::Made(_)))
     }
 
-    /// Notes what became of one medium, and holds on to the recording. Refused when the lease was lost, and when the
-    /// medium was written again since it was looked into.
+    /// Notes what became of one medium, and holds on to the recording: it goes on, so attempts count anew from this one. Refused when
+    /// the lease was lost, and when the medium was written again since it was looked into.
     pub async fn note(
         &self,
         claimed: &Recording,
@@ -82,11 +67,8 @@ impl Store {
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = Change::default();
-        conclude(&mut change, lease, std::iter::once(outcome), now)?;
-        change
-            .set(LEASE_UNTIL, &now.plus_seconds(LEASE_SECONDS).sortable())?
-            .due(&claimed.id, Some(now.plus_seconds(LEASE_SECONDS)))?;
+        let mut change = concluding(lease, std::iter::once(outcome), now)?;
+        change.hold_until(&claimed.id, now.plus_seconds(LEASE_SECONDS))?.set("attempts", &1)?;
         change.apply(self, &claimed.id).await
     }
 
@@ -100,10 +82,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let id = &claimed.id;
-        let mut change = Change::default();
-        let no_more = no_more_arrivals(&mut change, claimed)?;
-        conclude(&mut change, lease, last.into_iter(), now)?;
-        change.require(no_more).remove(LEASE).remove("attempts");
+        let mut change = concluding(lease, last.into_iter(), now)?;
+        change.require(no_more_arrivals(claimed)?).remove(LEASE).remove("attempts");
         let seen = claimed.clone().with_outcomes(last);
         if claimed.status == Status::Processing {
             settle(&mut change, id, seen.verdict(), now)?;
@@ -117,14 +97,8 @@ impl Store {
 
     /// Lets go of a recording that could not be read or written now, until another attempt.
     pub async fn release(&self, claimed: &Recording, lease: &LeaseId, now: Timestamp) -> Result<(), Error> {
-        let mut change = Change::default();
-        let mine = change.is(LEASE_ID, lease)?;
-        let kept = change.is_missing("deleted_at");
-        change
-            .require(mine)
-            .require(kept)
-            .set(LEASE_UNTIL, &now.sortable())?
-            .due(&claimed.id, Some(claimed.retry_at(now)))?;
+        let mut change = Change::when(is_held_by(lease)?.and(is_kept()));
+        change.set(LEASE_UNTIL, &now.sortable())?.due(&claimed.id, Some(claimed.retry_at(now)))?;
         change.apply(self, &claimed.id).await.map(drop)
     }
 
@@ -138,21 +112,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let id = &recording.id;
-        let mut change = Change::default();
-        let free = change.is_missing(LEASE);
-        let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
-        let kept = change.is_missing("deleted_at");
-        let as_taken = change.is("status", &recording.status)?;
-        change.require(format!("{free} OR {abandoned}")).require(kept).require(as_taken);
+        let as_taken = is("status", &recording.status)?;
+        let mut change = Change::when(is_unheld(now)?.and(is_kept()).and(as_taken));
         change.remove(LEASE).remove("attempts").set("updated_at", &now)?;
         let mut given_up = recording.clone();
         for media in given_up.media.values_mut().filter(|media| media.is_unprocessed()) {
             media.result = Some(Err(error.clone()));
             change.set(&result(&media.id), &media.result)?;
             // Other bytes that came since are not given up unread.
-            let same = change
-                .is(&format!("media.{}.stored.etag", media.id), &media.stored.as_ref().map(|stored| &stored.etag))?;
-            change.require(same);
+            let etag = media.stored.as_ref().map(|stored| &stored.etag);
+            change.require(is(format!("media.{}.stored.etag", media.id), &etag)?);
         }
         if recording.status == Status::Processing {
             settle(&mut change, id, given_up.verdict(), now)?;
@@ -172,15 +141,13 @@ impl Store {
     ) -> Result<(), Error> {
         let id = &recording.id;
         let noted = || -> Result<Change, Error> {
-            let mut change = Change::default();
-            let owed = change.is("announcement", &announcement)?;
-            change.require(owed).remove("announcement");
+            let mut change = Change::when(is("announcement", &announcement)?);
+            change.remove("announcement");
             Ok(change)
         };
         let mut change = noted()?;
-        let no_more = no_more_arrivals(&mut change, recording)?;
-        let kept = change.is_missing("deleted_at");
-        change.require(no_more).require(kept).due(id, unannounced(recording).due_at(now))?;
+        let as_seen = no_more_arrivals(recording)?.and(is_kept());
+        change.require(as_seen).due(id, unannounced(recording).due_at(now))?;
         match change.apply(self, id).await? {
             Changed::Refused(Some(newer)) if newer.announcement == Some(announcement) => {
                 noted()?.apply(self, id).await.map(drop)
@@ -191,28 +158,25 @@ impl Store {
 }
 
 /// That no medium arrived since the recording was read.
-fn no_more_arrivals(change: &mut Change, seen: &Recording) -> Result<String, Error> {
-    let as_many = change.is("late_arrivals", &seen.late_arrivals)?;
+fn no_more_arrivals(seen: &Recording) -> Result<Condition, Error> {
+    let as_many = is("late_arrivals", &seen.late_arrivals)?;
     // Zero is not kept, but in items that an earlier version made.
-    let none = change.is_missing("late_arrivals");
-    Ok(if seen.late_arrivals == 0 { format!("{none} OR {as_many}") } else { as_many })
+    Ok(if seen.late_arrivals == 0 { is_missing("late_arrivals").or(as_many) } else { as_many })
 }
 
 /// What every write of a worker requires and says.
-fn conclude<'a>(
-    change: &mut Change,
+fn concluding<'a>(
     lease: &LeaseId,
     outcomes: impl Iterator<Item = &'a Outcome>,
     now: Timestamp,
-) -> Result<(), Error> {
-    let mine = change.is(LEASE_ID, lease)?;
-    let kept = change.is_missing("deleted_at");
-    change.require(mine).require(kept).set("updated_at", &now)?;
+) -> Result<Change, Error> {
+    let mut change = Change::when(is_held_by(lease)?.and(is_kept()));
+    change.set("updated_at", &now)?;
     for outcome in outcomes {
-        let same = change.is(&format!("media.{}.stored.etag", outcome.media_id), &outcome.etag)?;
+        let same = is(format!("media.{}.stored.etag", outcome.media_id), &outcome.etag)?;
         change.require(same).set(&result(&outcome.media_id), &outcome.result)?;
     }
-    Ok(())
+    Ok(change)
 }
 
 fn result(id: &MediaId) -> String {
@@ -226,9 +190,8 @@ fn unannounced(recording: &Recording) -> Recording {
 }
 
 fn hold(change: &mut Change, id: &RecordingId, lease: &LeaseId, now: Timestamp) -> Result<(), Error> {
-    let kept = change.is_missing("deleted_at");
     change
-        .require(kept)
+        .require(is_kept())
         .set(LEASE, &Lease::from(lease.clone(), now))?
         .set("updated_at", &now)?
         .add("attempts", 1)
@@ -243,7 +206,7 @@ fn settle(
     now: Timestamp,
 ) -> Result<(), Error> {
     let (status, announcement) = Recording::end_of(&verdict);
-    change.transition(status)?.set("processed_at", &now)?.set_if("announcement", announcement.as_ref())?;
+    change.transition(status)?.set("processed_at", &now)?.set("announcement", &announcement)?;
     change.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
     match verdict {
         Ok(()) => change.remove("error"),

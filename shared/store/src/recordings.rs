@@ -3,9 +3,11 @@
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use capstan_aws::failure;
-use capstan_domain::{Error, Metadata, Name, Reach, Recording, RecordingId, Timestamp};
+use capstan_domain::{Error, Metadata, Name, Reach, Recording, RecordingId, Status, Timestamp};
 
-use crate::change::{Change, Changed};
+use crate::change::{Change, Changed, delete_when};
+use crate::condition::{Comparison, compares, exists, is, is_kept, is_new, is_within};
+use crate::expression::Expressions;
 use crate::keys::Identifier;
 use crate::{Store, item, keys};
 
@@ -17,12 +19,14 @@ impl Store {
     /// [`Error::Conflict`] when that identifier is another's.
     pub async fn create_recording(&self, recording: Recording) -> Result<Recording, Error> {
         let item = item::recording(&recording, recording.due_at(recording.created_at))?;
+        let Expressions { condition, names, .. } = Expressions::of(&is_new(), |_| None);
         let answer = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(PK)")
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -58,12 +62,8 @@ impl Store {
         metadata: Option<Metadata>,
         now: Timestamp,
     ) -> Result<Recording, Error> {
-        let mut change = Change::default();
-        change
-            .require_reach(reach)?
-            .set("updated_at", &now)?
-            .set_or_remove("name", &name)?
-            .set_metadata(metadata.as_ref())?;
+        let mut change = Change::when(is_within(reach)?);
+        change.set("updated_at", &now)?.set_or_remove("name", &name)?.set_metadata(metadata.as_ref())?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(_) => Err(Error::no_recording()),
@@ -76,8 +76,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] out of reach, and when it was deleted before.
     pub async fn delete_recording(&self, reach: &Reach, id: &RecordingId, now: Timestamp) -> Result<(), Error> {
-        let mut change = Change::default();
-        change.require_reach(reach)?;
+        let mut change = Change::when(is_within(reach)?);
         mark_deleted(&mut change, id, now)?;
         match change.apply(self, id).await? {
             Changed::Made(deleted) => {
@@ -97,11 +96,8 @@ impl Store {
 
     /// Deletes a recording that nobody completed in time. Does nothing to one that somebody did.
     pub async fn expire_recording(&self, id: &RecordingId, now: Timestamp) -> Result<Changed, Error> {
-        let mut change = Change::default();
-        let pending = change.is("status", &capstan_domain::Status::Pending)?;
-        let expired = change.compares("expires_at", "<=", &now)?;
-        let kept = change.is_missing("deleted_at");
-        change.require(pending).require(expired).require(kept);
+        let expired = compares("expires_at", Comparison::AtMost, &now)?;
+        let mut change = Change::when(is("status", &Status::Pending)?.and(expired).and(is_kept()));
         mark_deleted(&mut change, id, now)?;
         change.apply(self, id).await
     }
@@ -109,15 +105,10 @@ impl Store {
     /// Removes the item of a deleted recording whose objects are gone, and before it what workers call it.
     pub async fn forget_recording(&self, recording: &Recording) -> Result<(), Error> {
         if let Some(social) = &recording.social {
-            let mut named = Change::default();
-            let still = named.is("names", &recording.id)?;
-            named.require(still);
-            named.delete_at(self, keys::social_recording(&recording.tenant, &social.id)).await?;
+            let key = keys::social_recording(&recording.tenant, &social.id);
+            delete_when(is("names", &recording.id)?, self, key).await?;
         }
-        let mut change = Change::default();
-        let deleted = change.exists("deleted_at");
-        change.require(deleted);
-        change.delete_at(self, recording.id.key()).await
+        delete_when(exists("deleted_at"), self, recording.id.key()).await
     }
 }
 

@@ -5,7 +5,8 @@ use capstan_domain::{
     SocialRecordingId, SocialTranscriptionId, Status, Tenant, Timestamp, Transcription, TranscriptionId,
 };
 
-use crate::change::{Change, Changed, in_tenant};
+use crate::change::{Change, Changed};
+use crate::condition::{is, is_kept, is_of};
 use crate::item::{Item, Named};
 use crate::keys::{Identifier, Key};
 use crate::transaction::{Committed, Transaction};
@@ -118,14 +119,9 @@ impl Store {
         let mut transaction = Transaction::default();
         transaction.put_new(item);
         match gone {
-            Some(gone) => {
-                let mut free = Change::default();
-                let still = free.is("names", gone)?;
-                free.require(still);
-                transaction.put(name, free);
-            }
-            None => drop(transaction.put_new(name)),
-        }
+            Some(gone) => transaction.put_when(is("names", gone)?, name),
+            None => transaction.put_new(name),
+        };
         Ok(matches!(transaction.commit(self).await?, Committed::Made))
     }
 
@@ -136,11 +132,9 @@ impl Store {
         wanted: &SocialChange,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = in_tenant(&seen.tenant)?;
-        let kept = change.is_missing("deleted_at");
-        let same_status = change.is("status", &seen.status)?;
-        let as_seen = change.is(REVISION, &seen.social.as_ref().map(|social| social.revision))?;
-        change.require(kept).require(same_status).require(as_seen);
+        let revision = seen.social.as_ref().map(|social| social.revision);
+        let as_seen = is(REVISION, &revision)?.and(is("status", &seen.status)?);
+        let mut change = Change::when(is_of(&seen.tenant)?.and(is_kept()).and(as_seen));
         change
             .set("social", &wanted.social)?
             .set_if("name", wanted.name.as_ref())?
@@ -172,10 +166,9 @@ impl Store {
         next: &Transcription,
         now: Timestamp,
     ) -> Result<Changed<Transcription>, Error> {
-        let mut change = in_tenant(&seen.tenant)?;
-        let same_status = change.is("status", &seen.status)?;
-        let as_seen = change.is(REVISION, &seen.social.as_ref().map(|social| social.revision))?;
-        change.require(same_status).require(as_seen);
+        let revision = seen.social.as_ref().map(|social| social.revision);
+        let as_seen = is(REVISION, &revision)?.and(is("status", &seen.status)?);
+        let mut change = Change::when(is_of(&seen.tenant)?.and(as_seen));
         change.set("social", &next.social)?.set("updated_at", &now)?;
         if next.status != seen.status {
             change

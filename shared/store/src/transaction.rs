@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 
 use crate::Store;
 use crate::change::Change;
+use crate::condition::{Condition, is_new};
+use crate::expression::Expressions;
 use crate::item::{Item, from_item};
 use crate::keys::{Identifier, Key};
 
@@ -53,34 +55,33 @@ impl Refusals {
 
 /// One change of a transaction.
 enum Operation {
-    Put(Item, Change),
+    Put(Item, Condition),
     Update(Key, Change),
-    Delete(Key, Change),
+    Delete(Key, Option<Condition>),
 }
 
 const RETURN_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
 impl Operation {
     fn build(self, table: &str) -> Result<TransactWriteItem, BuildError> {
-        let (Self::Put(_, change) | Self::Update(_, change) | Self::Delete(_, change)) = &self;
-        let (expression, condition) = (change.expression(), change.condition());
         let operation = TransactWriteItem::builder();
         Ok(match self {
-            Self::Put(item, change) => {
-                let (names, values) = change.placeholders();
+            Self::Put(item, condition) => {
+                let Expressions { condition, names, values, .. } = Expressions::of(&condition, |_| None);
                 let put = Put::builder().table_name(table).set_item(Some(item)).set_condition_expression(condition);
                 let put = put.set_expression_attribute_names(names).set_expression_attribute_values(values);
                 operation.put(put.return_values_on_condition_check_failure(RETURN_OLD).build()?)
             }
             Self::Update(key, change) => {
-                let (names, values) = change.placeholders();
-                let update = Update::builder().table_name(table).set_key(Some(key)).update_expression(expression);
+                let Expressions { update: expression, condition, names, values } = change.expressions();
+                let update = Update::builder().table_name(table).set_key(Some(key)).set_update_expression(expression);
                 let update = update.set_condition_expression(condition).set_expression_attribute_names(names);
                 let update = update.set_expression_attribute_values(values);
                 operation.update(update.return_values_on_condition_check_failure(RETURN_OLD).build()?)
             }
-            Self::Delete(key, change) => {
-                let (names, values) = change.placeholders();
+            Self::Delete(key, condition) => {
+                let expressions = condition.map(|condition| Expressions::of(&condition, |_| None));
+                let Expressions { condition, names, values, .. } = expressions.unwrap_or_default();
                 let delete = Delete::builder().table_name(table).set_key(Some(key)).set_condition_expression(condition);
                 let delete = delete.set_expression_attribute_names(names).set_expression_attribute_values(values);
                 operation.delete(delete.return_values_on_condition_check_failure(RETURN_OLD).build()?)
@@ -98,13 +99,11 @@ impl Transaction {
 
     /// Puts an item where there is none.
     pub(crate) fn put_new(&mut self, item: Item) -> usize {
-        let mut new = Change::default();
-        new.require_new();
-        self.add(Operation::Put(item, new))
+        self.put_when(is_new(), item)
     }
 
-    /// Puts an item if what is required of the one in its place holds.
-    pub(crate) fn put(&mut self, item: Item, condition: Change) -> usize {
+    /// Puts an item if that holds of the one in its place.
+    pub(crate) fn put_when(&mut self, condition: Condition, item: Item) -> usize {
         self.add(Operation::Put(item, condition))
     }
 
@@ -118,9 +117,14 @@ impl Transaction {
         self.add(Operation::Update(key, change))
     }
 
-    /// Deletes an item, if what is required of it holds.
-    pub(crate) fn delete(&mut self, key: Key, condition: Change) -> usize {
-        self.add(Operation::Delete(key, condition))
+    /// Deletes an item if that holds of it.
+    pub(crate) fn delete_when(&mut self, condition: Condition, key: Key) -> usize {
+        self.add(Operation::Delete(key, Some(condition)))
+    }
+
+    /// Deletes an item, if there is one.
+    pub(crate) fn delete(&mut self, key: Key) -> usize {
+        self.add(Operation::Delete(key, None))
     }
 
     /// Makes it all, or nothing. Tries again a few times where other changes to the same items are under way.

@@ -9,14 +9,13 @@ use capstan_domain::{
 };
 use futures_util::future::try_join_all;
 
-use crate::change::{Change, Changed};
+use crate::change::{Change, Changed, delete_when};
+use crate::condition::{
+    Comparison, Condition, LEASE, compares, exists, has_just, is, is_held_by, is_kept, is_missing, is_unheld,
+};
 use crate::keys::Identifier;
 use crate::transaction::{Committed, Transaction};
 use crate::{Page, Store, item};
-
-const LEASE: &str = "lease";
-const LEASE_ID: &str = "lease.id";
-const LEASE_UNTIL: &str = "lease.until";
 
 impl Store {
     /// Keeps a new transcription of a recording, and gives it as it is kept. Finding it kept is no conflict, as for a
@@ -37,10 +36,11 @@ impl Store {
         }
         let mut transaction = Transaction::default();
         let new = transaction.put_new(item::transcription(&transcription)?);
-        let mut listed = Change::default();
-        let as_seen = listed.is_set("transcriptions", recording.transcriptions.iter());
-        let kept = listed.is_missing("deleted_at");
-        listed.require(as_seen).require(kept).add_to_set("transcriptions", std::iter::once(&transcription.id));
+        let as_seen = has_just("transcriptions", recording.transcriptions.iter());
+        let mut listed = Change::when(as_seen.and(is_kept()));
+        listed
+            .add_to_set("transcriptions", std::iter::once(&transcription.id))
+            .set("updated_at", &transcription.created_at)?;
         let of = transaction.update(&recording.id, listed);
         let Committed::Refused(refusals) = transaction.commit(self).await? else { return Ok(transcription) };
         let known: Option<Transcription> = refusals.old(new)?;
@@ -97,14 +97,10 @@ impl Store {
     ) -> Result<Option<Box<Transcription>>, Error> {
         let until = now.plus_seconds(TRANSCRIPTION_LEASE_SECONDS);
         let held = Lease { id: lease.clone(), until: until.sortable() };
+        let free = is_missing("social").and(is_unheld(now)?);
         for leaves in [TranscriptionStatus::Pending, TranscriptionStatus::Processing] {
-            let mut change = Change::default();
-            let status = change.is("status", &leaves)?;
-            let free = change.is_missing(LEASE);
-            let abandoned = change.compares(LEASE_UNTIL, "<=", &now.sortable())?;
-            let ours = change.is_missing("social");
-            change.require(ours).require(status).require(format!("{free} OR {abandoned}")).set(LEASE, &held)?;
-            change.set("status", &TranscriptionStatus::Processing)?.set("updated_at", &now)?;
+            let mut change = Change::when(free.clone().and(is("status", &leaves)?));
+            change.set(LEASE, &held)?.set("status", &TranscriptionStatus::Processing)?.set("updated_at", &now)?;
             change.add("attempts", 1).due(id, Some(until))?;
             if leaves == TranscriptionStatus::Pending {
                 change.set("started_at", &now)?.set("announcement", &TranscriptionAnnouncement::Started)?;
@@ -131,9 +127,8 @@ impl Store {
         pieces: &BTreeMap<PieceNumber, Piece>,
         now: Timestamp,
     ) -> Result<Changed<Transcription>, Error> {
-        let mut change = Change::default();
-        let mine = change.is(LEASE_ID, lease)?;
-        change.require(mine).set("options.provider", &provider)?.set("pieces", pieces)?.set("updated_at", &now)?;
+        let mut change = Change::when(is_held_by(lease)?);
+        change.set("options.provider", &provider)?.set("pieces", pieces)?.set("updated_at", &now)?;
         change.apply(self, id).await
     }
 
@@ -147,11 +142,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changed<Transcription>, Error> {
         let path = format!("pieces.{piece}.standing");
-        let mut change = Change::default();
-        let processing = change.is("status", &TranscriptionStatus::Processing)?;
-        let known = change.exists(&path);
-        let open = change.compares(&path, "<>", &PieceStanding::Done)?;
-        change.require(processing).require(known).require(open).set(&path, standing)?.set("updated_at", &now)?;
+        let open = exists(&path).and(compares(&path, Comparison::Other, &PieceStanding::Done)?);
+        let mut change = Change::when(is("status", &TranscriptionStatus::Processing)?.and(open));
+        change.set(&path, standing)?.set("updated_at", &now)?;
         if *standing == PieceStanding::Done {
             change.remove("attempts");
         }
@@ -167,10 +160,8 @@ impl Store {
         attempts: Option<u32>,
         next: Timestamp,
     ) -> Result<(), Error> {
-        let mut change = Change::default();
-        let mine = change.is(LEASE_ID, lease)?;
-        change.require(mine).set(LEASE_UNTIL, &next.sortable())?.set_if("attempts", attempts.as_ref())?;
-        change.due(id, Some(next))?;
+        let mut change = Change::when(is_held_by(lease)?);
+        change.hold_until(id, next)?.set_if("attempts", attempts.as_ref())?;
         change.apply(self, id).await.map(drop)
     }
 
@@ -209,9 +200,8 @@ impl Store {
         transcription: &Transcription,
         announcement: TranscriptionAnnouncement,
     ) -> Result<(), Error> {
-        let mut change = Change::default();
-        let owed = change.is("announcement", &announcement)?;
-        change.require(owed).remove("announcement");
+        let mut change = Change::when(is("announcement", &announcement)?);
+        change.remove("announcement");
         if transcription.status.is_end() || transcription.social.is_some() {
             change.due(&transcription.id, None)?;
         }
@@ -221,10 +211,7 @@ impl Store {
     /// Removes the transcriptions of a deleted recording. A call for each, side by side.
     pub async fn forget_transcriptions(&self, recording: &Recording) -> Result<(), Error> {
         let of = |id: &TranscriptionId| -> Result<_, Error> {
-            let mut change = Change::default();
-            let same = change.is("recording_id", &recording.id)?;
-            change.require(same);
-            Ok(change.delete_at(self, id.key()))
+            Ok(delete_when(is("recording_id", &recording.id)?, self, id.key()))
         };
         let deletions: Vec<_> = recording.transcriptions.iter().map(of).collect::<Result<_, _>>()?;
         try_join_all(deletions).await.map(drop)
@@ -238,13 +225,10 @@ fn ended(
     id: &TranscriptionId,
     now: Timestamp,
 ) -> Result<Change, Error> {
-    let mut change = Change::default();
-    let mut leaves = Vec::new();
-    for from in TranscriptionStatus::ALL.into_iter().filter(|from| from.leads_to(status)) {
-        leaves.push(change.is("status", &from)?);
-    }
+    let leaves = TranscriptionStatus::ALL.into_iter().filter(|from| from.leads_to(status));
+    let leaves = leaves.map(|from| is("status", &from)).collect::<Result<_, _>>()?;
+    let mut change = Change::when(Condition::Any(leaves));
     change
-        .require(leaves.join(" OR "))
         .set("status", &status)?
         .set("announcement", &announcement)?
         .set("completed_at", &now)?

@@ -7,6 +7,9 @@ use capstan_domain::{
 };
 
 use crate::change::{Change, Changed};
+use crate::condition::{
+    Comparison, Condition, compares, counts, exists, is, is_as_seen, is_kept, is_missing, is_within,
+};
 use crate::{Store, keys};
 
 /// The set of media whose bytes are awaited. Absent when there is none, which is what completion asks for.
@@ -103,13 +106,10 @@ impl Store {
         medium: &Media,
         now: Timestamp,
     ) -> Result<Recording, Error> {
-        let mut change = Change::default();
-        let room = change.size("media", "<", MAX_MEDIA);
-        let new = change.is_missing(&format!("media.{}", medium.id));
-        open_for_media(&mut change, reach, now)?;
+        let room = counts("media", Comparison::Less, MAX_MEDIA);
+        let new = is_missing(format!("media.{}", medium.id));
+        let mut change = Change::when(is_open_for_media(reach, now)?.and(room).and(new));
         change
-            .require(room)
-            .require(new)
             .set(&format!("media.{}", medium.id), medium)?
             .set("updated_at", &now)?
             .add_to_set(AWAITED, [&medium.id].into_iter());
@@ -118,9 +118,30 @@ impl Store {
             Changed::Refused(old) => {
                 let old = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
                 // The SDK repeats a call whose answer was lost, and a client a request: then it is announced already.
-                let is_announced = old.media.contains_key(&medium.id);
-                if is_announced { Ok(old) } else { Err(old.refuse_media(now)) }
+                match old.media.get(&medium.id) {
+                    Some(known) if known.url_expires_at == medium.url_expires_at => Ok(old),
+                    Some(known) => self.prolong(reach, id, &known.id, medium.url_expires_at, now).await,
+                    None => Err(old.refuse_media(now)),
+                }
             }
+        }
+    }
+
+    /// Notes when the newest URL of a medium ends.
+    async fn prolong(
+        &self,
+        reach: &Reach,
+        id: &RecordingId,
+        medium: &MediaId,
+        url_expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Recording, Error> {
+        let known = exists(format!("media.{medium}"));
+        let mut change = Change::when(is_open_for_media(reach, now)?.and(known));
+        change.set(&media(medium, "url_expires_at"), &url_expires_at)?.set("updated_at", &now)?;
+        match change.apply(self, id).await? {
+            Changed::Made(recording) => Ok(*recording),
+            Changed::Refused(old) => Err(reach.admit(*old.ok_or_else(Error::no_recording)?)?.refuse_media(now)),
         }
     }
 
@@ -138,41 +159,26 @@ impl Store {
         now: Timestamp,
     ) -> Result<Recording, Error> {
         let medium = &renewal.media_id;
-        let mut change = Change::default();
-        let pending = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
-        open_for_media(&mut change, reach, now)?;
-        change
-            .require(pending)
-            .set(&media(medium, "url_expires_at"), &renewal.url_expires_at)?
-            .set("updated_at", &now)?;
+        let mut change = Change::when(is_open_for_media(reach, now)?.and(is_pending(medium)?));
+        change.set(&media(medium, "url_expires_at"), &renewal.url_expires_at)?.set("updated_at", &now)?;
         match &renewal.multipart {
             Some(renewed) => {
-                let as_seen = match &renewed.seen {
-                    Some(seen) => change.is(&media(medium, "multipart.id"), seen)?,
-                    None => change.is_missing(&media(medium, "multipart")),
-                };
+                let as_seen = is_as_seen(media(medium, "multipart.id"), renewed.seen.as_ref())?;
                 // The SDK repeats a call whose answer was lost.
-                let done = change.is(&media(medium, "multipart.id"), &renewed.upload.id)?;
-                change.require(format!("{as_seen} OR {done}")).set(&media(medium, "multipart"), &renewed.upload)?;
+                let done = is(media(medium, "multipart.id"), &renewed.upload.id)?;
+                change.require(as_seen.or(done)).set(&media(medium, "multipart"), &renewed.upload)?;
             }
             None => {
-                let in_one_piece = change.is_missing(&media(medium, "multipart"));
-                change.require(in_one_piece);
+                change.require(is_missing(media(medium, "multipart")));
             }
         }
         if let Some(content_type) = renewal.content_type {
-            let same = change.is(&media(medium, "content_type"), &content_type)?;
-            change.require(same);
+            change.require(is(media(medium, "content_type"), &content_type)?);
         }
-        if let Some(captured_at) = renewal.captured_at {
-            change.set(&media(medium, "declared_captured_at"), &captured_at)?;
-        }
-        if let Some(size) = renewal.size {
-            change.set(&media(medium, "declared_size"), &size)?;
-        }
-        if let Some(sha256) = renewal.sha256 {
-            change.set(&media(medium, "declared_sha256"), &sha256)?;
-        }
+        change
+            .set_if(&media(medium, "declared_captured_at"), renewal.captured_at.as_ref())?
+            .set_if(&media(medium, "declared_size"), renewal.size.as_ref())?
+            .set_if(&media(medium, "declared_sha256"), renewal.sha256.as_ref())?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => {
@@ -194,13 +200,9 @@ impl Store {
         aborted: &UploadId,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut change = Change::default();
-        let pending = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
-        let same = change.is(&media(medium, "multipart.id"), aborted)?;
+        let same = is(media(medium, "multipart.id"), aborted)?;
+        let mut change = Change::when(is_within(reach)?.and(is_pending(medium)?).and(same));
         change
-            .require_reach(reach)?
-            .require(pending)
-            .require(same)
             .remove(&format!("media.{medium}"))
             .delete_from_set(AWAITED, [medium].into_iter())
             .set("updated_at", &now)?;
@@ -223,12 +225,8 @@ impl Store {
         object: &StoredObject,
         now: Timestamp,
     ) -> Result<Arrival, Error> {
-        let mut change = Change::default();
-        let open = change.is("status", &Status::Pending)?;
-        let newer = newer_than_recorded(&mut change, medium, object)?;
-        let declared = declared_size(&mut change, medium, object)?;
-        arrive(&mut change, medium, object, now)?;
-        change.require(open).require(newer).require(declared);
+        let mut change = arriving(medium, object, now)?;
+        change.require(is("status", &Status::Pending)?).require(is_newer_than_recorded(medium, object)?);
         let old = match change.apply(self, id).await? {
             Changed::Made(_) => return Ok(Arrival::InTime),
             Changed::Refused(None) => return Ok(Arrival::Orphaned),
@@ -239,7 +237,7 @@ impl Store {
         };
         if let Some(stored) = known.stored.as_ref().filter(|_| known.status == MediaStatus::Uploaded) {
             if stored.etag == object.etag {
-                return self.complement_object(id, medium, stored, object).await;
+                return self.complement_object(&old, medium, stored, object, now).await;
             }
             return match (object.sequencer > stored.sequencer, old.status) {
                 (false, _) | (true, Status::Pending) => Ok(Arrival::Repeated),
@@ -256,25 +254,26 @@ impl Store {
     /// The notification of an object that completion saw first: adds what completion did not know.
     async fn complement_object(
         &self,
-        id: &RecordingId,
+        recording: &Recording,
         medium: &MediaId,
         stored: &StoredObject,
         object: &StoredObject,
+        now: Timestamp,
     ) -> Result<Arrival, Error> {
         let tells_nothing = object.sha256.is_none() && object.sequencer.is_none();
         if tells_nothing || (stored.sha256.is_some() && stored.sequencer >= object.sequencer) {
             return Ok(Arrival::Repeated);
         }
-        let mut change = Change::default();
-        let same = change.is(&media(medium, "stored.etag"), &object.etag)?;
-        change.require(same);
+        let mut change = Change::when(is(media(medium, "stored.etag"), &object.etag)?);
         change
             .set_if(&media(medium, "stored.sha256"), object.sha256.as_ref())?
-            .set_if(&media(medium, "stored.md5"), object.md5.as_ref())?;
-        if let Some(sequencer) = &object.sequencer {
-            change.set(&media(medium, "stored.sequencer"), sequencer)?;
+            .set_if(&media(medium, "stored.md5"), object.md5.as_ref())?
+            .set_if(&media(medium, "stored.sequencer"), object.sequencer.as_ref())?;
+        // Its completion says that it changed, and is refused where it changed since it was looked over.
+        if recording.status != Status::Pending {
+            change.set("updated_at", &now)?;
         }
-        change.apply(self, id).await?;
+        change.apply(self, &recording.id).await?;
         Ok(Arrival::Repeated)
     }
 
@@ -287,10 +286,9 @@ impl Store {
         object: &StoredObject,
         now: Timestamp,
     ) -> Result<Arrival, Error> {
-        let mut change = Change::default();
-        let unread = change.is_missing(&media(medium, "result"));
-        let same = change.is(&media(medium, "stored.etag"), &stored.etag)?;
-        arrive(&mut change, medium, object, now)?;
+        let mut change = replacing(medium, object, now)?;
+        let unread = is_missing(media(medium, "result"));
+        let same = is(media(medium, "stored.etag"), &stored.etag)?;
         change.require(unread).require(same).due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(Arrival::Late(recording)),
@@ -305,15 +303,10 @@ impl Store {
         object: &StoredObject,
         now: Timestamp,
     ) -> Result<Arrival, Error> {
-        let mut change = Change::default();
-        let awaited = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
-        let completed = change.compares("status", "<>", &Status::Pending)?;
-        let declared = declared_size(&mut change, medium, object)?;
-        arrive(&mut change, medium, object, now)?;
+        let mut change = arriving(medium, object, now)?;
         change
-            .require(awaited)
-            .require(completed)
-            .require(declared)
+            .require(is_pending(medium)?)
+            .require(compares("status", Comparison::Other, &Status::Pending)?)
             .set(&media(medium, "late"), &true)?
             .add("late_arrivals", 1)
             .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
@@ -331,11 +324,8 @@ impl Store {
         completion: &Completion,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = Change::default();
-        let nothing_missing = change.is_missing(AWAITED);
-        let something_there = change.size("media", ">", 0);
-        change.require(nothing_missing).require(something_there);
-        complete(&mut change, reach, id, completion, now)?;
+        let mut change = completing(reach, id, completion, now)?;
+        change.require(is_missing(AWAITED)).require(counts("media", Comparison::More, 0));
         change.apply(self, id).await
     }
 
@@ -350,20 +340,15 @@ impl Store {
         verified_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = Change::default();
-        let as_seen = change.is("updated_at", &seen.updated_at)?;
-        let as_many = change.size("media", "=", seen.media.len());
-        change.require(as_seen).require(as_many);
+        let mut change = completing(reach, &seen.id, completion, now)?;
+        let as_many = counts("media", Comparison::Equal, seen.media.len());
+        change.require(is("updated_at", &seen.updated_at)?).require(as_many);
         for (medium, object) in arrivals {
-            let awaited = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
-            change.require(awaited);
+            change.require(is_pending(medium)?);
             change.set(&media(medium, "stored"), object)?.set(&media(medium, "status"), &MediaStatus::Uploaded)?;
         }
         change.delete_from_set(AWAITED, arrivals.iter().map(|(medium, _)| medium));
-        if let Some(verified_at) = verified_at {
-            change.set("verified_at", &verified_at)?;
-        }
-        complete(&mut change, reach, &seen.id, completion, now)?;
+        change.set_if("verified_at", verified_at.as_ref())?;
         change.apply(self, &seen.id).await
     }
 
@@ -376,9 +361,8 @@ impl Store {
         file: &CompletedFile,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = Change::default();
-        let as_seen = change.is("updated_at", &seen.updated_at)?;
-        change.require(as_seen).delete_from_set(AWAITED, [&file.media_id].into_iter());
+        let mut change = completing(reach, &seen.id, &file.completion, now)?;
+        change.require(is("updated_at", &seen.updated_at)?).delete_from_set(AWAITED, [&file.media_id].into_iter());
         change
             .set(&media(&file.media_id, "stored"), &file.object)?
             .set(&media(&file.media_id, "status"), &MediaStatus::Uploaded)?
@@ -395,16 +379,14 @@ impl Store {
             let key = keys::device(&seen.tenant, device_id);
             change.set("device_id", device_id)?.set(keys::BY_DEVICE.partition, &key)?;
         }
-        complete(&mut change, reach, &seen.id, &file.completion, now)?;
         change.apply(self, &seen.id).await
     }
 
     /// Asks for the bytes of a pending recording to be verified in the background, unless that was asked already.
     pub async fn request_verification(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
-        let mut change = Change::default();
-        let open = change.is("status", &Status::Pending)?;
-        let unasked = change.compares(keys::DUE.sort, ">=", &recording.expires_at.sortable())?;
-        change.require(open).require(unasked).due_exactly(&recording.id, now)?;
+        let unasked = compares(keys::DUE.sort, Comparison::AtLeast, &recording.expires_at.sortable())?;
+        let mut change = Change::when(is("status", &Status::Pending)?.and(unasked));
+        change.due_exactly(&recording.id, now)?;
         change.apply(self, &recording.id).await.map(drop)
     }
 
@@ -416,16 +398,11 @@ impl Store {
         object: &StoredObject,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut change = Change::default();
-        let open = change.is("status", &Status::Pending)?;
-        let exists = change.exists(&format!("media.{medium}"));
         // Right bytes may have arrived while the wrong ones were hashed.
-        let unknown = change.is_missing(&media(medium, "stored"));
-        let same = change.is(&media(medium, "stored.etag"), &object.etag)?;
+        let same = is_missing(media(medium, "stored")).or(is(media(medium, "stored.etag"), &object.etag)?);
+        let is_known = exists(format!("media.{medium}"));
+        let mut change = Change::when(is("status", &Status::Pending)?.and(is_known).and(same));
         change
-            .require(open)
-            .require(exists)
-            .require(format!("{unknown} OR {same}"))
             .set(&media(medium, "status"), &MediaStatus::Pending)?
             .set(&media(medium, "stored"), object)?
             .set("updated_at", &now)?
@@ -449,61 +426,59 @@ fn refuse_renewal(recording: &Recording, renewal: &Renewal, now: Timestamp) -> E
     Error::Conflict { reason: "another change to the recording came first; ask again".to_owned() }
 }
 
-fn open_for_media(change: &mut Change, reach: &Reach, now: Timestamp) -> Result<(), Error> {
-    let pending = change.is("status", &Status::Pending)?;
-    let open = change.compares("expires_at", ">", &now)?;
-    change.require_reach(reach)?.require(pending).require(open);
-    Ok(())
+fn is_open_for_media(reach: &Reach, now: Timestamp) -> Result<Condition, Error> {
+    let open = compares("expires_at", Comparison::More, &now)?;
+    Ok(is_within(reach)?.and(is("status", &Status::Pending)?).and(open))
 }
 
-fn newer_than_recorded(change: &mut Change, medium: &MediaId, object: &StoredObject) -> Result<String, Error> {
-    let awaited = change.is(&media(medium, "status"), &MediaStatus::Pending)?;
+fn is_pending(medium: &MediaId) -> Result<Condition, Error> {
+    is(media(medium, "status"), &MediaStatus::Pending)
+}
+
+fn is_newer_than_recorded(medium: &MediaId, object: &StoredObject) -> Result<Condition, Error> {
     // A write whose bytes were found to be wrong is awaited no more, however often it is told.
-    let taken = change.is(&media(medium, "status"), &MediaStatus::Uploaded)?;
-    let unseen = change.is_missing(&media(medium, "stored"));
-    let other = change.compares(&media(medium, "stored.etag"), "<>", &object.etag)?;
-    let not_refused = format!("({taken} OR {unseen} OR {other})");
+    let not_refused = is(media(medium, "status"), &MediaStatus::Uploaded)?
+        .or(is_missing(media(medium, "stored")))
+        .or(compares(media(medium, "stored.etag"), Comparison::Other, &object.etag)?);
+    let pending = is_pending(medium)?;
+    let Some(sequencer) = &object.sequencer else { return Ok(pending.and(not_refused)) };
     let path = media(medium, "stored.sequencer");
-    let Some(sequencer) = &object.sequencer else { return Ok(format!("{awaited} AND {not_refused}")) };
-    let older = change.compares(&path, "<", sequencer)?;
+    let older = compares(&path, Comparison::Less, sequencer)?;
     // What a look without a notification recorded has no place in S3's order: what is there now is newer or the same.
-    let unordered = change.is_missing(&path);
-    Ok(format!("({awaited} OR {unordered} OR {older}) AND {not_refused}"))
+    Ok(pending.or(is_missing(path)).or(older).and(not_refused))
 }
 
-fn declared_size(change: &mut Change, medium: &MediaId, object: &StoredObject) -> Result<String, Error> {
+fn is_of_declared_size(medium: &MediaId, object: &StoredObject) -> Result<Condition, Error> {
     let path = media(medium, "declared_size");
-    let undeclared = change.is_missing(&path);
-    let equal = change.is(&path, &object.size_bytes)?;
-    Ok(format!("{undeclared} OR {equal}"))
+    Ok(is_missing(&path).or(is(path, &object.size_bytes)?))
 }
 
-fn arrive(change: &mut Change, medium: &MediaId, object: &StoredObject, now: Timestamp) -> Result<(), Error> {
-    let kept = change.is_missing("deleted_at");
-    let exists = change.exists(&format!("media.{medium}"));
+/// A medium has bytes, of the size that was declared.
+fn arriving(medium: &MediaId, object: &StoredObject, now: Timestamp) -> Result<Change, Error> {
+    let mut change = replacing(medium, object, now)?;
+    change.require(is_of_declared_size(medium, object)?);
+    Ok(change)
+}
+
+/// A medium has these bytes now.
+fn replacing(medium: &MediaId, object: &StoredObject, now: Timestamp) -> Result<Change, Error> {
+    let mut change = Change::when(exists(format!("media.{medium}")).and(is_kept()));
     change
-        .require(exists)
-        .require(kept)
         .set(&media(medium, "status"), &MediaStatus::Uploaded)?
         .set(&media(medium, "stored"), object)?
         .set("updated_at", &now)?
         .delete_from_set(AWAITED, [medium].into_iter());
-    Ok(())
+    Ok(change)
 }
 
-fn complete(
-    change: &mut Change,
-    reach: &Reach,
-    id: &RecordingId,
-    completion: &Completion,
-    now: Timestamp,
-) -> Result<(), Error> {
+/// The upload is complete.
+fn completing(reach: &Reach, id: &RecordingId, completion: &Completion, now: Timestamp) -> Result<Change, Error> {
+    let mut change = Change::when(is_within(reach)?);
     change
-        .require_reach(reach)?
         .transition(Status::Uploaded)?
         .set("uploaded_at", &now)?
         .set("updated_at", &now)?
         .set("completion", completion)?
         .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
-    Ok(())
+    Ok(change)
 }

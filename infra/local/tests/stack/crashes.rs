@@ -4,6 +4,7 @@
 //! acknowledged, and the sweeps go on. An event that was put right before a crash may be put once more: nobody can know
 //! that it arrived. Everything else happens once.
 
+use capstan_domain::Sha256;
 use capstan_emulators::{Crash, Fault};
 use http::Method;
 use serde_json::{Value, json};
@@ -36,10 +37,11 @@ impl World {
         assert!(told == 1 || may_be_told_again && told == 2, "{what}: told {told} times");
         assert_eq!(self.told(path, "recording.failed"), 0, "{what}");
         self.assert_at_rest(what).await;
+        assert_eq!(self.get(path).await["content_sha256"], Sha256::of(OPUS).to_string(), "{what}");
     }
 
     async fn assert_at_rest(&self, what: &str) {
-        assert_eq!(self.due_within(YEAR).await, 0, "{what}: something is due for ever");
+        assert_eq!(self.left_after_urls().await, 0, "{what}: something is due for ever");
     }
 
     /// Whether the step came as far as telling the bus, or as making a file of parts, of which S3 tells.
@@ -367,7 +369,7 @@ async fn asked(world: &World, endpoint: &str) -> (Method, String, Option<Value>)
         "fetch" => (Method::GET, format!("{path}/download-url"), None),
         "complete" => (Method::POST, format!("{path}/upload-complete"), Some(json!({}))),
         "complete with a hash" => {
-            let sha256 = capstan_domain::Sha256::of(OPUS).to_string();
+            let sha256 = Sha256::of(OPUS).to_string();
             (Method::POST, format!("{path}/upload-complete"), Some(json!({"content_sha256": sha256})))
         }
         "delete" => (Method::DELETE, path, None),

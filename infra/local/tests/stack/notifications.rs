@@ -46,7 +46,7 @@ impl World {
         assert_eq!(self.renditions_stored(path), 1, "{what}");
         assert_eq!(self.told(path, "recording.completed"), 1, "{what}");
         assert_eq!(self.told(path, "recording.failed"), 0, "{what}");
-        assert_eq!(self.due_within(YEAR).await, 0, "{what}");
+        assert_eq!(self.left_after_urls().await, 0, "{what}");
         recording
     }
 }

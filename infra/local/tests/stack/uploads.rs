@@ -241,7 +241,8 @@ async fn bytes_whose_replacement_nobody_told_of_are_processed_by_the_next_attemp
     world.sweep().await;
     let recording = world.get(&path).await;
     assert_eq!((&recording["status"], &recording["duration_ms"]), (&json!("completed"), &json!(2000)));
-    assert_eq!((world.told(&path, "recording.completed"), world.due_within(YEAR).await), (1, 0));
+    assert_eq!((world.told(&path, "recording.completed"), world.left_after_urls().await), (1, 0));
+    assert_eq!(world.get(&path).await["content_sha256"], Sha256::of(OTHER).to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -200,6 +200,14 @@ impl World {
         self.store.due(self.now().plus_seconds(seconds), 100).await.unwrap().len()
     }
 
+    /// How much will ever be due, once the upload URLs of now have ended and what nobody read until then was looked at.
+    pub(crate) async fn left_after_urls(&self) -> usize {
+        self.advance(capstan_domain::URL_SECONDS.into());
+        self.sweep().await;
+        self.stack.bus().settle().await;
+        self.due_within(YEAR).await
+    }
+
     /// How often the bus was told this of the recording.
     pub(crate) fn told(&self, path: &str, what: &str) -> usize {
         let id = path.rsplit('/').next().unwrap();

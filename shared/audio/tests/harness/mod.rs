@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
+use std::time::Duration;
 
 use capstan_audio::{AudioError, Job, Processed, RenditionKind, TranscriptionRendition, process};
 use symphonia::core::codecs::audio::AudioDecoderOptions;
@@ -33,6 +34,9 @@ pub(crate) fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap()
 }
 
+/// Long enough for all of them.
+pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
+
 /// The names of all media files.
 pub(crate) fn fixtures() -> Vec<String> {
     let names = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -46,7 +50,7 @@ pub(crate) fn expected() -> BTreeMap<String, Expected> {
 pub(crate) fn run_bytes(data: Vec<u8>, transcription: TranscriptionRendition) -> Run {
     let scratch = tempfile::tempdir().unwrap();
     let length = data.len() as u64;
-    let job = Job { scratch: scratch.path(), transcription };
+    let job = Job { scratch: scratch.path(), longest: LONGEST, transcription };
     (process(Cursor::new(data), length, &job, &mut |_| std::ops::ControlFlow::Continue(())), scratch)
 }
 

@@ -23,9 +23,7 @@ use capstan_objects::{ObjectKey, Objects};
     ),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().recording(&request.path_id("recording")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::Upload, read).await?;
-    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let (caller, recording) = access.recording(&request, Action::Upload).await?;
     let (media, upload) = recording.multipart_upload(&request.path_media_id()?)?;
     if media.status == MediaStatus::Uploaded {
         return Err(Error::Conflict { reason: "the upload is complete; its file goes with the recording".to_owned() });

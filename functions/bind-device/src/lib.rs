@@ -1,6 +1,6 @@
 //! `POST /v1/devices/{id}/bind`
 
-use capstan_domain::{Action, Device, EndUserId, Error};
+use capstan_domain::{Action, EndUserId, Error};
 use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Request};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -31,9 +31,7 @@ pub struct Body {
     ),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().device(&request.path_id("device")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::WriteDevices, read).await?;
-    let device = Device::of(&caller.tenant, found)?;
+    let (_, device) = access.device(&request, Action::WriteDevices).await?;
     let Body { end_user_id } = request.json()?;
     let end_user_id = end_user_id.ok_or_else(|| Error::required("end_user_id"))?;
     let token = request.device_token();

@@ -48,9 +48,7 @@ pub struct PartClaim {
     ),
 )]
 pub async fn handle((access, objects, events): (Access, Objects, Events), request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().recording(&request.path_id("recording")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::Upload, read).await?;
-    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let (_, recording) = access.recording(&request, Action::Upload).await?;
     let (media, upload) = recording.multipart_upload(&request.path_media_id()?)?;
     let claimed = claimed(&request)?;
     if media.status == MediaStatus::Uploaded {

@@ -36,7 +36,7 @@ impl Claim {
         Ok(Self { completion, size })
     }
 
-    /// Whether anything must be compared before the upload counts as complete.
+    /// Whether nothing must be compared before the upload counts as complete.
     pub(crate) fn is_empty(&self) -> bool {
         self.completion.content_sha256.is_none() && self.size.is_none()
     }

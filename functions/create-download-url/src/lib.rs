@@ -57,9 +57,7 @@ pub struct Answer {
     responses((status = 200, description = "Leave to download.", body = Answer), Refusals),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().recording(&request.path_id("recording")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::ReadRecordings, read).await?;
-    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let (_, recording) = access.recording(&request, Action::ReadRecordings).await?;
     let wanted = Wanted::by(&request)?;
     let file = File::of(&recording, &wanted)?;
     let signer = objects.signer(request.received_at()).await?;

@@ -57,7 +57,7 @@ pub async fn handle(
     let set = standing(access.store(), &recording, &id).await?;
     let new = Transcription::new(id, &recording, body.options(set, &providers)?, request.now())?;
     let kept = access.store().create_transcription(new, &recording).await?;
-    tell(&events, &kept).await;
+    events.announce_transcription_or_leave_due(TranscriptionAnnouncement::Due, &kept).await;
     Reply::created(&TranscriptionBody::new(&kept.as_created(), None))
 }
 
@@ -107,13 +107,6 @@ impl Body {
             language: self.language.or(set.language),
             diarization: self.diarization.unwrap_or(set.diarization),
         })
-    }
-}
-
-/// Whoever asked is answered in any case: what was not told is due, and is told again when it is.
-async fn tell(events: &Events, transcription: &Transcription) {
-    if let Err(error) = events.announce_transcription(TranscriptionAnnouncement::Due, transcription).await {
-        tracing::warn!(%error, transcription_id = %transcription.id, "the transcription begins when it is due");
     }
 }
 

@@ -33,9 +33,7 @@ pub struct Answer {
     responses((status = 201, description = "The token, good for 15 minutes.", body = Answer), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().recording(&request.path_id("recording")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::CreateUploadToken, read).await?;
-    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let (_, recording) = access.recording(&request, Action::CreateUploadToken).await?;
     let credential = recording.upload_credential(request.received_at())?;
     let token = request.upload_token();
     access.store().put_credential(&token.hash(), &credential).await?;

@@ -27,9 +27,7 @@ use capstan_objects::{ObjectKey, Objects};
     ),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().transcription(&request.path_id("transcription")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::ReadTranscriptions, read).await?;
-    let transcription = Transcription::of(&caller.tenant, found)?;
+    let (_, transcription) = access.transcription(&request, Action::ReadTranscriptions).await?;
     let format = request.query("format", ExportFormat::RULE)?.unwrap_or(ExportFormat::Txt);
     let file = export(&objects, &transcription, format).await?;
     if file.fits() {

@@ -1,6 +1,6 @@
 //! `GET /v1/devices/{id}`
 
-use capstan_domain::{Action, Device, Error};
+use capstan_domain::{Action, Error};
 use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 
 /// Gives a device. The credential is looked up beside the one read.
@@ -14,9 +14,7 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
     responses((status = 200, description = "The device.", body = DeviceBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().device(&request.path_id("device")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::ReadDevices, read).await?;
-    let device = Device::of(&caller.tenant, found)?;
+    let (_, device) = access.device(&request, Action::ReadDevices).await?;
     Reply::ok(&DeviceBody::from(&device))
 }
 

@@ -1,6 +1,6 @@
 //! `GET /v1/end-users/{id}`
 
-use capstan_domain::{Action, EndUser, Error};
+use capstan_domain::{Action, Error};
 use capstan_http::{Access, EndUserBody, Refusals, Reply, Request};
 
 /// Gives an end user. The credential is looked up beside the one read.
@@ -14,9 +14,7 @@ use capstan_http::{Access, EndUserBody, Refusals, Reply, Request};
     responses((status = 200, description = "The end user.", body = EndUserBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().end_user(&request.path_id("end user")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::ReadEndUsers, read).await?;
-    let end_user = EndUser::of(&caller.tenant, found)?;
+    let (_, end_user) = access.end_user(&request, Action::ReadEndUsers).await?;
     Reply::ok(&EndUserBody::from(&end_user))
 }
 

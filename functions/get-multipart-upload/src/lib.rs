@@ -59,9 +59,7 @@ pub struct Answer {
     responses((status = 200, description = "What is there, and leave for the rest.", body = Answer), Refusals),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().recording(&request.path_id("recording")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::Upload, read).await?;
-    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let (_, recording) = access.recording(&request, Action::Upload).await?;
     let (media, upload) = recording.multipart_upload(&request.path_media_id()?)?;
     let from = request.query("from_part", PartNumber::RULE)?.unwrap_or(PartNumber::FIRST);
     if media.status == MediaStatus::Uploaded {

@@ -14,9 +14,7 @@ use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
     responses((status = 200, description = "The recording.", body = RecordingBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().recording(&request.path_id("recording")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::ReadRecordings, read).await?;
-    let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+    let (_, recording) = access.recording(&request, Action::ReadRecordings).await?;
     Reply::ok(&RecordingBody::from(&recording))
 }
 

@@ -1,6 +1,6 @@
 //! `GET /v1/transcriptions/{id}`
 
-use capstan_domain::{Action, Error, Transcription};
+use capstan_domain::{Action, Error};
 use capstan_http::{Access, Refusals, Reply, Request, TranscriptionBody};
 use capstan_objects::Objects;
 
@@ -15,9 +15,7 @@ use capstan_objects::Objects;
     responses((status = 200, description = "The transcription.", body = TranscriptionBody), Refusals),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().transcription(&request.path_id("transcription")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::ReadTranscriptions, read).await?;
-    let transcription = Transcription::of(&caller.tenant, found)?;
+    let (_, transcription) = access.transcription(&request, Action::ReadTranscriptions).await?;
     let transcript = objects.transcript(&transcription).await?;
     Reply::ok(&TranscriptionBody::new(&transcription, transcript.as_ref()))
 }

@@ -1,6 +1,6 @@
 use capstan_domain::DeviceId;
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{DEVICE, Stage, call, event, with_query};
+use capstan_stage::{DEVICE, Stage, call, event, page, with_query};
 use serde_json::json;
 
 fn function(stage: &Stage) -> Function {
@@ -18,15 +18,6 @@ async fn devices(stage: &Stage, count: u128) -> Vec<String> {
     }
     let _ = stage.emulators.take_calls();
     ids
-}
-
-async fn page(function: &Function, query: &[(&str, &str)]) -> (Vec<String>, Option<String>) {
-    let answer = call(function, with_query(event("list-devices"), query)).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let ids = answer.body["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned());
-    let next = answer.body["next_cursor"].as_str().map(str::to_owned);
-    assert_eq!(answer.body["has_more"], next.is_some());
-    (ids.collect(), next)
 }
 
 #[tokio::test]
@@ -65,7 +56,7 @@ async fn pages_through_everything_newest_first_and_each_once() {
     let mut seen = Vec::new();
     let mut cursor = String::new();
     loop {
-        let (page, next) = page(&function, &[("limit", "4"), ("cursor", &cursor)]).await;
+        let (page, next) = page(&function, "list-devices", &[("limit", "4"), ("cursor", &cursor)]).await;
         assert_eq!(page.len(), 4);
         seen.extend(page);
         match next {
@@ -79,7 +70,7 @@ async fn pages_through_everything_newest_first_and_each_once() {
 #[tokio::test]
 async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
     let stage = Stage::set().await;
-    page(&function(&stage), &[]).await;
+    page(&function(&stage), "list-devices", &[]).await;
     let mut calls = stage.emulators.take_calls();
     assert_eq!(calls.remove(0), "dynamodb:GetItem");
     assert_eq!(calls.pop().as_deref(), Some("dynamodb:BatchGetItem"));

@@ -1,6 +1,6 @@
-use capstan_domain::{DeviceId, EndUserId, Mode, RecordingId, Tenant};
+use capstan_domain::{DeviceId, EndUserId, Mode, RecordingId, SocialRecording, SocialRecordingId, Tenant, Told};
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{Stage, call, event, with_query};
+use capstan_stage::{Stage, call, event, page, with_query};
 use serde_json::json;
 
 fn function(stage: &Stage) -> Function {
@@ -19,15 +19,6 @@ async fn recordings(stage: &Stage, count: u128) -> Vec<String> {
     ids
 }
 
-async fn page(function: &Function, query: &[(&str, &str)]) -> (Vec<String>, Option<String>) {
-    let answer = call(function, with_query(event("list-recordings"), query)).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let ids = answer.body["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned());
-    let next = answer.body["next_cursor"].as_str().map(str::to_owned);
-    assert_eq!(answer.body["has_more"], next.is_some());
-    (ids.collect(), next)
-}
-
 #[tokio::test]
 async fn pages_through_everything_newest_first_and_each_once() {
     let stage = Stage::set().await;
@@ -36,7 +27,7 @@ async fn pages_through_everything_newest_first_and_each_once() {
     let mut seen = Vec::new();
     let mut cursor = String::new();
     loop {
-        let (page, next) = page(&function, &[("limit", "5"), ("cursor", &cursor)]).await;
+        let (page, next) = page(&function, "list-recordings", &[("limit", "5"), ("cursor", &cursor)]).await;
         assert!(page.len() <= 5);
         seen.extend(page);
         match next {
@@ -45,15 +36,18 @@ async fn pages_through_everything_newest_first_and_each_once() {
         }
     }
     assert_eq!(seen, ids);
-    assert_eq!(page(&function, &[("limit", "5"), ("offset", "20")]).await, (ids[20..].to_vec(), None));
-    assert_eq!(page(&function, &[("offset", "10000")]).await, (Vec::new(), None));
+    assert_eq!(
+        page(&function, "list-recordings", &[("limit", "5"), ("offset", "20")]).await,
+        (ids[20..].to_vec(), None)
+    );
+    assert_eq!(page(&function, "list-recordings", &[("offset", "10000")]).await, (Vec::new(), None));
 }
 
 #[tokio::test]
 async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
     let stage = Stage::set().await;
     recordings(&stage, 3).await;
-    page(&function(&stage), &[]).await;
+    page(&function(&stage), "list-recordings", &[]).await;
     let mut calls = stage.emulators.take_calls();
     assert_eq!(calls.remove(0), "dynamodb:GetItem");
     assert_eq!(calls.pop().as_deref(), Some("dynamodb:BatchGetItem"));
@@ -68,10 +62,30 @@ async fn an_index_serves_a_device_and_an_end_user_with_one_query() {
     stage.recording().id("rec_1").with(|recording| recording.device_id = Some(device)).pending().await;
     stage.recording().id("rec_2").with(|recording| recording.end_user_id = Some(end_user)).pending().await;
     let function = function(&stage);
-    assert_eq!(page(&function, &[("device_id", "dev_1")]).await.0, ["rec_1"]);
+    assert_eq!(page(&function, "list-recordings", &[("device_id", "dev_1")]).await.0, ["rec_1"]);
     assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"]);
-    assert_eq!(page(&function, &[("end_user_id", "eu_1")]).await.0, ["rec_2"]);
-    assert_eq!(page(&function, &[("end_user_id", "eu_1"), ("device_id", "dev_1")]).await.0, Vec::<String>::new());
+    assert_eq!(page(&function, "list-recordings", &[("end_user_id", "eu_1")]).await.0, ["rec_2"]);
+    assert_eq!(
+        page(&function, "list-recordings", &[("end_user_id", "eu_1"), ("device_id", "dev_1")]).await.0,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_large_items_ends_before_it_has_read_them_all() {
+    let stage = Stage::set().await;
+    let told = Told::new([("note".to_owned(), json!("x".repeat(200_000)))].into_iter().collect()).unwrap();
+    let id = SocialRecordingId::new(0);
+    let large = SocialRecording { id, told, revision: 0, reported_at: None };
+    for number in 0..110 {
+        let id = RecordingId::new(stage.now(), number).to_string();
+        stage.recording().id(&id).with(|recording| recording.social = Some(large.clone())).pending().await;
+    }
+    let function = function(&stage);
+    let (found, next) = page(&function, "list-recordings", &[("status", "failed")]).await;
+    assert!(found.is_empty());
+    let (found, last) = page(&function, "list-recordings", &[("status", "failed"), ("cursor", &next.unwrap())]).await;
+    assert_eq!((found, last), (Vec::new(), None));
 }
 
 #[tokio::test]
@@ -81,14 +95,18 @@ async fn a_filter_that_no_index_serves_leaves_nothing_out() {
     let completed = "rec_00000000000000000000000001";
     stage.recording().id(completed).holding(capstan_domain::ContentType::AudioOpus, "x").completed().await;
     let function = function(&stage);
-    assert_eq!(page(&function, &[("status", "completed")]).await, (vec![completed.to_owned()], None));
-    let (pending, next) = page(&function, &[("status", "pending"), ("limit", "10")]).await;
+    assert_eq!(
+        page(&function, "list-recordings", &[("status", "completed")]).await,
+        (vec![completed.to_owned()], None)
+    );
+    let (pending, next) = page(&function, "list-recordings", &[("status", "pending"), ("limit", "10")]).await;
     assert_eq!(pending, ids[..10]);
-    let rest = page(&function, &[("status", "pending"), ("limit", "10"), ("cursor", &next.unwrap())]).await;
+    let rest =
+        page(&function, "list-recordings", &[("status", "pending"), ("limit", "10"), ("cursor", &next.unwrap())]).await;
     assert_eq!(rest, (ids[10..].to_vec(), None));
-    let (after, _) = page(&function, &[("created_after", "2024-11-20T09:00:10Z")]).await;
+    let (after, _) = page(&function, "list-recordings", &[("created_after", "2024-11-20T09:00:10Z")]).await;
     assert_eq!(after, ids[..2]);
-    let (after, _) = page(&function, &[("updated_after", "2024-11-20T09:00:11.500Z")]).await;
+    let (after, _) = page(&function, "list-recordings", &[("updated_after", "2024-11-20T09:00:11.500Z")]).await;
     assert_eq!(after.len(), 2, "the newest and the completed one");
 }
 
@@ -104,9 +122,9 @@ async fn an_offset_goes_on_over_pages_that_a_filter_leaves_empty() {
     recordings(&stage, 1005).await;
     let function = function(&stage);
     let filter = |more| [[("status", "completed"), ("limit", "10")].as_slice(), more].concat();
-    let (first, next) = page(&function, &filter(&[("offset", "2")])).await;
+    let (first, next) = page(&function, "list-recordings", &filter(&[("offset", "2")])).await;
     assert_eq!(first, Vec::<String>::new(), "a page looks at no more than a thousand");
-    let (second, next) = page(&function, &filter(&[("cursor", &next.unwrap())])).await;
+    let (second, next) = page(&function, "list-recordings", &filter(&[("cursor", &next.unwrap())])).await;
     assert_eq!((second, next), (vec![completed(0)], None));
 }
 
@@ -119,7 +137,7 @@ async fn others_recordings_and_deleted_ones_are_not_listed() {
     let deleted = stage.recording().id("rec_deleted").pending().await;
     let reach = capstan_domain::Reach::Tenant { tenant: Stage::tenant() };
     stage.store.delete_recording(&reach, &deleted.id, stage.now()).await.unwrap();
-    assert_eq!(page(&function(&stage), &[]).await, (vec!["rec_mine".to_owned()], None));
+    assert_eq!(page(&function(&stage), "list-recordings", &[]).await, (vec!["rec_mine".to_owned()], None));
 }
 
 #[tokio::test]

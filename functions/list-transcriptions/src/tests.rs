@@ -1,6 +1,6 @@
 use capstan_domain::{ContentType, Recording, TranscriptionId};
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{RECORDING, Stage, call, event, with_credential, with_query};
+use capstan_stage::{RECORDING, Stage, call, event, page, with_credential, with_query};
 use serde_json::json;
 
 fn function(stage: &Stage) -> Function {
@@ -23,21 +23,12 @@ async fn transcriptions(stage: &Stage, of: &Recording, count: u128, exchanges: u
     ids
 }
 
-async fn page(function: &Function, query: &[(&str, &str)]) -> (Vec<String>, Option<String>) {
-    let answer = call(function, with_query(event("list-transcriptions"), query)).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let ids = answer.body["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned());
-    let next = answer.body["next_cursor"].as_str().map(str::to_owned);
-    assert_eq!(answer.body["has_more"], next.is_some());
-    (ids.collect(), next)
-}
-
 async fn pages(function: &Function, query: &[(&str, &str)]) -> Vec<Vec<String>> {
-    let (first, mut next) = page(function, query).await;
+    let (first, mut next) = page(function, "list-transcriptions", query).await;
     let mut pages = vec![first];
     while let Some(cursor) = next {
         let more;
-        (more, next) = page(function, &[query, &[("cursor", cursor.as_str())]].concat()).await;
+        (more, next) = page(function, "list-transcriptions", &[query, &[("cursor", cursor.as_str())]].concat()).await;
         pages.push(more);
     }
     pages
@@ -105,13 +96,14 @@ async fn pages_through_all_newest_first_and_each_once_whatever_is_asked_for_mean
     assert_eq!(pages(&function, &[("limit", "3"), ("recording_id", "rec_1")]).await.concat(), of_one);
     assert_eq!(pages(&function, &[("limit", "4"), ("recording_id", "rec_2")]).await, std::slice::from_ref(&of_other));
 
-    let (first, next) = page(&function, &[("limit", "5")]).await;
-    let (of_first, of_next) = page(&function, &[("limit", "3"), ("recording_id", "rec_1")]).await;
+    let (first, next) = page(&function, "list-transcriptions", &[("limit", "5")]).await;
+    let (of_first, of_next) =
+        page(&function, "list-transcriptions", &[("limit", "3"), ("recording_id", "rec_1")]).await;
     transcriptions(&stage, &one, 2, 1).await;
-    let (second, _) = page(&function, &[("limit", "100"), ("cursor", &next.unwrap())]).await;
+    let (second, _) = page(&function, "list-transcriptions", &[("limit", "100"), ("cursor", &next.unwrap())]).await;
     assert_eq!([first, second].concat(), all);
     let rest = [("recording_id", "rec_1"), ("cursor", &of_next.unwrap())];
-    assert_eq!([of_first, page(&function, &rest).await.0].concat(), of_one);
+    assert_eq!([of_first, page(&function, "list-transcriptions", &rest).await.0].concat(), of_one);
 }
 
 #[tokio::test]
@@ -120,13 +112,13 @@ async fn one_query_a_shard_then_one_batch_or_the_recording_then_one_batch() {
     let recording = recording(&stage, RECORDING).await;
     transcriptions(&stage, &recording, 3, 1).await;
     let function = function(&stage);
-    page(&function, &[]).await;
+    page(&function, "list-transcriptions", &[]).await;
     let mut calls = stage.emulators.take_calls();
     assert_eq!(calls.remove(0), "dynamodb:GetItem");
     assert_eq!(calls.pop().as_deref(), Some("dynamodb:BatchGetItem"));
     assert_eq!(calls, vec!["dynamodb:Query"; 8]);
     stage.advance(10);
-    page(&function, &[("recording_id", RECORDING)]).await;
+    page(&function, "list-transcriptions", &[("recording_id", RECORDING)]).await;
     assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:BatchGetItem"]);
 }
 
@@ -160,7 +152,7 @@ async fn another_projects_another_modes_and_an_unknown_recording_have_no_transcr
             assert_eq!((answer.status, &answer.body["data"]), (200, &json!([])));
         }
     }
-    assert_eq!(page(&function, &[("recording_id", "rec_unknown")]).await, (Vec::new(), None));
+    assert_eq!(page(&function, "list-transcriptions", &[("recording_id", "rec_unknown")]).await, (Vec::new(), None));
 }
 
 #[tokio::test]

@@ -38,20 +38,17 @@ pub async fn handle(
     let store = access.store();
     let saving = Saving { store, objects: &objects, buckets: &buckets, tenant: &caller.tenant, call: &call };
     let recording = match saving.save().await? {
-        Saved::Moved(recording) => told(store, &events, recording, request.received_at()).await?,
+        Saved::Moved(recording) => announce(store, &events, recording, request.received_at()).await?,
         Saved::Kept(recording) => recording,
     };
     Reply::ok(&answer::of(&recording)?)
 }
 
-/// What happened is kept whether or not the bus took it: it is due, and told again when it was not.
-async fn told(store: &Store, events: &Events, recording: Recording, now: Timestamp) -> Result<Recording, Error> {
+async fn announce(store: &Store, events: &Events, recording: Recording, now: Timestamp) -> Result<Recording, Error> {
     let is_begun = recording.status == Status::Uploaded;
     let news = recording.announcement.or(is_begun.then_some(Announcement::Uploaded));
     let Some(announcement) = news else { return Ok(recording) };
-    if let Err(error) = events.announce(announcement, &recording).await {
-        tracing::warn!(recording_id = %recording.id, %error, "announced later");
-    } else if !is_begun {
+    if events.announce_or_leave_due(announcement, &recording).await && !is_begun {
         store.announced(&recording, announcement, now).await?;
     }
     Ok(recording)

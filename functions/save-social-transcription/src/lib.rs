@@ -68,18 +68,15 @@ pub async fn handle((access, events): (Access, Events), request: Request) -> Res
     let call = Call::read(&request)?;
     let saving = Saving { store: access.store(), tenant: &caller.tenant, call: &call };
     let transcription = match saving.save().await? {
-        Saved::Moved(transcription) => told(access.store(), &events, transcription).await?,
+        Saved::Moved(transcription) => announce(access.store(), &events, transcription).await?,
         Saved::Kept(transcription) => transcription,
     };
     Reply::ok(&answer(&transcription)?)
 }
 
-/// What happened is kept whether or not the bus took it: it is due, and told again when it was not.
-async fn told(store: &Store, events: &Events, transcription: Transcription) -> Result<Transcription, Error> {
+async fn announce(store: &Store, events: &Events, transcription: Transcription) -> Result<Transcription, Error> {
     let Some(announcement) = transcription.announcement else { return Ok(transcription) };
-    if let Err(error) = events.announce_transcription(announcement, &transcription).await {
-        tracing::warn!(transcription_id = %transcription.id, %error, "announced later");
-    } else {
+    if events.announce_transcription_or_leave_due(announcement, &transcription).await {
         store.transcription_announced(&transcription, announcement).await?;
     }
     Ok(transcription)

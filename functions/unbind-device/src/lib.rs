@@ -1,6 +1,6 @@
 //! `POST /v1/devices/{id}/unbind`
 
-use capstan_domain::{Action, Device, Error};
+use capstan_domain::{Action, Error};
 use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 
 /// Unbinds a device; its token is dead at once. One that is not bound stays so.
@@ -14,9 +14,7 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
     responses((status = 200, description = "The device, `unbound`.", body = DeviceBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let read = async { access.store().device(&request.path_id("device")?).await };
-    let (caller, found) = access.caller_beside(&request, Action::WriteDevices, read).await?;
-    let device = Device::of(&caller.tenant, found)?;
+    let (_, device) = access.device(&request, Action::WriteDevices).await?;
     let device = access.store().unbind_device(device, request.now()).await?;
     Reply::ok(&DeviceBody::from(&device))
 }

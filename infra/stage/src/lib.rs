@@ -275,6 +275,20 @@ pub fn with_query(mut event: Value, parameters: &[(&str, &str)]) -> Value {
     event
 }
 
+/// Hands a function that lists its event with this query: the ids of the page, and the cursor of the next.
+///
+/// # Panics
+/// When it does not answer with a page.
+pub async fn page(function: &Function, name: &str, query: &[(&str, &str)]) -> (Vec<String>, Option<String>) {
+    let answer = call(function, with_query(event(name), query)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let data = answer.body["data"].as_array().expect("a list");
+    let ids = data.iter().map(|one| one["id"].as_str().expect("an id").to_owned());
+    let next = answer.body["next_cursor"].as_str().map(str::to_owned);
+    assert_eq!(answer.body["has_more"], next.is_some());
+    (ids.collect(), next)
+}
+
 /// Hands an HTTP function an event and reads its answer.
 pub async fn call(function: &Function, event: Value) -> Answer {
     let answer = function.invoke(event).await.expect("an HTTP function always answers");

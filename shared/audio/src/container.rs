@@ -20,26 +20,34 @@ pub(crate) enum Container {
     Flac,
 }
 
-/// Names a file that is certainly no audio container, for the words of the refusal.
-fn foreign(head: &[u8]) -> Option<&'static str> {
+/// What is certainly none of the containers that are read, with words for it.
+enum Foreign {
+    /// There may be sound in it.
+    Sound(&'static str),
+    /// There is none.
+    Other(&'static str),
+}
+
+fn foreign(head: &[u8]) -> Option<Foreign> {
+    use Foreign::{Other, Sound};
     let starts = |magic: &[u8]| head.starts_with(magic);
     let brand = (head.get(4..8) == Some(b"ftyp")).then(|| head.get(8..12)).flatten();
     Some(match () {
-        () if starts(b"\x89PNG\r\n\x1a\n") => "a PNG image",
-        () if starts(b"\xff\xd8\xff") => "a JPEG image",
-        () if starts(b"GIF8") => "a GIF image",
-        () if starts(b"RIFF") && head.get(8..12) == Some(b"WEBP") => "a WebP image",
-        () if starts(b"RIFF") && head.get(8..12) == Some(b"AVI ") => "an AVI video",
-        () if matches!(brand, Some(b"heic" | b"heix" | b"mif1" | b"msf1" | b"avif")) => "a HEIF image",
-        () if starts(b"II*\0") || starts(b"MM\0*") => "a TIFF image",
-        () if starts(b"%PDF-") => "a PDF document",
-        () if starts(b"PK\x03\x04") => "a ZIP archive",
-        () if starts(b"\x1f\x8b") => "a gzip archive",
-        () if starts(b"\x30\x26\xb2\x75") => "a Windows Media file",
-        () if starts(b"#!AMR") => "an AMR recording",
-        () if starts(b"FORM") => "an AIFF file",
-        () if starts(b"caff") => "a Core Audio file",
-        () if starts(b"<!DOCTYPE") || starts(b"<html") || starts(b"<?xml") => "a web page or XML document",
+        () if starts(b"\x89PNG\r\n\x1a\n") => Other("a PNG image"),
+        () if starts(b"\xff\xd8\xff") => Other("a JPEG image"),
+        () if starts(b"GIF8") => Other("a GIF image"),
+        () if starts(b"RIFF") && head.get(8..12) == Some(b"WEBP") => Other("a WebP image"),
+        () if starts(b"RIFF") && head.get(8..12) == Some(b"AVI ") => Sound("an AVI video"),
+        () if matches!(brand, Some(b"heic" | b"heix" | b"mif1" | b"msf1" | b"avif")) => Other("a HEIF image"),
+        () if starts(b"II*\0") || starts(b"MM\0*") => Other("a TIFF image"),
+        () if starts(b"%PDF-") => Other("a PDF document"),
+        () if starts(b"PK\x03\x04") => Other("a ZIP archive"),
+        () if starts(b"\x1f\x8b") => Other("a gzip archive"),
+        () if starts(b"\x30\x26\xb2\x75") => Sound("a Windows Media file"),
+        () if starts(b"#!AMR") => Sound("an AMR recording"),
+        () if starts(b"FORM") => Sound("an AIFF file"),
+        () if starts(b"caff") => Sound("a Core Audio file"),
+        () if starts(b"<!DOCTYPE") || starts(b"<html") || starts(b"<?xml") => Other("a web page or XML document"),
         () => return None,
     })
 }
@@ -49,15 +57,11 @@ pub(crate) fn refuse_foreign(head: &[u8]) -> Result<(), AudioError> {
     if head.is_empty() {
         return Err(AudioError::EMPTY);
     }
-    if let Some(what) = foreign(head) {
-        let words = if what.ends_with("recording") || what.ends_with("file") || what.ends_with("video") {
-            format!("This is {what}, which is not supported")
-        } else {
-            format!("This is {what}, not audio")
-        };
-        return Err(AudioError::unsupported(words));
+    match foreign(head) {
+        Some(Foreign::Sound(what)) => Err(AudioError::unsupported(format!("This is {what}, which is not supported"))),
+        Some(Foreign::Other(what)) => Err(AudioError::unsupported(format!("This is {what}, not audio"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Tells WebM from other Matroska by the document type, which both write among the first bytes

@@ -4,7 +4,7 @@
 
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use capstan_aws::{MissingVariable, failure, impatient, variable};
+use capstan_aws::{MissingVariable, busy, failure, impatient, variable};
 use capstan_domain::{
     Announcement, Error, Mode, ProjectId, Recording, RecordingId, Transcription, TranscriptionAnnouncement,
     TranscriptionId,
@@ -90,6 +90,29 @@ impl Events {
         self.tell(announcement.as_str(), &detail).await
     }
 
+    /// Tells what happened to a recording that is due in any case: what the bus did not take is told again then. Whether
+    /// it took it.
+    pub async fn announce_or_leave_due(&self, announcement: Announcement, recording: &Recording) -> bool {
+        let told = self.announce(announcement, recording).await;
+        if let Err(error) = &told {
+            tracing::warn!(recording_id = %recording.id, %error, "announced later");
+        }
+        told.is_ok()
+    }
+
+    /// As [`Self::announce_or_leave_due`], of a transcription.
+    pub async fn announce_transcription_or_leave_due(
+        &self,
+        announcement: TranscriptionAnnouncement,
+        transcription: &Transcription,
+    ) -> bool {
+        let told = self.announce_transcription(announcement, transcription).await;
+        if let Err(error) = &told {
+            tracing::warn!(transcription_id = %transcription.id, %error, "announced later");
+        }
+        told.is_ok()
+    }
+
     async fn tell(&self, what: &str, detail: &impl Serialize) -> Result<(), Error> {
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
@@ -101,8 +124,7 @@ impl Events {
         // PutEvents answers 200 even to an entry that it did not take.
         if answer.failed_entry_count > 0 {
             let code = answer.entries.unwrap_or_default().into_iter().find_map(|entry| entry.error_code);
-            let cause = format!("the bus did not take {what}: {code:?}").into();
-            return Err(Error::Unavailable { retry_after: 1, cause });
+            return Err(busy(format!("the bus did not take {what}: {code:?}")));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod access;
 mod device;
 mod end_user;
 mod failure;
+mod named;
 mod once;
 mod page;
 mod part;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use capstan_domain::{Caller, Error, MediaId, Secret, Timestamp};
+use capstan_domain::{CREDENTIAL_PREFIXES, Caller, Error, MediaId, Secret, Timestamp};
 use lambda_http::{Body, RequestExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
@@ -22,9 +22,6 @@ pub struct Request {
     secret_bits: [u8; 32],
     caller: Option<Caller>,
 }
-
-/// Every kind of credential by its prefix.
-const PREFIXES: [&str; 6] = ["sk_live_", "sk_test_", "rk_live_", "rk_test_", "dtok_", "up_"];
 
 /// Where Plaud-shaped clients call.
 const BARE_CREDENTIALS: [&str; 3] = ["/api/files/", "/api/devices/", "/open/partner/"];
@@ -80,7 +77,7 @@ impl Request {
             Some(key) => key.trim(),
             None => self.authorization()?,
         };
-        let well_formed = PREFIXES.iter().any(|known| credential.starts_with(known));
+        let well_formed = CREDENTIAL_PREFIXES.iter().any(|known| credential.starts_with(known));
         if well_formed { Ok(credential) } else { Err(Error::Unauthorized) }
     }
 

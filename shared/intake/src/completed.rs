@@ -40,10 +40,8 @@ impl Completed {
     /// due, and told again when it was not.
     pub async fn told(self, events: &Events) -> Recording {
         let (Self::Now(recording) | Self::Before(recording)) = &self;
-        if let Self::Now(_) = &self
-            && let Err(error) = events.announce(Announcement::Uploaded, recording).await
-        {
-            tracing::warn!(recording_id = %recording.id, %error, "announced later");
+        if let Self::Now(_) = &self {
+            events.announce_or_leave_due(Announcement::Uploaded, recording).await;
         }
         let (Self::Now(recording) | Self::Before(recording)) = self;
         recording

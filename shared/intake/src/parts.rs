@@ -66,10 +66,7 @@ impl PartsCompletion<'_> {
         match store.record_object(&self.recording.id, &self.media.id, &object, self.now).await? {
             Arrival::InTime | Arrival::Repeated => Ok(media),
             Arrival::Late(recording) => {
-                // It is due, and told again when the bus did not take it.
-                if let Err(error) = events.announce(Announcement::MediaUploaded, &recording).await {
-                    tracing::warn!(recording_id = %recording.id, %error, "announced later");
-                }
+                events.announce_or_leave_due(Announcement::MediaUploaded, &recording).await;
                 Ok(media)
             }
             Arrival::Orphaned => {

@@ -15,9 +15,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-use capstan_aws::{MissingVariable, failure, variable};
+use capstan_aws::{MissingVariable, busy, failure, variable};
 use capstan_domain::{BucketName, Error, Md5, ProjectId, RecordingId, Sha256, StoredObject, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -102,7 +102,7 @@ impl Objects {
         let (mut sha256, mut md5) = (sha2::Sha256::new(), md5::Md5::new());
         let mut size_bytes = 0;
         while let Some(chunk) = object.body.next().await {
-            let chunk = chunk.map_err(|error| Error::Unavailable { retry_after: 1, cause: error.into() })?;
+            let chunk = chunk.map_err(busy)?;
             size_bytes += chunk.len() as u64;
             sha256.update(&chunk);
             md5.update(&chunk);
@@ -158,8 +158,7 @@ impl Objects {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
             Err(error) => return Err(failure(error)),
         };
-        let cut_off = |error: ByteStreamError| Error::Unavailable { retry_after: 1, cause: error.into() };
-        let bytes = object.body.collect().await.map_err(cut_off)?.into_bytes();
+        let bytes = object.body.collect().await.map_err(busy)?.into_bytes();
         serde_json::from_slice(&bytes).map(Some).map_err(Error::internal)
     }
 
@@ -194,8 +193,7 @@ impl Objects {
             let delete = Delete::builder().set_objects(Some(keys)).quiet(true).build().map_err(Error::internal)?;
             let answer = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await;
             if let Some(kept) = answer.map_err(failure)?.errors.unwrap_or_default().first() {
-                let cause = format!("S3 kept {:?}: {:?}", kept.key, kept.code).into();
-                return Err(Error::Unavailable { retry_after: 1, cause });
+                return Err(busy(format!("S3 kept {:?}: {:?}", kept.key, kept.code)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use capstan_emulators::template::Template;
+use capstan_emulators::template::{DEFAULT_STORAGE, Function, Template};
 use serde::Deserialize;
 
 use crate::count::Count;
@@ -21,6 +21,7 @@ struct PerMillion {
     http_api_request: f64,
     lambda_request: f64,
     lambda_arm64_gb_second: f64,
+    lambda_storage_gb_second: f64,
     dynamodb_write_unit: f64,
     dynamodb_read_unit: f64,
     s3_put_copy_post_list: f64,
@@ -70,10 +71,17 @@ impl Tariff {
         let requests = count.api_requests as f64;
         let logged = &self.assumptions.log_kilobytes;
         let kilobytes = logged.invocation * invocations + logged.api_request * requests;
+        let memory = |function: &Function| function.memory_mb;
+        let storage = |function: &Function| function.storage_mb.saturating_sub(DEFAULT_STORAGE);
         [
             ("API Gateway, requests", requests, price.http_api_request),
             ("Lambda, requests", invocations, price.lambda_request),
-            ("Lambda, GB-seconds", self.gb_seconds(life, count, template), price.lambda_arm64_gb_second),
+            ("Lambda, GB-seconds", self.gb_seconds(life, count, template, memory), price.lambda_arm64_gb_second),
+            (
+                "Lambda, storage GB-seconds",
+                self.gb_seconds(life, count, template, storage),
+                price.lambda_storage_gb_second,
+            ),
             ("DynamoDB, write units", units.write, price.dynamodb_write_unit),
             ("DynamoDB, read units", units.read, price.dynamodb_read_unit),
             ("S3, PUT, COPY, POST, LIST", put as f64, price.s3_put_copy_post_list),
@@ -85,17 +93,17 @@ impl Tariff {
         .to_vec()
     }
 
-    fn gb_seconds(&self, life: &str, count: &Count, template: &Template) -> f64 {
+    fn gb_seconds(&self, life: &str, count: &Count, template: &Template, megabytes: fn(&Function) -> u64) -> f64 {
         let seconds = |function: &str| {
             let here = self.assumptions.milliseconds_by_life.get(life).and_then(|here| here.get(function));
             // A function that nobody has assumed anything of makes the sum no number.
             here.or_else(|| self.assumptions.milliseconds.get(function)).map_or(f64::NAN, |time| time / 1000.0)
         };
-        let memory = |name: &str| {
+        let gigabytes = |name: &str| {
             let function = template.functions.iter().find(|function| function.name == name);
-            function.map_or(f64::NAN, |function| function.memory_mb as f64 / 1024.0)
+            function.map_or(f64::NAN, |function| megabytes(function) as f64 / 1024.0)
         };
-        count.invocations.iter().map(|(name, times)| *times as f64 * seconds(name) * memory(name)).sum()
+        count.invocations.iter().map(|(name, times)| *times as f64 * seconds(name) * gigabytes(name)).sum()
     }
 
     /// US dollars for a million lives of that name.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use capstan_domain::CredentialHash;
+use capstan_domain::{CredentialHash, Timestamp};
 use capstan_emulators::Service;
 use capstan_emulators::template::Template;
 use capstan_lambda::Clock;
@@ -50,9 +50,13 @@ impl Metered {
     pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
         let invocations = Invocations::default();
         let counting = invocations.clone();
-        // In one minute, as nearly every life is: a minute's end within it would move it in the index of what is due.
-        let began = Clock::system().now();
-        let make = functions::of_this_project(Clock::telling(move || began));
+        // In one minute, as nearly every life is: a minute's end within it would move it in the index of what is due. And
+        // each moment later than the one before: ids are in the order of time, and so is what is done one by one.
+        let (began, told) = (Clock::system().now().whole_seconds(), AtomicI64::new(0));
+        let make = functions::of_this_project(Clock::telling(move || {
+            let milliseconds = began.milliseconds() + 1 + told.fetch_add(1, Ordering::SeqCst).min(998);
+            Timestamp::from_milliseconds(milliseconds).unwrap_or(began)
+        }));
         let stack = Stack::start(Options::for_tests(Box::new(move |aws, template| {
             let functions = make(aws, template)?.into_iter();
             Ok(functions.map(|(name, function)| (name.clone(), counting.counting(&name, function))).collect())

@@ -107,8 +107,8 @@ impl Upload<'_> {
         Ok((media.clone(), upload))
     }
 
-    /// Aborts an upload that was begun for nothing, and gives the reason. What cannot be aborted now is what the
-    /// bucket's lifecycle rule is for, and what may have been made known after all.
+    /// Aborts an upload that was begun for nothing, and gives the reason. What may have been made known after all is left
+    /// for the next attempt; what cannot be aborted now is what the bucket's lifecycle rule is for.
     async fn abandon(&self, key: &ObjectKey, upload: &MultipartUpload, refusal: Error) -> Error {
         if !matches!(refusal, Error::Unavailable { .. } | Error::Internal { .. }) {
             let _ = self.objects.abort_multipart_upload(key, &upload.id).await;

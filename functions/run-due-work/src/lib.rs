@@ -5,7 +5,7 @@ use capstan_domain::{
     TranscriptionAnnouncement, TranscriptionId, TranscriptionWork, URL_SECONDS, Work, told_again_seconds,
 };
 use capstan_events::Events;
-use capstan_intake::take_note;
+use capstan_intake::{HASHED_AT_ONCE, take_note};
 use capstan_lambda::{Clock, Invocation};
 use capstan_objects::{ObjectKey, Objects, Original};
 use capstan_store::{Changed, Due, DueItem, Identifier, InHand, Store};
@@ -55,7 +55,7 @@ struct Sweep {
     events: Events,
     transcripts: Transcripts,
     clock: Clock,
-    /// Held by who reads objects: the largest is as much as one invocation reads.
+    /// Held by who reads an object that may be large: the largest is as much as one invocation reads.
     reading: Mutex<()>,
 }
 
@@ -114,13 +114,14 @@ impl Sweep {
     }
 
     async fn check_objects(&self, recording: &Recording, held: InHand, now: Timestamp) -> Result<(), Error> {
-        let _alone = self.reading.lock().await;
         // Reading large objects takes longer than other work: no other sweep takes it until this one has ended.
         let longer = InHand::until(now.plus_seconds(INVOCATION_SECONDS));
         self.store.hold_longer(&recording.id, held, longer).await?;
         for media in recording.media.values().filter(|media| media.is_unread()) {
             let key = ObjectKey::of(recording, media);
             let original = Original { key, recording_id: recording.id.clone(), media_id: media.id.clone() };
+            let is_small = media.size_bytes().is_some_and(|size| size <= HASHED_AT_ONCE);
+            let _alone = if is_small { None } else { Some(self.reading.lock().await) };
             take_note((&self.store, &self.objects, &self.events), &original, None, &self.clock).await?;
         }
         // This was the look that a URL's end asked for.

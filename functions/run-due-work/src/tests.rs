@@ -6,7 +6,7 @@ use capstan_emulators::Fault;
 use capstan_lambda::{Function, event_function};
 use capstan_objects::ObjectKey;
 use capstan_stage::{RECORDING, Stage, event};
-use capstan_store::{Changed, Due, InHand};
+use capstan_store::{Arrival, Changed, Due, InHand, Renewal};
 
 fn function(stage: &Stage) -> Function {
     let dependencies = (stage.store.clone(), stage.objects.clone(), stage.events.clone());
@@ -75,6 +75,39 @@ async fn bytes_whose_notification_was_lost_are_hashed_after_their_url_ended() {
     assert_eq!((stored.content_sha256(), stored.updated_at), (Some(Sha256::of(b"bytes")), stage.now()));
     stage.advance(365 * 24 * 3600);
     assert!(stage.store.due(stage.now(), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn bytes_other_than_those_declared_since_are_not_taken_after_their_url_ended() {
+    let stage = Stage::set().await;
+    let pending = stage.recording().holding(ContentType::AudioOpus, "x").holding(ContentType::ImagePng, "wrong");
+    let recording = pending.pending().await;
+    let (media_id, reach) = (Stage::media_id("med_2"), Reach::Tenant { tenant: Stage::tenant() });
+    let wrong = recording.media[&media_id].stored.clone().unwrap();
+    stage.store.reject_object(&recording.id, &media_id, &wrong, stage.now()).await.unwrap();
+    let renewal = Renewal {
+        media_id: media_id.clone(),
+        content_type: None,
+        size: None,
+        sha256: Some(Sha256::of(b"right")),
+        captured_at: None,
+        url_expires_at: stage.now().plus_seconds(3600),
+        multipart: None,
+    };
+    let renewed = stage.store.renew_media(&reach, &recording.id, &renewal, stage.now()).await.unwrap();
+    let completion = Completion::default();
+    let completed = stage.store.complete_inspected_upload(&reach, &renewed, &[], &completion, None, stage.now());
+    assert!(matches!(completed.await.unwrap(), Changed::Made(_)));
+    let finished = stage.processed(&recording.id).await;
+    stage.store.announced(&finished, Announcement::Completed, stage.now()).await.unwrap();
+    stage.advance(3600);
+    sweep(&stage).await;
+    assert_eq!(stage.stored(RECORDING).await.unwrap().media[&media_id].status, MediaStatus::Pending);
+    stage.put(&recording, &media_id, ContentType::ImagePng, b"right".to_vec()).await;
+    let key = ObjectKey::of(&recording, &recording.media[&media_id]);
+    let right = stage.objects.inspect(&key, stage.now()).await.unwrap().unwrap();
+    let arrival = stage.store.record_object(&recording.id, &media_id, &right, stage.now()).await.unwrap();
+    assert!(matches!(arrival, Arrival::Late(_)), "{arrival:?}");
 }
 
 #[tokio::test]
@@ -237,7 +270,6 @@ async fn text_of_a_late_sound_is_asked_for_even_if_its_worker_died_before() {
         let picture = stage.recording().holding(ContentType::ImagePng, "x").awaiting(ContentType::AudioOpus);
         let recording = picture.completed().await;
         stage.store.announced(&recording, Announcement::Completed, stage.now()).await.unwrap();
-        stage.advance(60);
         stage.arrives(&recording, &Stage::media_id("med_2"), ContentType::AudioOpus, b"late".to_vec()).await;
         stage.processed(&recording.id).await;
         stage.advance(PICK_UP_SECONDS);

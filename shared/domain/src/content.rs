@@ -118,8 +118,22 @@ impl ContentType {
 
 /// The size of a file: 1 byte to what 10,000 parts of 5 GiB hold, S3's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "u64", try_from = "u64")]
 pub struct FileSize(u64);
+
+impl From<FileSize> for u64 {
+    fn from(size: FileSize) -> Self {
+        size.0
+    }
+}
+
+impl TryFrom<u64> for FileSize {
+    type Error = Error;
+
+    fn try_from(bytes: u64) -> Result<Self, Error> {
+        Self::new(bytes)
+    }
+}
 
 impl FileSize {
     /// The largest in bytes, 48.8 TiB.
@@ -247,6 +261,7 @@ mod tests {
         assert!(FileSize::new(1).is_ok());
         assert!(FileSize::new(FileSize::MAX).is_ok());
         assert!(FileSize::new(FileSize::MAX + 1).is_err());
+        assert!(serde_json::from_str::<FileSize>("0").is_err());
         assert!(FileSize::new(FileSize::MAX_BY_PUT).unwrap().by_one_put().is_ok());
         assert!(FileSize::new(FileSize::MAX_BY_PUT + 1).unwrap().by_one_put().is_err());
     }

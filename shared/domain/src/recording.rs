@@ -211,7 +211,7 @@ pub struct Recording {
     pub verified_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<ProcessingError>,
-    /// How often processing was begun since it last ended.
+    /// How often processing was begun since it last ended, or was done with one of its media.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,
     /// Who is processing it.
@@ -364,10 +364,11 @@ impl Recording {
         })
     }
 
-    /// Whether its sound came after it was completed, and nobody has asked for text of it.
+    /// Whether its sound is processed after its end, and nobody has asked for text of it: it came late, or a worker had
+    /// told of the end before.
     pub fn has_late_sound(&self) -> bool {
-        let came_late = |sound: Sound<'_>| self.processed_at.is_some_and(|end| end < sound.stored.recorded_at);
-        self.transcriptions.is_empty() && self.sound().is_ok_and(came_late)
+        let is_late = |sound: Sound<'_>| sound.media.late || self.social.is_some();
+        self.transcriptions.is_empty() && self.sound().is_ok_and(is_late)
     }
 
     /// Why no text can be made of a recording that failed.
@@ -531,8 +532,7 @@ impl Recording {
         if self.announcement.is_some() || self.media.values().any(Media::is_unprocessed) {
             return Some(now.plus_seconds(PICK_UP_SECONDS));
         }
-        // Past or not: by then whoever was to say that a file arrived, and to read it, may have failed, and somebody looks
-        // once.
+        // Past or not: by then whoever was to say that a file arrived, and to read it, may have failed. Somebody looks once.
         self.media.values().filter(|media| media.is_unread()).map(|media| media.url_expires_at).max()
     }
 }

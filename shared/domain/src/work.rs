@@ -7,6 +7,9 @@ use crate::{Media, PICK_UP_SECONDS, Recording, Status, Timestamp, URL_SECONDS};
 /// How often processing is begun before it is given up.
 pub const MAX_ATTEMPTS: u32 = 8;
 
+/// Seconds after the end of its URL for which bytes that nobody could read are tried again.
+const LOOKED_FOR_SECONDS: i64 = 24 * 3600;
+
 /// Something that happened to a recording, told on the event bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Announcement {
@@ -75,16 +78,18 @@ impl Recording {
             Status::Uploaded => Work::Announce(Announcement::Uploaded),
             Status::Processing if self.attempts >= MAX_ATTEMPTS => Work::GiveUp,
             Status::Processing => Work::Announce(Announcement::Uploaded),
-            Status::Completed | Status::Failed => self.settled_work(),
+            Status::Completed | Status::Failed => self.settled_work(now),
         }
     }
 
-    fn settled_work(&self) -> Work {
+    fn settled_work(&self, now: Timestamp) -> Work {
+        let is_looked_for =
+            |media: &Media| media.is_unread() && now < media.url_expires_at.plus_seconds(LOOKED_FOR_SECONDS);
         if let Some(announcement) = self.announcement {
             Work::Announce(announcement)
         } else if self.media.values().any(Media::is_unprocessed) {
             if self.attempts >= MAX_ATTEMPTS { Work::GiveUp } else { Work::Announce(Announcement::MediaUploaded) }
-        } else if self.media.values().any(Media::is_unread) {
+        } else if self.media.values().any(is_looked_for) {
             Work::CheckObjects
         } else {
             Work::Rest
@@ -128,6 +133,16 @@ mod tests {
     fn what_nobody_acts_on_is_told_again_after_a_quarter_of_its_time_and_within_half_an_hour() {
         let told_again = |waited| told_again_seconds(now(), now().plus_seconds(waited));
         assert_eq!([0, 480, 4_000, 7_200, 86_400].map(told_again), [120, 120, 1_000, 1_800, 1_800]);
+    }
+
+    #[test]
+    fn bytes_that_nobody_could_read_are_looked_for_until_a_day_after_their_url() {
+        let mut completed = recording(Status::Completed);
+        let end = now().plus_seconds(3600);
+        let media = Media::new("med_1".parse().unwrap(), crate::ContentType::ImagePng, end, now());
+        completed.media.insert(media.id.clone(), media);
+        assert_eq!(completed.work(end.plus_seconds(LOOKED_FOR_SECONDS - 1)), Work::CheckObjects);
+        assert_eq!(completed.work(end.plus_seconds(LOOKED_FOR_SECONDS)), Work::Rest);
     }
 
     #[test]

@@ -239,6 +239,7 @@ impl Store {
         // A reply says which keys it left out.
         while !wanted.is_empty() {
             let rest = wanted.split_off(wanted.len().min(BATCH));
+            let asked = wanted.len();
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(wanted))
                 .consistent_read(true)
@@ -250,7 +251,7 @@ impl Store {
             let items = answer.responses.as_mut().and_then(|tables| tables.remove(&self.table)).unwrap_or_default();
             let left = answer.unprocessed_keys.as_mut().and_then(|tables| tables.remove(&self.table));
             wanted = left.map(|left| left.keys).unwrap_or_default();
-            if items.is_empty() && !wanted.is_empty() {
+            if wanted.len() == asked {
                 return Err(busy("the table gave none of a batch"));
             }
             wanted.extend(rest);

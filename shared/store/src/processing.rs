@@ -58,8 +58,8 @@ impl Store {
         Ok(matches!(change.apply(self, id).await?, Changed::Made(_)))
     }
 
-    /// Notes what became of one medium, and holds on to the recording: it goes on, so attempts count anew from this one. Refused when
-    /// the lease was lost, and when the medium was written again since it was looked into.
+    /// Notes what became of one medium, and holds on to the recording: it goes on, so attempts count anew from this one.
+    /// Refused when the lease was lost, and when the medium was written again since it was looked into.
     pub async fn note(
         &self,
         claimed: &Recording,

@@ -95,7 +95,7 @@ fn media(id: &MediaId, field: &str) -> String {
 }
 
 impl Store {
-    /// Announces a medium of a pending recording.
+    /// Announces a medium of a pending recording. Two calls where an earlier attempt announced it.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::TooManyMedia`].
@@ -138,7 +138,7 @@ impl Store {
     ) -> Result<Recording, Error> {
         let known = exists(format!("media.{medium}"));
         let mut change = Change::when(is_open_for_media(reach, now)?.and(known));
-        change.set(&media(medium, "url_expires_at"), &url_expires_at)?.set("updated_at", &now)?;
+        change.set(&media(medium, "url_expires_at"), &url_expires_at)?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => Err(reach.admit(*old.ok_or_else(Error::no_recording)?)?.refuse_media(now)),
@@ -247,6 +247,9 @@ impl Store {
         }
         if !known.expects_size(object.size_bytes) {
             return Ok(Arrival::Ignored("it has another size than was declared"));
+        }
+        if object.sha256.zip(known.declared_sha256).is_some_and(|(stored, declared)| stored != declared) {
+            return Ok(Arrival::Ignored("it holds other bytes than were declared"));
         }
         self.record_late_object(id, medium, object, now).await
     }

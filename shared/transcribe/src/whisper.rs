@@ -53,7 +53,14 @@ impl Whisper {
     /// `WHISPER_URL` (with or without its `/v1`), and if needed `WHISPER_API_KEY`, `WHISPER_MODEL` (`whisper-1`),
     /// `WHISPER_LARGEST_BYTES` (25 MB) and `WHISPER_LONGEST_SECONDS` (1,400).
     pub(crate) fn configured(variables: Variables<'_>, http: &Http, _: &SdkConfig) -> Option<Self> {
-        let number = |name| given(variables, name).and_then(|value| value.parse::<u64>().ok());
+        let number = |name| {
+            let value = given(variables, name)?;
+            let number = value.parse::<u64>().ok();
+            if number.is_none() {
+                tracing::warn!("{name} must be a whole number: the default stands in for it");
+            }
+            number
+        };
         let base = given(variables, "WHISPER_URL")?;
         let base = base.trim_end_matches('/');
         let longest = number("WHISPER_LONGEST_SECONDS").unwrap_or(LONGEST_SECONDS);

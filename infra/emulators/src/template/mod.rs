@@ -21,6 +21,8 @@ use crate::{CorsRule, TableDefinition};
 const DEFAULT_TIMEOUT: u64 = 3;
 /// Lambda's own default, in MB.
 const DEFAULT_MEMORY: u64 = 128;
+/// What every function has in MB, which is not billed: <https://aws.amazon.com/lambda/pricing/>.
+pub const DEFAULT_STORAGE: u64 = 512;
 /// How often Lambda repeats a failed asynchronous invocation unless told otherwise.
 const DEFAULT_RETRIES: u64 = 2;
 
@@ -80,6 +82,8 @@ pub struct Function {
     pub timeout: Duration,
     /// Its memory.
     pub memory_mb: u64,
+    /// What its `/tmp` holds.
+    pub storage_mb: u64,
     /// Its environment variables, the global ones included.
     pub environment: BTreeMap<String, String>,
     /// How often Lambda repeats a failed asynchronous invocation.
@@ -338,6 +342,7 @@ impl Resource<'_> {
             name: name.to_owned(),
             timeout: Duration::from_secs(self.number("Timeout", DEFAULT_TIMEOUT)?),
             memory_mb: self.number("MemorySize", DEFAULT_MEMORY)?,
+            storage_mb: self.get("EphemeralStorage")?["Size"].as_u64().unwrap_or(DEFAULT_STORAGE),
             environment: variables(globals)
                 .iter()
                 .chain(&variables(&environment))

@@ -2,7 +2,8 @@
 
 use capstan_domain::{
     Announcement, Error, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, RecordingId, Timestamp,
-    TranscriptionAnnouncement, TranscriptionId, TranscriptionWork, URL_SECONDS, Work, told_again_seconds,
+    TranscriptionAnnouncement, TranscriptionId, TranscriptionStatus, TranscriptionWork, URL_SECONDS, Work,
+    told_again_seconds,
 };
 use capstan_events::Events;
 use capstan_intake::{HASHED_AT_ONCE, take_note};
@@ -82,7 +83,9 @@ impl Sweep {
             // Whoever acts on it moves the transcription on; until then it stays due.
             TranscriptionWork::Announce(due @ TranscriptionAnnouncement::Due) => {
                 self.events.announce_transcription(due, &transcription).await?;
-                self.wait(&transcription.id, held, transcription.updated_at, now).await
+                let is_queued = transcription.status == TranscriptionStatus::Pending;
+                let since = if is_queued { transcription.updated_at } else { now };
+                self.wait(&transcription.id, held, since, now).await
             }
             TranscriptionWork::Announce(_) => self.transcripts.announce(&transcription).await,
             TranscriptionWork::GiveUp(error) => self.transcripts.fail(&transcription, &error, now).await,

@@ -39,19 +39,36 @@ async fn an_upload_that_nobody_picked_up_is_told_again_until_somebody_does() {
     }
 }
 
+/// Whether this is told hours later, and then twice within half an hour.
+async fn is_told_hours_later(stage: &Stage, what: &str) -> [bool; 3] {
+    let mut is_told = [false; 3];
+    for (seconds, is_told) in [7200, 1740, 60].into_iter().zip(&mut is_told) {
+        stage.advance(seconds);
+        sweep(stage).await;
+        *is_told = stage.told().await.iter().any(|told| told == what);
+    }
+    is_told
+}
+
 #[tokio::test]
 async fn what_nobody_picks_up_for_hours_is_told_less_and_less_often() {
     let stage = Stage::set().await;
     stage.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
-    stage.advance(7200);
-    sweep(&stage).await;
-    assert_eq!(stage.told().await, ["recording.uploaded"]);
-    stage.advance(1740);
-    sweep(&stage).await;
-    assert!(stage.told().await.is_empty(), "a queue of hours gets no shorter by it");
-    stage.advance(60);
-    sweep(&stage).await;
-    assert_eq!(stage.told().await, ["recording.uploaded"]);
+    assert_eq!(is_told_hours_later(&stage, "recording.uploaded").await, [true, false, true]);
+}
+
+#[tokio::test]
+async fn a_queued_transcription_is_told_less_and_less_often_and_one_under_way_is_not_put_off() {
+    for is_claimed in [false, true] {
+        let stage = Stage::set().await;
+        let transcription = stage.transcription().id("txn_1").pending().await;
+        if is_claimed {
+            let lease = capstan_domain::LeaseId::new(stage.now(), 1);
+            stage.store.claim_transcription(&transcription.id, &lease, stage.now()).await.unwrap().unwrap();
+        }
+        let expected = if is_claimed { [true, true, false] } else { [true, false, true] };
+        assert_eq!(is_told_hours_later(&stage, "transcription.due").await, expected);
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
-use capstan_domain::{ContentType, MediaStatus, Mode, Reach, Sha256, Status, Tenant};
+use capstan_domain::{ContentType, MediaStatus, Mode, Sha256, Status, Tenant};
 use capstan_emulators::Fault;
 use capstan_lambda::{Function, http_function};
 use capstan_stage::{
     Answer, DEVICE_TOKEN, RECORDING, Stage, call, event, with_body, with_credential, with_header, with_id,
     without_header,
 };
-use capstan_store::Renewal;
 use serde_json::{Value, json};
 
 fn function(stage: &Stage) -> Function {
@@ -193,17 +192,7 @@ async fn bytes_other_than_those_declared_since_do_not_complete_an_upload() {
     let function = function(&stage);
     assert_eq!(complete(&function, json!({"content_sha256": hash("right")})).await.status, 409);
     let media_id = Stage::media_id("med_1");
-    let renewal = Renewal {
-        media_id: media_id.clone(),
-        content_type: None,
-        size: None,
-        sha256: Some(Sha256::of(b"right")),
-        captured_at: None,
-        url_expires_at: stage.now().plus_seconds(3600),
-        multipart: None,
-    };
-    let reach = Reach::Tenant { tenant: Stage::tenant() };
-    stage.store.renew_media(&reach, &recording.id, &renewal, stage.now()).await.unwrap();
+    stage.redeclared(&recording, &media_id, Sha256::of(b"right")).await;
     let answer = complete(&function, json!({})).await;
     assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!("media_not_uploaded")));
     stage.put(&recording, &media_id, ContentType::AudioOpus, b"right".to_vec()).await;

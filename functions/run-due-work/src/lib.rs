@@ -83,9 +83,12 @@ impl Sweep {
             // Whoever acts on it moves the transcription on; until then it stays due.
             TranscriptionWork::Announce(due @ TranscriptionAnnouncement::Due) => {
                 self.events.announce_transcription(due, &transcription).await?;
-                let is_queued = transcription.status == TranscriptionStatus::Pending;
-                let since = if is_queued { transcription.updated_at } else { now };
-                self.wait(&transcription.id, held, since, now).await
+                match transcription.status {
+                    TranscriptionStatus::Pending => {
+                        self.wait(&transcription.id, held, transcription.updated_at, now).await
+                    }
+                    _ => Ok(()),
+                }
             }
             TranscriptionWork::Announce(_) => self.transcripts.announce(&transcription).await,
             TranscriptionWork::GiveUp(error) => self.transcripts.fail(&transcription, &error, now).await,

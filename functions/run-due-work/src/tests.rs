@@ -6,7 +6,7 @@ use capstan_emulators::Fault;
 use capstan_lambda::{Function, event_function};
 use capstan_objects::ObjectKey;
 use capstan_stage::{RECORDING, Stage, event};
-use capstan_store::{Arrival, Changed, Due, InHand, Renewal};
+use capstan_store::{Arrival, Changed, Due, InHand};
 
 fn function(stage: &Stage) -> Function {
     let dependencies = (stage.store.clone(), stage.objects.clone(), stage.events.clone());
@@ -102,16 +102,7 @@ async fn bytes_other_than_those_declared_since_are_not_taken_after_their_url_end
     let (media_id, reach) = (Stage::media_id("med_2"), Reach::Tenant { tenant: Stage::tenant() });
     let wrong = recording.media[&media_id].stored.clone().unwrap();
     stage.store.reject_object(&recording.id, &media_id, &wrong, stage.now()).await.unwrap();
-    let renewal = Renewal {
-        media_id: media_id.clone(),
-        content_type: None,
-        size: None,
-        sha256: Some(Sha256::of(b"right")),
-        captured_at: None,
-        url_expires_at: stage.now().plus_seconds(3600),
-        multipart: None,
-    };
-    let renewed = stage.store.renew_media(&reach, &recording.id, &renewal, stage.now()).await.unwrap();
+    let renewed = stage.redeclared(&recording, &media_id, Sha256::of(b"right")).await;
     let completion = Completion::default();
     let completed = stage.store.complete_inspected_upload(&reach, &renewed, &[], &completion, None, stage.now());
     assert!(matches!(completed.await.unwrap(), Changed::Made(_)));
@@ -307,6 +298,23 @@ async fn requested_verification_hashes_the_object_and_keeps_the_expiry() {
     assert_eq!(stage.stored(RECORDING).await.unwrap().content_sha256(), Some(Sha256::of(b"bytes")));
     stage.advance(capstan_domain::PENDING_SECONDS);
     assert_eq!(stage.store.due(stage.now(), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn objects_that_may_be_large_are_read_one_at_a_time() {
+    let stage = Stage::set().await;
+    for id in ["rec_1", "rec_2"] {
+        let recording = stage.recording().id(id).awaiting(ContentType::AudioOpus).pending().await;
+        stage.put(&recording, &Stage::media_id("med_1"), ContentType::AudioOpus, b"bytes".to_vec()).await;
+        stage.store.request_verification(&recording, stage.now()).await.unwrap();
+    }
+    let _ = stage.emulators.take_calls();
+    stage.emulators.faults().fail_next("GetObject", Fault::Delay(std::time::Duration::from_millis(500)), 1);
+    sweep(&stage).await;
+    let calls = stage.emulators.take_calls();
+    let second = calls.iter().rposition(|call| call == "s3:GetObject").unwrap();
+    let writes = calls[..second].iter().filter(|call| *call == "dynamodb:UpdateItem").count();
+    assert!(writes >= 5, "both taken and held for longer, and the first noted before the second is read: {calls:?}");
 }
 
 #[tokio::test]

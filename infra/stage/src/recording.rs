@@ -3,10 +3,10 @@
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
     AudioFacts, Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaType,
-    MultipartUpload, Outcome, PartPlan, Reach, Recording, RecordingId, Sequencer, Tenant,
+    MultipartUpload, Outcome, PartPlan, Reach, Recording, RecordingId, Sequencer, Sha256, Tenant,
 };
 use capstan_objects::ObjectKey;
-use capstan_store::Changed;
+use capstan_store::{Changed, Renewal};
 
 use crate::{RECORDING, Stage};
 
@@ -161,6 +161,21 @@ impl Stage {
         let mut object = found.expect("the object was stored");
         object.sequencer = Some(Sequencer::new("01"));
         self.store.record_object(&recording.id, media, &object, self.now()).await.expect("the object is noted");
+    }
+
+    /// Another upload URL for a pending medium, by which its client declares the hash of its bytes.
+    pub async fn redeclared(&self, recording: &Recording, media: &MediaId, sha256: Sha256) -> Recording {
+        let renewal = Renewal {
+            media_id: media.clone(),
+            content_type: None,
+            size: None,
+            sha256: Some(sha256),
+            captured_at: None,
+            url_expires_at: self.now().plus_seconds(3600),
+            multipart: None,
+        };
+        let reach = Reach::Tenant { tenant: recording.tenant.clone() };
+        self.store.renew_media(&reach, &recording.id, &renewal, self.now()).await.expect("the medium is pending")
     }
 
     /// The recording after a worker that died as soon as it had ended processing: every medium turned out to be a

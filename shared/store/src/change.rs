@@ -184,7 +184,7 @@ impl Change {
 
 /// Deletes the item of that key if what is required of it holds, and leaves it if not.
 pub(crate) async fn delete_when(condition: Condition, store: &Store, key: Key) -> Result<(), Error> {
-    let Expressions { condition, names, values, .. } = Expressions::of(&condition, |_| None);
+    let Expressions { condition, names, values, .. } = condition.expressions();
     let answer = store
         .client
         .delete_item()

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_domain::{Error, LeaseId, Reach, Status, Tenant, Timestamp};
 use serde::Serialize;
 
-use crate::expression::Placeholders;
+use crate::expression::{Expressions, Placeholders};
 use crate::item::attribute;
 use crate::keys;
 
@@ -67,6 +67,11 @@ impl Condition {
             }
             one => Self::Any(vec![one, other]),
         }
+    }
+
+    /// As a request holds it that changes no attribute.
+    pub(crate) fn expressions(&self) -> Expressions {
+        Expressions::of(self, |_| None)
     }
 
     /// As an expression of DynamoDB's.

@@ -19,7 +19,7 @@ impl Store {
     /// [`Error::Conflict`] when that identifier is another's.
     pub async fn create_recording(&self, recording: Recording) -> Result<Recording, Error> {
         let item = item::recording(&recording, recording.due_at(recording.created_at))?;
-        let Expressions { condition, names, .. } = Expressions::of(&is_new(), |_| None);
+        let Expressions { condition, names, .. } = is_new().expressions();
         let answer = self
             .client
             .put_item()

@@ -67,7 +67,7 @@ impl Operation {
         let operation = TransactWriteItem::builder();
         Ok(match self {
             Self::Put(item, condition) => {
-                let Expressions { condition, names, values, .. } = Expressions::of(&condition, |_| None);
+                let Expressions { condition, names, values, .. } = condition.expressions();
                 let put = Put::builder().table_name(table).set_item(Some(item)).set_condition_expression(condition);
                 let put = put.set_expression_attribute_names(names).set_expression_attribute_values(values);
                 operation.put(put.return_values_on_condition_check_failure(RETURN_OLD).build()?)
@@ -80,7 +80,7 @@ impl Operation {
                 operation.update(update.return_values_on_condition_check_failure(RETURN_OLD).build()?)
             }
             Self::Delete(key, condition) => {
-                let expressions = condition.map(|condition| Expressions::of(&condition, |_| None));
+                let expressions = condition.map(|condition| condition.expressions());
                 let Expressions { condition, names, values, .. } = expressions.unwrap_or_default();
                 let delete = Delete::builder().table_name(table).set_key(Some(key)).set_condition_expression(condition);
                 let delete = delete.set_expression_attribute_names(names).set_expression_attribute_values(values);

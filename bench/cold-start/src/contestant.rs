@@ -79,11 +79,13 @@ impl Contestant {
     }
 }
 
-/// The names of all functions that are deployed.
+/// The names of all functions that are deployed: those of the binaries in each area.
 pub(crate) fn functions() -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(here().join("../../functions"))? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
+    for area in std::fs::read_dir(here().join("../../functions"))? {
+        for binary in std::fs::read_dir(area?.path().join("src/bin"))? {
+            names.extend(binary?.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
     }
     names.sort();
     Ok(names)

@@ -1,7 +1,7 @@
 //! What a function is given to do: a real event, and in the table and the bucket what it speaks of.
 
 use capstan_domain::ContentType;
-use capstan_stage::{Stage, event, with_id, without_header};
+use capstan_test_environment::{TestEnvironment, event, with_id, without_header};
 use serde_json::Value;
 
 /// What an invocation asks for.
@@ -37,10 +37,10 @@ impl Work {
         }
     }
 
-    /// Sets the stage for one more invocation, on a recording of its own, and gives its event.
-    pub(crate) async fn prepare(self, stage: &Stage, number: u32) -> Value {
+    /// Sets the environment for one more invocation, on a recording of its own, and gives its event.
+    pub(crate) async fn prepare(self, environment: &TestEnvironment, number: u32) -> Value {
         let id = format!("rec_c01d{number}");
-        let recording = stage.recording().id(&id);
+        let recording = environment.recording().id(&id);
         match self {
             Self::Hello => Value::Null,
             Self::CreateUploadUrl => {
@@ -65,7 +65,7 @@ impl Work {
             Self::RunTranscription => {
                 let completed = recording.holding(ContentType::AudioOpus, SPOKEN).completed().await;
                 let transcription =
-                    stage.transcription().id(&format!("txn_c01d{number}")).of(&completed).pending().await;
+                    environment.transcription().id(&format!("txn_c01d{number}")).of(&completed).pending().await;
                 let mut event = event("run-transcription");
                 event["detail"]["recording_id"] = id.into();
                 event["detail"]["transcription_id"] = transcription.id.to_string().into();
@@ -85,9 +85,9 @@ impl Work {
     }
 }
 
-/// Puts the stage's clock to the machine's, by which the functions go.
-pub(crate) fn put_clock_right(stage: &Stage) {
+/// Puts the environment's clock to the machine's, by which the functions go.
+pub(crate) fn put_clock_right(environment: &TestEnvironment) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or_default();
-    stage.advance(now - stage.now().milliseconds() / 1000);
+    environment.advance(now - environment.now().milliseconds() / 1000);
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use capstan_emulators::peer::Peer;
 use capstan_emulators::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use capstan_stage::{Stage, transcribing};
+use capstan_test_environment::{TestEnvironment, transcribing};
 
 use crate::contestant::{Contestant, target};
 use crate::front::Front;
@@ -14,7 +14,7 @@ use crate::work::{self, Work};
 
 /// Where everything happens.
 pub(crate) struct World {
-    stage: Stage,
+    environment: TestEnvironment,
     front: Front,
     provider: Peer,
     certificate: Option<PathBuf>,
@@ -25,12 +25,12 @@ pub(crate) struct World {
 impl World {
     /// With TLS before AWS, or without.
     pub(crate) async fn make(tls: bool) -> io::Result<Self> {
-        let stage = Stage::set().await;
-        work::put_clock_right(&stage);
+        let environment = TestEnvironment::start().await;
+        work::put_clock_right(&environment);
         let certificate = tls.then(|| target().join("cold-start/tls"));
-        let front = Front::open(&stage.emulators.endpoint_url(), certificate.as_deref()).await?;
+        let front = Front::open(&environment.emulators.endpoint_url(), certificate.as_deref()).await?;
         Ok(Self {
-            stage,
+            environment,
             front,
             provider: Peer::answering(transcribing).await,
             certificate,
@@ -47,10 +47,10 @@ impl World {
     /// Gives a running function something to do, and sees that it does it.
     pub(crate) async fn invoke(&mut self, sandbox: &mut Sandbox, contestant: &Contestant) -> io::Result<Invocation> {
         self.prepared += 1;
-        let event = contestant.work.prepare(&self.stage, self.prepared).await;
-        let _ = self.stage.emulators.take_calls();
+        let event = contestant.work.prepare(&self.environment, self.prepared).await;
+        let _ = self.environment.emulators.take_calls();
         let invocation = sandbox.invoke(event, &self.front).await?;
-        self.calls = self.stage.emulators.take_calls();
+        self.calls = self.environment.emulators.take_calls();
         if contestant.work.is_done_by(&invocation.answer) && self.is_stored(contestant.work).await {
             return Ok(invocation);
         }
@@ -64,7 +64,7 @@ impl World {
     }
 
     async fn is_stored(&self, work: Work) -> bool {
-        let stored = self.stage.stored(&format!("rec_c01d{}", self.prepared)).await;
+        let stored = self.environment.stored(&format!("rec_c01d{}", self.prepared)).await;
         let status = stored.map(|recording| (recording.status.as_str(), recording.media.len()));
         let done = match work {
             Work::Hello => status.is_none(),
@@ -88,11 +88,11 @@ impl World {
             ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
             ("AWS_ENDPOINT_URL", self.front.url()),
             ("RUST_LOG", "info".to_owned()),
-            ("TABLE_NAME", self.stage.table().to_owned()),
-            ("MEDIA_BUCKET", self.stage.bucket().to_owned()),
+            ("TABLE_NAME", self.environment.table().to_owned()),
+            ("MEDIA_BUCKET", self.environment.bucket().to_owned()),
             ("EVENT_BUS_NAME", "capstan".to_owned()),
             ("API_URL", "https://api.example.com".to_owned()),
-            ("SCOOT_BUCKETS", format!("arn:aws:s3:::{}", self.stage.bucket())),
+            ("SCOOT_BUCKETS", format!("arn:aws:s3:::{}", self.environment.bucket())),
             ("TRANSCRIPTION_RENDITION", "WhenNeeded".to_owned()),
             ("TRANSCRIPTION_PROVIDERS", "whisper".to_owned()),
             ("WHISPER_URL", self.provider.url.clone()),

@@ -11,7 +11,7 @@ pub(crate) struct Units {
     pub(crate) write: f64,
 }
 
-/// Everything that is billed by the piece.
+/// Everything that is billed by the chunk.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Count {
     pub(crate) api_requests: u64,

@@ -142,7 +142,7 @@ async fn with_pictures(on: &Metered) -> Result<Count, Box<dyn Error>> {
     let pictures = std::iter::repeat_n(("image/jpeg", PICTURE.to_vec()), 10);
     for (content_type, bytes) in [("audio/ogg", sound())].into_iter().chain(pictures) {
         send(on, &path, content_type, bytes).await?;
-        // What a notification's write costs depends on what was announced before it.
+        // What a notification's write costs depends on what was event_published before it.
         on.stack.bus().settle().await;
     }
     complete(on, &path).await?;

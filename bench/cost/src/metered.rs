@@ -58,8 +58,10 @@ impl Metered {
             Timestamp::from_milliseconds(milliseconds).unwrap_or(began)
         }));
         let stack = Stack::start(Options::for_tests(Box::new(move |aws, template| {
-            let functions = make(aws, template)?.into_iter();
-            Ok(functions.map(|(name, function)| (name.clone(), counting.counting(&name, function))).collect())
+            Box::pin(async move {
+                let functions = make(aws, template).await?.into_iter();
+                Ok(functions.map(|(name, function)| (name.clone(), counting.counting(&name, function))).collect())
+            })
         })));
         let stack = stack.await?;
         let table = stack.template().tables.first().map(|table| table.name().to_owned()).unwrap_or_default();

@@ -46,7 +46,7 @@ pub enum Reply {
         /// How many bytes.
         size: u64,
         /// Whether it says so.
-        announced: bool,
+        event_published: bool,
     },
     /// Answers as told, but reads nothing of the request before it is notified.
     Unread(Arc<Notify>, Box<Reply>),
@@ -233,7 +233,7 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
             let answer = Response::builder().header("content-length", start.len() + 1000);
             Ok(answer.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())
         }
-        Reply::Huge { size, announced } => {
+        Reply::Huge { size, event_published } => {
             let state = Arc::clone(state);
             let chunk = Bytes::from(vec![b' '; 64 * 1024]);
             let frames = stream::iter(0..size / chunk.len() as u64).map(move |_| {
@@ -241,7 +241,7 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
                 Ok(Frame::data(chunk.clone()))
             });
             let mut answer = Response::builder();
-            if announced {
+            if event_published {
                 answer = answer.header("content-length", size);
             }
             Ok(answer.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())

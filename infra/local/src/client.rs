@@ -147,7 +147,7 @@ impl Client {
         self.send(request.body(StreamBody::new(frames).boxed_unsync())).await.map(drop)
     }
 
-    /// Fetches what is at a signed URL, piece by piece into `sink`.
+    /// Fetches what is at a signed URL, chunk by chunk into `sink`.
     ///
     /// # Errors
     /// [`ClientError`] when S3 does not answer or refuses, or what `sink` cannot take.

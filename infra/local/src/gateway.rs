@@ -224,8 +224,8 @@ mod tests {
     const TEMPLATE: &str = "Resources:
   F:
     Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: f } }
     Properties:
-      CodeUri: functions/f/
       Timeout: 900
       Events: { R: { Type: HttpApi, Properties: { Method: GET, Path: /slow } } }
   Api:

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use capstan_domain::{
-    Credential, CredentialHash, CredentialStanding, Error, Grant, KeyId, Mode, ProjectId, Scope, Secret, Tenant,
+    Credential, CredentialHash, CredentialStatus, Error, Grant, KeyId, Mode, ProjectId, Scope, Secret, Tenant,
     Timestamp,
 };
 use capstan_store::Store;
@@ -126,10 +126,10 @@ fn row(key: &Credential, now: Timestamp) -> [String; 7] {
         Grant::Upload { recording_id } => recording_id.to_string(),
     };
     let standing = match key.standing(now) {
-        CredentialStanding::Good => "good".to_owned(),
-        CredentialStanding::GoodUntil(end) => format!("ends {end}"),
-        CredentialStanding::Ended(end) => format!("ended {end}"),
-        CredentialStanding::Revoked(at) => format!("revoked {at}"),
+        CredentialStatus::Good => "good".to_owned(),
+        CredentialStatus::GoodUntil(end) => format!("ends {end}"),
+        CredentialStatus::Ended(end) => format!("ended {end}"),
+        CredentialStatus::Revoked(at) => format!("revoked {at}"),
     };
     [
         key.key_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),

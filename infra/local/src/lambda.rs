@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     const TEMPLATE: &str = "Resources:
-  F: { Type: 'AWS::Serverless::Function', Properties: { CodeUri: functions/f/, Timeout: 1 } }";
+  F: { Type: 'AWS::Serverless::Function', Metadata: { BuildProperties: { Binary: f } }, Properties: { Timeout: 1 } }";
 
     fn lambda(function: Function) -> Lambda {
         let template = Template::parse(TEMPLATE, &[]).unwrap();
@@ -188,9 +188,16 @@ mod tests {
         let template = Template::of_this_project().unwrap();
         let timeout = |name: &str| template.functions.iter().find(|function| function.name == name).unwrap().timeout;
         let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
-        assert!(process_recording::LONGEST < timeout("process-recording"));
-        assert!(timeout("run-due-work") < seconds(run_due_work::INVOCATION_SECONDS));
-        assert!(Duration::from_secs(run_transcription::PATIENCE_SECONDS) < timeout("run-transcription"));
+        assert!(pipeline::process_recording::LONGEST < timeout("process-recording"));
+        assert!(timeout("run-due-work") < seconds(pipeline::run_due_work::INVOCATION_SECONDS));
+        for function in &template.functions {
+            let provider = function.environment.get("PROVIDER_TIMEOUT_SECONDS").map(|seconds| seconds.parse().unwrap());
+            assert!(
+                provider.is_none_or(|provider| Duration::from_secs(provider) < function.timeout),
+                "{}",
+                function.name
+            );
+        }
         assert!(timeout("run-transcription") < seconds(capstan_domain::TRANSCRIPTION_LEASE_SECONDS));
         for function in &template.functions {
             let is_called = function.triggers.iter().any(|trigger| matches!(trigger, Trigger::Http { .. }));

@@ -24,4 +24,4 @@ mod stack;
 mod throttle;
 mod upload;
 
-pub use stack::{MakeFunctions, Options, Stack, StackError};
+pub use stack::{MadeFunctions, MakeFunctions, Options, Stack, StackError};

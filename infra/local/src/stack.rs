@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use crate::gateway::Gateway;
 use crate::lambda::{Functions, Lambda};
 
 /// Makes the functions, given what their AWS clients need and the template with their environments.
-pub type MakeFunctions = Box<dyn FnOnce(&SdkConfig, &Template) -> Result<Functions, String> + Send>;
+pub type MakeFunctions = Box<dyn FnOnce(SdkConfig, Template) -> MadeFunctions + Send>;
+/// The functions, or why one of them cannot start.
+pub type MadeFunctions = Pin<Box<dyn Future<Output = Result<Functions, String>> + Send>>;
 
 /// How a stack is run.
 pub struct Options {
@@ -38,7 +41,7 @@ pub struct Options {
     pub run_schedules: bool,
     /// What stands for the parameters and secrets of a deployment: variables of every function.
     pub variables: BTreeMap<String, String>,
-    /// Whether transcription providers can reach the API: only if they run here too.
+    /// Whether transcription providers can visibility the API: only if they run here too.
     pub called_back: bool,
 }
 
@@ -116,7 +119,7 @@ impl Stack {
             function.environment.extend(options.variables.clone());
             function.environment.insert("API_URL".to_owned(), api_url.clone());
         }
-        let functions = (options.functions)(&emulators.sdk_config(), &deployed).map_err(StackError::Functions)?;
+        let functions = (options.functions)(emulators.sdk_config(), deployed).await.map_err(StackError::Functions)?;
         let lambda = Arc::new(Lambda::new(&template, functions, options.retry_delay));
         let bus = Bus::new(&template, Arc::clone(&emulators), Arc::clone(&lambda)).map_err(StackError::Functions)?;
         let bus = Arc::new(bus);

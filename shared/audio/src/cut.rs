@@ -1,8 +1,8 @@
-//! Cutting long sound into pieces that a transcription service takes: each a FLAC of 16 kHz mono, cut where nobody
+//! Cutting long sound into chunks that a transcription service takes: each a FLAC of 16 kHz mono, cut where nobody
 //! speaks.
 //!
-//! The end of a piece is sought only when the piece has become as long or as large as it may: in the last minute of it,
-//! which is all that is kept in memory. Where that minute has no pause, two pieces overlap by a few seconds, so that a
+//! The end of a chunk is sought only when the chunk has become as long or as large as it may: in the last minute of it,
+//! which is all that is kept in memory. Where that minute has no pause, two chunks overlap by a few seconds, so that a
 //! word that one cuts in two is whole in the other.
 
 use std::io::{self, ErrorKind, Read, Seek};
@@ -17,7 +17,7 @@ use crate::mono::{Mono, RATE};
 const SAMPLES_PER_MS: usize = RATE as usize / 1000;
 /// In which a pause is sought, at most.
 const WINDOW_MS: usize = 60_000;
-/// By which pieces overlap where there is no pause: several words.
+/// By which chunks overlap where there is no pause: several words.
 const OVERLAP_MS: usize = 5_000;
 /// Services refuse sound that is much shorter.
 const SHORTEST_MS: usize = 1_000;
@@ -33,20 +33,20 @@ const NOISE_DB: f32 = 6.0;
 /// Larger than a FLAC frame that could not be compressed, with the header of the file.
 const SLACK_BYTES: u64 = 16 * 1024;
 
-/// How to cut, and where to put the pieces.
+/// How to cut, and where to put the chunks.
 #[derive(Debug, Clone, Copy)]
 pub struct CutJob<'a> {
-    /// An existing directory for the pieces, `piece-0.flac` and so on. The caller removes it, also after an error.
+    /// An existing directory for the chunks, `chunk-0.flac` and so on. The caller removes it, also after an error.
     pub scratch: &'a Path,
-    /// How long a piece may be, in milliseconds: at least 10,000.
+    /// How long a chunk may be, in milliseconds: at least 10,000.
     pub longest_ms: u64,
-    /// How large a piece may be, in bytes: at least 1,000,000.
+    /// How large a chunk may be, in bytes: at least 1,000,000.
     pub largest_bytes: u64,
 }
 
-/// One piece, whole and on disk.
+/// One chunk, whole and on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
+pub struct Chunk {
     /// Where it is.
     pub path: PathBuf,
     /// How large it is.
@@ -62,8 +62,8 @@ pub struct Piece {
 pub enum Cutting {
     /// The read fraction of the file (0.0 to 1.0), many times a second.
     Progress(f64),
-    /// A piece is complete. Whoever is done with it may remove it at once: ten hours are half a gigabyte.
-    Piece(Piece),
+    /// A chunk is complete. Whoever is done with it may remove it at once: ten hours are half a gigabyte.
+    Chunk(Chunk),
 }
 
 /// Decodes `source` once and cuts it. Returns the length of the whole in milliseconds.
@@ -71,7 +71,7 @@ pub enum Cutting {
 /// `source` and `length` are as for [`crate::process`]. Constant memory, a few megabytes.
 ///
 /// # Errors
-/// As [`crate::process`], but short sound is one short piece. A `each` that breaks is [`AudioError::Source`].
+/// As [`crate::process`], but short sound is one short chunk. A `each` that breaks is [`AudioError::Source`].
 pub fn cut<S>(
     source: S,
     length: u64,
@@ -90,7 +90,7 @@ where
         mono.push(&form, &block, &mut samples).map_err(AudioError::Scratch)?;
         cutter.add(&samples).map_err(AudioError::Scratch)?;
         let read = input.position() as f64 / length.max(1) as f64;
-        tell(cutter.complete.drain(..).map(Cutting::Piece).chain([Cutting::Progress(read)]), each)?;
+        tell(cutter.complete.drain(..).map(Cutting::Chunk).chain([Cutting::Progress(read)]), each)?;
     }
     input.verdict()?;
     samples.clear();
@@ -101,7 +101,7 @@ where
     if end_ms == 0 {
         return Err(AudioError::NO_AUDIO_BYTES);
     }
-    tell(complete.into_iter().map(Cutting::Piece), each)?;
+    tell(complete.into_iter().map(Cutting::Chunk), each)?;
     Ok(end_ms)
 }
 
@@ -119,14 +119,14 @@ struct Cutter<'a> {
     largest_bytes: u64,
     window: usize,
     flac: Flac,
-    pieces: usize,
-    /// Where the piece begins, in samples of the whole.
+    chunks: usize,
+    /// Where the chunk begins, in samples of the whole.
     start: usize,
-    /// What is not in the file yet: the end of the piece is somewhere in it.
+    /// What is not in the file yet: the end of the chunk is somewhere in it.
     held: Vec<i16>,
     /// Where that begins, in samples of the whole; always at a whole millisecond.
     held_start: usize,
-    complete: Vec<Piece>,
+    complete: Vec<Chunk>,
 }
 
 impl<'a> Cutter<'a> {
@@ -134,7 +134,7 @@ impl<'a> Cutter<'a> {
         let longest_ms =
             usize::try_from(job.longest_ms.clamp(10_000, u64::from(u32::MAX))).map_err(io::Error::other)?;
         let largest_bytes = job.largest_bytes.max(1_000_000);
-        // Of a piece that may only be short, the last quarter.
+        // Of a chunk that may only be short, the last quarter.
         let ms_of_largest = usize::try_from(largest_bytes / (2 * SAMPLES_PER_MS as u64)).map_err(io::Error::other)?;
         let window_ms = WINDOW_MS.min(longest_ms / 4).min(ms_of_largest / 4);
         Ok(Self {
@@ -143,7 +143,7 @@ impl<'a> Cutter<'a> {
             largest_bytes,
             window: window_ms * SAMPLES_PER_MS,
             flac: Flac::create(&path_of(job.scratch, 0))?,
-            pieces: 0,
+            chunks: 0,
             start: 0,
             held: Vec::new(),
             held_start: 0,
@@ -158,7 +158,7 @@ impl<'a> Cutter<'a> {
             // What is held could turn out to be noise, which FLAC does not make smaller.
             let bytes = self.flac.size_bytes() + 2 * (self.held.len() + step) as u64;
             if room == 0 || bytes + SLACK_BYTES > self.largest_bytes {
-                self.end_piece()?;
+                self.end_chunk()?;
                 continue;
             }
             self.held.extend_from_slice(&samples[..step]);
@@ -184,7 +184,7 @@ impl<'a> Cutter<'a> {
         Ok(())
     }
 
-    fn end_piece(&mut self) -> io::Result<()> {
+    fn end_chunk(&mut self) -> io::Result<()> {
         let shortest = SHORTEST_MS * SAMPLES_PER_MS;
         let end = match pause(&self.held, shortest..self.held.len().saturating_sub(shortest)) {
             Some(end) => {
@@ -200,31 +200,31 @@ impl<'a> Cutter<'a> {
                 end
             }
         };
-        let path = path_of(self.scratch, self.pieces);
-        self.pieces += 1;
-        let next = Flac::create(&path_of(self.scratch, self.pieces))?;
-        let complete = piece(std::mem::replace(&mut self.flac, next), path, self.start..end)?;
+        let path = path_of(self.scratch, self.chunks);
+        self.chunks += 1;
+        let next = Flac::create(&path_of(self.scratch, self.chunks))?;
+        let complete = chunk(std::mem::replace(&mut self.flac, next), path, self.start..end)?;
         self.complete.push(complete);
         self.start = self.held_start;
         Ok(())
     }
 
-    /// Completes the last piece and returns those that were not told yet.
-    fn finish(mut self) -> io::Result<Vec<Piece>> {
+    /// Completes the last chunk and returns those that were not told yet.
+    fn finish(mut self) -> io::Result<Vec<Chunk>> {
         self.flac.add(&self.held)?;
-        let last = piece(self.flac, path_of(self.scratch, self.pieces), self.start..self.held_start + self.held.len())?;
+        let last = chunk(self.flac, path_of(self.scratch, self.chunks), self.start..self.held_start + self.held.len())?;
         self.complete.push(last);
         Ok(self.complete)
     }
 }
 
-fn piece(flac: Flac, path: PathBuf, samples: Range<usize>) -> io::Result<Piece> {
+fn chunk(flac: Flac, path: PathBuf, samples: Range<usize>) -> io::Result<Chunk> {
     let ms = |samples: usize| samples.div_ceil(SAMPLES_PER_MS) as u64;
-    Ok(Piece { path, size_bytes: flac.finish()?, start_ms: ms(samples.start), end_ms: ms(samples.end) })
+    Ok(Chunk { path, size_bytes: flac.finish()?, start_ms: ms(samples.start), end_ms: ms(samples.end) })
 }
 
 fn path_of(scratch: &Path, index: usize) -> PathBuf {
-    scratch.join(format!("piece-{index}.flac"))
+    scratch.join(format!("chunk-{index}.flac"))
 }
 
 /// The middle of the longest pause in `within`, the last of several: an index at a whole millisecond.

@@ -37,37 +37,14 @@ mod transcription;
 use std::io::{ErrorKind, Read, Seek};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-pub use capstan_domain::RenditionKind;
-pub use cut::{CutJob, Cutting, Piece, cut};
+pub use capstan_domain::{RenditionKind, TranscriptionRendition};
+pub use cut::{Chunk, CutJob, Cutting, cut};
 pub use error::AudioError;
 pub use plan::Codec;
 
 use outputs::Outputs;
-
-/// When the transcription rendition (FLAC, 16 kHz, mono) is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TranscriptionRendition {
-    /// Only when the usual services cannot take the original.
-    #[default]
-    WhenNeeded,
-    /// Always.
-    Always,
-}
-
-impl FromStr for TranscriptionRendition {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "WhenNeeded" => Ok(Self::WhenNeeded),
-            "Always" => Ok(Self::Always),
-            _ => Err("must be WhenNeeded or Always"),
-        }
-    }
-}
 
 /// What is to be made, and where.
 #[derive(Debug, Clone, Copy)]

@@ -46,7 +46,7 @@ impl<S: Read + Seek> Walker<'_, S> {
         Ok(u32::from_be_bytes(self.bytes(at)?))
     }
 
-    /// The box at `at`, which may not reach beyond `limit`; a box cut short ends there.
+    /// The box at `at`, which may not visibility beyond `limit`; a box cut short ends there.
     fn area(&mut self, at: u64, limit: u64) -> io::Result<Area> {
         self.boxes += 1;
         if self.boxes > MOST_BOXES {
@@ -201,7 +201,7 @@ fn find<S: Read + Seek>(walker: &mut Walker<'_, S>, length: u64) -> io::Result<M
     Ok(Movie::Sound { edit, hidden, cut_short })
 }
 
-/// Finds a media box behind the movie header that claims to reach beyond the end of the file.
+/// Finds a media box behind the movie header that claims to visibility beyond the end of the file.
 fn media_cut_short<S: Read + Seek>(walker: &mut Walker<'_, S>, mut at: u64, length: u64) -> Option<u64> {
     while at + 8 <= length {
         let area = walker.area(at, u64::MAX).ok()?;

@@ -114,9 +114,9 @@ mod tests {
             let input = sine(from, from as usize * 2);
             let mut resampler = Resampler::new(from, to, 1).unwrap();
             let mut output = Vec::new();
-            // Pieces of uneven length, as packets come.
-            for piece in input.chunks(777) {
-                resampler.push(piece, &mut output);
+            // Chunks of uneven length, as packets come.
+            for chunk in input.chunks(777) {
+                resampler.push(chunk, &mut output);
             }
             resampler.finish(&mut output);
             let ideal = sine(to, to as usize * 2);

@@ -153,12 +153,12 @@ impl Timeline {
 
     /// Appends at most a second of the silence that is due; `false` when none is.
     pub(crate) fn fill_gap(&mut self, form: &Form, out: &mut Vec<f32>) -> bool {
-        let piece = self.gap.min(u64::from(form.rate));
-        if piece == 0 {
+        let chunk = self.gap.min(u64::from(form.rate));
+        if chunk == 0 {
             return false;
         }
-        self.gap -= piece;
-        let quiet = vec![0.0; usize::try_from(piece).unwrap_or(0) * form.channels()];
+        self.gap -= chunk;
+        let quiet = vec![0.0; usize::try_from(chunk).unwrap_or(0) * form.channels()];
         self.emit(&quiet, form.channels(), out);
         true
     }

@@ -142,10 +142,10 @@ proptest! {
         let names = fixtures();
         let mut data = fixture(&names[file.index(names.len())]);
         data.truncate((data.len() as f64 * cut) as usize);
-        let reach = if in_header { data.len().min(300) } else { data.len() };
-        if reach > 0 {
+        let visibility = if in_header { data.len().min(300) } else { data.len() };
+        if visibility > 0 {
             for (at, byte) in edits {
-                data[at.index(reach)] = byte;
+                data[at.index(visibility)] = byte;
             }
         }
         if let Ok(done) = run_bytes(data, Always).0 {

@@ -1,8 +1,8 @@
 //! What every AWS client of Capstan shares: configuration from the environment, and failures as domain errors.
 
+mod environment;
+
 use std::error::Error as StdError;
-use std::fmt::Display;
-use std::str::FromStr;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -17,36 +17,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use capstan_domain::{Cause, Error};
 
-/// A variable that the function cannot start without.
-#[derive(Debug, thiserror::Error)]
-#[error("the environment variable {0} is not set")]
-pub struct MissingVariable(pub &'static str);
-
-/// The value of an environment variable.
-///
-/// # Errors
-/// [`MissingVariable`], which names it.
-pub fn variable(name: &'static str) -> Result<String, MissingVariable> {
-    std::env::var(name).map_err(|_| MissingVariable(name))
-}
-
-/// A variable whose value the function cannot start with.
-#[derive(Debug, thiserror::Error)]
-#[error("the environment variable {name} {rule}")]
-pub struct InvalidVariable {
-    name: &'static str,
-    rule: String,
-}
-
-/// What the value of an environment variable stands for.
-///
-/// # Errors
-/// [`InvalidVariable`], which names it and the rule that it breaks.
-pub fn parsed_variable<T: FromStr<Err: Display>>(name: &'static str) -> Result<T, InvalidVariable> {
-    let invalid = |rule: String| InvalidVariable { name, rule };
-    let text = variable(name).map_err(|_| invalid("is not set".to_owned()))?;
-    text.parse().map_err(|rule: T::Err| invalid(rule.to_string()))
-}
+pub use environment::{Environment, EnvironmentError, FromEnvironment};
 
 /// The SDK's configuration in a sandbox: region, credentials and endpoints from the environment, as Lambda sets them.
 pub async fn configuration() -> SdkConfig {

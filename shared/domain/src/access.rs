@@ -1,4 +1,4 @@
-//! Who may do what: credentials, scopes, and how far they reach.
+//! Who may do what: credentials, scopes, and how far they visibility.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -299,7 +299,7 @@ pub struct Credential {
 
 /// Whether a credential is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialStanding {
+pub enum CredentialStatus {
     /// It is, and stays so until it is revoked.
     Good,
     /// It is until then.
@@ -335,9 +335,9 @@ impl Credential {
             Err(Error::Conflict { reason: format!("the key {how} at {at}; make a new one instead") })
         };
         match self.standing(now) {
-            CredentialStanding::Revoked(at) => is_over("was revoked", at),
-            CredentialStanding::Ended(at) => is_over("ended", at),
-            CredentialStanding::Good | CredentialStanding::GoodUntil(_) => {
+            CredentialStatus::Revoked(at) => is_over("was revoked", at),
+            CredentialStatus::Ended(at) => is_over("ended", at),
+            CredentialStatus::Good | CredentialStatus::GoodUntil(_) => {
                 let new = Self::new(self.tenant.clone(), self.grant.clone(), now);
                 Ok(Self { key_id: Some(id), name: self.name.clone(), ..new })
             }
@@ -345,18 +345,18 @@ impl Credential {
     }
 
     /// Whether it is good now.
-    pub fn standing(&self, now: Timestamp) -> CredentialStanding {
+    pub fn standing(&self, now: Timestamp) -> CredentialStatus {
         match (self.revoked_at, self.expires_at) {
-            (Some(at), _) => CredentialStanding::Revoked(at),
-            (None, Some(end)) if end <= now => CredentialStanding::Ended(end),
-            (None, Some(end)) => CredentialStanding::GoodUntil(end),
-            (None, None) => CredentialStanding::Good,
+            (Some(at), _) => CredentialStatus::Revoked(at),
+            (None, Some(end)) if end <= now => CredentialStatus::Ended(end),
+            (None, Some(end)) => CredentialStatus::GoodUntil(end),
+            (None, None) => CredentialStatus::Good,
         }
     }
 
     /// Whether a use now is worth a note: it is a good key's first for an hour.
     pub fn is_use_news(&self, now: Timestamp) -> bool {
-        let is_good = matches!(self.standing(now), CredentialStanding::Good | CredentialStanding::GoodUntil(_));
+        let is_good = matches!(self.standing(now), CredentialStatus::Good | CredentialStatus::GoodUntil(_));
         let noted = |at: Timestamp| now < at.plus_seconds(USE_NOTED_SECONDS);
         self.key_id.is_some() && is_good && !self.last_used_at.is_some_and(noted)
     }
@@ -366,7 +366,7 @@ impl Credential {
     /// # Errors
     /// [`Error::Unauthorized`] when it was revoked or has ended.
     pub fn caller(self, hash: CredentialHash, now: Timestamp) -> Result<Caller, Error> {
-        if matches!(self.standing(now), CredentialStanding::Revoked(_) | CredentialStanding::Ended(_)) {
+        if matches!(self.standing(now), CredentialStatus::Revoked(_) | CredentialStatus::Ended(_)) {
             return Err(Error::Unauthorized);
         }
         Ok(self.holder(hash))
@@ -412,19 +412,19 @@ impl Caller {
     }
 
     /// Which recordings it can see at all.
-    pub fn reach(&self) -> Reach {
+    pub fn visibility(&self) -> Visibility {
         let tenant = self.tenant.clone();
         match &self.grant {
-            Grant::Secret | Grant::Restricted { .. } => Reach::Tenant { tenant },
-            Grant::Device { device_id, .. } => Reach::Device { tenant, device_id: device_id.clone() },
-            Grant::Upload { recording_id } => Reach::Recording { tenant, recording_id: recording_id.clone() },
+            Grant::Secret | Grant::Restricted { .. } => Visibility::Tenant { tenant },
+            Grant::Device { device_id, .. } => Visibility::Device { tenant, device_id: device_id.clone() },
+            Grant::Upload { recording_id } => Visibility::Recording { tenant, recording_id: recording_id.clone() },
         }
     }
 }
 
-/// The recordings within someone's reach. What is outside does not exist for them.
+/// The recordings within someone's visibility. What is outside does not exist for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum Visibility {
     /// All of a tenant's.
     Tenant {
         /// Whose.
@@ -446,7 +446,7 @@ pub enum Reach {
     },
 }
 
-impl Reach {
+impl Visibility {
     /// Whose data it lies in.
     pub fn tenant(&self) -> &Tenant {
         match self {
@@ -454,7 +454,7 @@ impl Reach {
         }
     }
 
-    /// The recording, if it is within reach and not deleted.
+    /// The recording, if it is within visibility and not deleted.
     ///
     /// # Errors
     /// [`Error::NotFound`] otherwise.

@@ -68,7 +68,7 @@ pub enum Error {
     /// A known credential that may not do this.
     #[error("this credential may not do this")]
     Forbidden,
-    /// There is none of that id within the caller's reach.
+    /// There is none of that id within the caller's visibility.
     #[error("no such {what}")]
     NotFound {
         /// The kind of thing, as in "recording".
@@ -85,7 +85,7 @@ pub enum Error {
     IdempotencyKeyReused,
     /// The first call under this `Idempotency-Key` was not answered yet.
     #[error("the first call under this idempotency key is running")]
-    FirstCallRunning {
+    OriginalRequestRunning {
         /// Seconds to wait before asking again.
         retry_after: u32,
     },
@@ -190,17 +190,17 @@ impl Error {
         Self::Internal { cause: cause.into() }
     }
 
-    /// There is no such recording within reach.
+    /// There is no such recording within visibility.
     pub fn no_recording() -> Self {
         Self::NotFound { what: "recording" }
     }
 
-    /// There is no such device within reach.
+    /// There is no such device within visibility.
     pub fn no_device() -> Self {
         Self::NotFound { what: "device" }
     }
 
-    /// There is no such end user within reach.
+    /// There is no such end user within visibility.
     pub fn no_end_user() -> Self {
         Self::NotFound { what: "end user" }
     }

@@ -4,22 +4,22 @@
 //! so every rule can be tested by calling it.
 
 mod access;
+mod chunk;
 mod content;
 mod device;
 mod end_user;
 mod error;
 mod export;
 mod file;
-mod first_call;
 mod id;
 mod media;
+mod meeting;
 mod metadata;
+mod original_request;
 mod part;
-mod piece;
 mod provider;
 mod recording;
 mod settings;
-mod social;
 mod text;
 mod time;
 mod transcript;
@@ -27,42 +27,44 @@ mod transcription;
 mod work;
 
 pub use access::{
-    Action, CREDENTIAL_PREFIXES, Caller, Credential, CredentialHash, CredentialStanding, Grant, Mode, Reach, Scope,
-    Secret, Tenant,
+    Action, CREDENTIAL_PREFIXES, Caller, Credential, CredentialHash, CredentialStatus, Grant, Mode, Scope, Secret,
+    Tenant, Visibility,
 };
+pub use chunk::{Chunk, ChunkNumber, ChunkStatus};
 pub use content::{ContentType, FileSize, MediaType, Sha256};
 pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
 pub use end_user::EndUser;
 pub use error::{Cause, Error};
 pub use export::ExportFormat;
 pub use file::{FileDetails, FileType, Md5, RecorderKind};
-pub use first_call::{CallId, FIRST_CALL_SECONDS, FirstCall, RUNNING_SECONDS, Seed, Standing};
 pub use id::{
     DeviceId, EndUserId, FileId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId,
     TranscriptionId,
 };
 pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,
-    RenditionKind, Sequencer, StoredObject,
+    RenditionKind, Sequencer, StoredObject, TranscriptionRendition,
+};
+pub use meeting::{
+    BucketName, MeetingBuckets, MeetingId, MeetingRecording, MeetingRecordingId, MeetingStatus, MeetingTranscription,
+    MeetingTranscriptionId, MeetingUserId, Place, ReportedEnd, Told,
 };
 pub use metadata::Metadata;
+pub use original_request::{
+    FIRST_CALL_SECONDS, OriginalRequest, OriginalRequestId, RUNNING_SECONDS, RequestStatus, Seed,
+};
 pub use part::{ClaimedPart, EntityTag, MultipartUpload, PartNumber, PartPlan, PlannedPart, ReceivedPart, UploadId};
-pub use piece::{Piece, PieceNumber, PieceStanding};
 pub use provider::{ProviderName, ProviderNames};
 pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Sound, Source, Status};
 pub use settings::{Settings, TranscriptionSettings};
-pub use social::{
-    BucketName, Place, ReportedEnd, SocialBuckets, SocialId, SocialRecording, SocialRecordingId, SocialStatus,
-    SocialTranscription, SocialTranscriptionId, SocialUserId, Told,
-};
 pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, SerialNumber};
 pub use time::Timestamp;
 pub use transcript::{Confidence, InvalidLanguage, Language, Offset, Segment, Speaker, Transcript};
 pub use transcription::{
-    KeptTranscript, MAX_TRANSCRIPTIONS, TRANSCRIPTION_LEASE_SECONDS, Transcription, TranscriptionAnnouncement,
-    TranscriptionError, TranscriptionErrorCode, TranscriptionOptions, TranscriptionStatus, TranscriptionWork,
+    MAX_TRANSCRIPTIONS, TRANSCRIPTION_LEASE_SECONDS, TranscriptLocation, Transcription, TranscriptionError,
+    TranscriptionErrorCode, TranscriptionEventType, TranscriptionOptions, TranscriptionStatus, TranscriptionWork,
 };
-pub use work::{Announcement, MAX_ATTEMPTS, Work, told_again_seconds};
+pub use work::{EventType, MAX_ATTEMPTS, Work, told_again_seconds};
 
 /// How many media one recording holds at most.
 pub const MAX_MEDIA: usize = 100;

@@ -1,5 +1,7 @@
 //! One file of a recording: what was declared, what S3 holds, what was learned of it.
 
+use std::str::FromStr;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -91,6 +93,28 @@ pub enum Facts {
     Audio(AudioFacts),
     /// Of a picture.
     Image(ImageFacts),
+}
+
+/// When the transcription rendition (FLAC, 16 kHz, mono) is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TranscriptionRendition {
+    /// Only when the usual services cannot take the original.
+    #[default]
+    WhenNeeded,
+    /// Always.
+    Always,
+}
+
+impl FromStr for TranscriptionRendition {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "WhenNeeded" => Ok(Self::WhenNeeded),
+            "Always" => Ok(Self::Always),
+            _ => Err("must be WhenNeeded or Always"),
+        }
+    }
 }
 
 /// What a rendition is for.
@@ -217,7 +241,7 @@ pub struct Media {
     pub declared_sha256: Option<Sha256>,
     /// When it was taken, as the client said.
     pub declared_captured_at: Option<Timestamp>,
-    /// When it was announced.
+    /// When it was event_published.
     pub created_at: Timestamp,
     /// When its newest upload URL ends.
     pub url_expires_at: Timestamp,
@@ -237,7 +261,7 @@ pub struct Media {
 }
 
 impl Media {
-    /// A medium that is announced now.
+    /// A medium that is event_published now.
     pub fn new(id: MediaId, content_type: ContentType, url_expires_at: Timestamp, now: Timestamp) -> Self {
         Self {
             id,

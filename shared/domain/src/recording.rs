@@ -7,10 +7,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Announcement, AudioFacts, Credential, DeviceId, EndUserId, Error, Facts, FileDetails, Findings, Grant,
-    LEASE_SECONDS, LeaseId, MAX_ATTEMPTS, MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, Metadata, MultipartUpload,
-    Name, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, RecordingId, Rendition, RenditionId,
-    ReportedEnd, Sha256, SocialRecording, SocialStatus, StoredObject, Tenant, Timestamp, TranscriptionError,
+    AudioFacts, Credential, DeviceId, EndUserId, Error, EventType, Facts, FileDetails, Findings, Grant, LEASE_SECONDS,
+    LeaseId, MAX_ATTEMPTS, MAX_MEDIA, Media, MediaId, MediaStatus, MediaType, MeetingRecording, MeetingStatus,
+    Metadata, MultipartUpload, Name, PENDING_SECONDS, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode,
+    RecordingId, Rendition, RenditionId, ReportedEnd, Sha256, StoredObject, Tenant, Timestamp, TranscriptionError,
     TranscriptionErrorCode, TranscriptionId, UPLOAD_TOKEN_SECONDS,
 };
 
@@ -110,7 +110,7 @@ impl Completion {
     }
 
     /// Whether that call and this one are the same single call.
-    pub fn is_same_call(&self, other: &Self) -> bool {
+    pub fn is_same_request(&self, other: &Self) -> bool {
         self.call.is_some() && self.call == other.call
     }
 }
@@ -190,7 +190,7 @@ pub struct Recording {
     /// What a Plaud-shaped client told of it when it completed the upload.
     pub file: Option<FileDetails>,
     /// What Scoot-shaped workers told of it.
-    pub social: Option<SocialRecording>,
+    pub meeting: Option<MeetingRecording>,
     /// Its files.
     pub media: BTreeMap<MediaId, Media>,
     /// When it was created.
@@ -219,8 +219,8 @@ pub struct Recording {
     /// How many media arrived after it was completed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub late_arrivals: u32,
-    /// What is still to be announced.
-    pub announcement: Option<Announcement>,
+    /// What is still to be event_published.
+    pub event_type: Option<EventType>,
     /// What was asked to make text of it, the last one last.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub transcriptions: BTreeSet<TranscriptionId>,
@@ -260,7 +260,7 @@ impl Recording {
             source: None,
             upload_method: None,
             file: None,
-            social: None,
+            meeting: None,
             media: BTreeMap::new(),
             created_at: now,
             updated_at: now,
@@ -274,7 +274,7 @@ impl Recording {
             attempts: 0,
             lease: None,
             late_arrivals: 0,
-            announcement: None,
+            event_type: None,
             transcriptions: BTreeSet::new(),
         }
     }
@@ -291,8 +291,8 @@ impl Recording {
     #[must_use]
     pub fn ended(mut self, end: ReportedEnd, now: Timestamp) -> Self {
         let verdict = end.verdict();
-        let (status, announcement) = Self::end_of(&verdict);
-        (self.status, self.announcement) = (status, Some(announcement));
+        let (status, event_type) = Self::end_of(&verdict);
+        (self.status, self.event_type) = (status, Some(event_type));
         self.error = verdict.err();
         self.uploaded_at = self.uploaded_at.or(Some(now));
         self.processed_at = Some(now);
@@ -304,21 +304,21 @@ impl Recording {
     ///
     /// # Errors
     /// [`Error::Conflict`] for another status after an end.
-    pub fn social_status_after(&self, told: Option<SocialStatus>) -> Result<SocialStatus, Error> {
-        let is_reported = self.social.as_ref().is_some_and(|social| social.reported_at.is_some());
-        let is_repeat = |told: &SocialStatus| *told == SocialStatus::Processing && !is_reported;
-        SocialStatus::from(self.status).after(told.filter(|told| !is_repeat(told)))
+    pub fn meeting_status_after(&self, told: Option<MeetingStatus>) -> Result<MeetingStatus, Error> {
+        let is_reported = self.meeting.as_ref().is_some_and(|meeting| meeting.reported_at.is_some());
+        let is_repeat = |told: &MeetingStatus| *told == MeetingStatus::Processing && !is_reported;
+        MeetingStatus::from(self.status).after(told.filter(|told| !is_repeat(told)))
     }
 
-    /// The state that a verdict leads to, and what is to be announced then.
-    pub fn end_of(verdict: &Result<(), ProcessingError>) -> (Status, Announcement) {
+    /// The state that a verdict leads to, and what is to be event_published then.
+    pub fn end_of(verdict: &Result<(), ProcessingError>) -> (Status, EventType) {
         match verdict {
-            Ok(()) => (Status::Completed, Announcement::Completed),
-            Err(_) => (Status::Failed, Announcement::Failed),
+            Ok(()) => (Status::Completed, EventType::Completed),
+            Err(_) => (Status::Failed, EventType::Failed),
         }
     }
 
-    /// Its files of one status, in the order in which they were announced.
+    /// Its files of one status, in the order in which they were event_published.
     pub fn media_in(&self, status: MediaStatus) -> impl Iterator<Item = &Media> {
         self.media.values().filter(move |media| media.status == status)
     }
@@ -367,7 +367,7 @@ impl Recording {
     /// Whether its sound is processed after its end, and nobody has asked for text of it: it came late, or a worker had
     /// told of the end before.
     pub fn has_late_sound(&self) -> bool {
-        let is_late = |sound: Sound<'_>| sound.media.late || self.social.is_some();
+        let is_late = |sound: Sound<'_>| sound.media.late || self.meeting.is_some();
         self.transcriptions.is_empty() && self.sound().is_ok_and(is_late)
     }
 
@@ -529,7 +529,7 @@ impl Recording {
     }
 
     fn settled_due_at(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.announcement.is_some() || self.media.values().any(Media::is_unprocessed) {
+        if self.event_type.is_some() || self.media.values().any(Media::is_unprocessed) {
             return Some(now.plus_seconds(PICK_UP_SECONDS));
         }
         // Past or not: by then whoever was to say that a file arrived, and to read it, may have failed. Somebody looks once.
@@ -616,7 +616,7 @@ mod tests {
         assert_eq!(marked(Some("a"), Some(b"x")).repeat(&marked(Some("a"), Some(b"y"))), Repeat::KeyReused);
         assert_eq!(marked(Some("a"), None).repeat(&marked(Some("b"), None)), Repeat::Other);
         assert_eq!(marked(None, None).repeat(&marked(None, None)), Repeat::Other);
-        assert!(!marked(None, None).is_same_call(&marked(None, None)));
+        assert!(!marked(None, None).is_same_request(&marked(None, None)));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Language, Lease, MAX_ATTEMPTS, Offset, PICK_UP_SECONDS, Piece, PieceNumber, PieceStanding, ProviderName,
-    Recording, RecordingId, SocialStatus, SocialTranscription, Status, Tenant, Timestamp, Transcript, TranscriptionId,
+    Chunk, ChunkNumber, ChunkStatus, Error, Language, Lease, MAX_ATTEMPTS, MeetingStatus, MeetingTranscription, Offset,
+    PICK_UP_SECONDS, ProviderName, Recording, RecordingId, Status, Tenant, Timestamp, Transcript, TranscriptionId,
 };
 
 /// How many transcriptions one recording has at most.
@@ -137,7 +137,7 @@ impl Default for TranscriptionOptions {
 /// Where the text of a transcription is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum KeptTranscript {
+pub enum TranscriptLocation {
     /// In the item itself.
     Item(#[serde(with = "as_json")] Transcript),
     /// In an object of the transcription's own.
@@ -147,7 +147,7 @@ pub enum KeptTranscript {
 /// An item of DynamoDB's holds 400 kB; what is kept beside the text takes the rest.
 const MAX_ITEM_TRANSCRIPT_BYTES: usize = 300_000;
 
-impl KeptTranscript {
+impl TranscriptLocation {
     /// Where this transcript is to be kept.
     pub fn of(transcript: &Transcript) -> Self {
         match serde_json::to_string(transcript) {
@@ -174,7 +174,7 @@ mod as_json {
 
 /// Something that happened to a transcription, told on the event bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TranscriptionAnnouncement {
+pub enum TranscriptionEventType {
     /// It waits for somebody to take it up: for the first time, or again.
     #[serde(rename = "transcription.due")]
     Due,
@@ -189,7 +189,7 @@ pub enum TranscriptionAnnouncement {
     Failed,
 }
 
-impl TranscriptionAnnouncement {
+impl TranscriptionEventType {
     /// The event's type, such as `transcription.completed`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -205,7 +205,7 @@ impl TranscriptionAnnouncement {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TranscriptionWork {
     /// Tell the bus.
-    Announce(TranscriptionAnnouncement),
+    Announce(TranscriptionEventType),
     /// It was tried as often, or waited for as long, as it may be: fail it.
     GiveUp(TranscriptionError),
     /// Nothing after all.
@@ -222,14 +222,14 @@ pub struct Transcription {
     /// Of which recording; `None` where a worker made it of a sound of its own.
     pub recording_id: Option<RecordingId>,
     /// What Scoot-shaped workers told of it.
-    pub social: Option<SocialTranscription>,
+    pub meeting: Option<MeetingTranscription>,
     /// Where it stands.
     pub status: TranscriptionStatus,
     /// What was asked for.
     pub options: TranscriptionOptions,
-    /// The pieces that were given to the provider.
+    /// The chunks that were given to the provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub pieces: BTreeMap<PieceNumber, Piece>,
+    pub chunks: BTreeMap<ChunkNumber, Chunk>,
     /// The language that was spoken, once it is known.
     pub language: Option<Language>,
     /// How long the sound is.
@@ -237,7 +237,7 @@ pub struct Transcription {
     /// How many words were said.
     pub word_count: Option<usize>,
     /// Where the text is.
-    pub transcript: Option<KeptTranscript>,
+    pub transcript: Option<TranscriptLocation>,
     /// Why there is none.
     pub error: Option<TranscriptionError>,
     /// How often it was taken up since its provider was last heard of.
@@ -245,8 +245,8 @@ pub struct Transcription {
     pub attempts: u32,
     /// Who is at it.
     pub lease: Option<Lease>,
-    /// What is still to be announced.
-    pub announcement: Option<TranscriptionAnnouncement>,
+    /// What is still to be event_published.
+    pub event_type: Option<TranscriptionEventType>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it was first taken up.
@@ -286,10 +286,10 @@ impl Transcription {
             id,
             tenant,
             recording_id,
-            social: None,
+            meeting: None,
             status: TranscriptionStatus::Pending,
             options: TranscriptionOptions::default(),
-            pieces: BTreeMap::new(),
+            chunks: BTreeMap::new(),
             language: None,
             duration: None,
             word_count: None,
@@ -297,7 +297,7 @@ impl Transcription {
             error: None,
             attempts: 0,
             lease: None,
-            announcement: None,
+            event_type: None,
             created_at: now,
             started_at: None,
             completed_at: None,
@@ -306,17 +306,18 @@ impl Transcription {
     }
 
     /// A transcription that a worker tells of.
-    pub fn told(id: TranscriptionId, tenant: Tenant, social: SocialTranscription, now: Timestamp) -> Self {
-        Self { social: Some(social), ..Self::unchecked(id, tenant, None, now) }.moved_to(SocialStatus::Processing, now)
+    pub fn told(id: TranscriptionId, tenant: Tenant, meeting: MeetingTranscription, now: Timestamp) -> Self {
+        Self { meeting: Some(meeting), ..Self::unchecked(id, tenant, None, now) }
+            .moved_to(MeetingStatus::Processing, now)
     }
 
     /// The same as a worker says that it stands now. What stands so already is not told of again.
     #[must_use]
-    pub fn moved_to(self, status: SocialStatus, now: Timestamp) -> Self {
-        let (status, announcement) = match status {
-            SocialStatus::Processing => (TranscriptionStatus::Processing, TranscriptionAnnouncement::Started),
-            SocialStatus::Complete => (TranscriptionStatus::Completed, TranscriptionAnnouncement::Completed),
-            SocialStatus::Failed => (TranscriptionStatus::Failed, TranscriptionAnnouncement::Failed),
+    pub fn moved_to(self, status: MeetingStatus, now: Timestamp) -> Self {
+        let (status, event_type) = match status {
+            MeetingStatus::Processing => (TranscriptionStatus::Processing, TranscriptionEventType::Started),
+            MeetingStatus::Complete => (TranscriptionStatus::Completed, TranscriptionEventType::Completed),
+            MeetingStatus::Failed => (TranscriptionStatus::Failed, TranscriptionEventType::Failed),
         };
         if self.status == status {
             return self;
@@ -325,7 +326,7 @@ impl Transcription {
         let failed = || "The worker that makes it reported that it failed";
         Self {
             status,
-            announcement: Some(announcement),
+            event_type: Some(event_type),
             error: has_failed.then(|| TranscriptionError::new(TranscriptionErrorCode::ProcessingError, failed())),
             started_at: self.started_at.or(Some(now)),
             completed_at: status.is_end().then_some(now),
@@ -372,12 +373,12 @@ impl Transcription {
         Err(Error::Conflict { reason })
     }
 
-    /// Whether the text of every piece is there.
+    /// Whether the text of every chunk is there.
     pub fn is_heard(&self) -> bool {
-        !self.pieces.is_empty() && self.pieces.values().all(|piece| piece.standing == PieceStanding::Done)
+        !self.chunks.is_empty() && self.chunks.values().all(|chunk| chunk.standing == ChunkStatus::Done)
     }
 
-    /// When a provider that was given the pieces is next asked how they stand: the longer it takes, the more rarely.
+    /// When a provider that was given the chunks is next asked how they stand: the longer it takes, the more rarely.
     pub fn ask_at(&self, now: Timestamp) -> Timestamp {
         let waited = self.started_at.map_or(0, |at| (now.milliseconds() - at.milliseconds()) / 1000);
         now.plus_seconds((waited / 4).clamp(60, 900))
@@ -392,19 +393,19 @@ impl Transcription {
 
     /// When it next owes an action after the change that was made now.
     pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let owes = self.social.is_none() || self.announcement.is_some();
+        let owes = self.meeting.is_none() || self.event_type.is_some();
         owes.then(|| now.plus_seconds(PICK_UP_SECONDS))
     }
 
     /// What it owes now that it is due.
     pub fn work(&self, now: Timestamp) -> TranscriptionWork {
-        use TranscriptionAnnouncement::Due;
+        use TranscriptionEventType::Due;
         let failed = |message: String| {
             TranscriptionWork::GiveUp(TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message))
         };
         // Who tells of it works on it, however long that takes.
-        if self.social.is_some() {
-            return self.announcement.map_or(TranscriptionWork::Rest, TranscriptionWork::Announce);
+        if self.meeting.is_some() {
+            return self.event_type.map_or(TranscriptionWork::Rest, TranscriptionWork::Announce);
         }
         let waited_enough = |at: Timestamp| at.plus_seconds(PATIENCE_SECONDS) <= now;
         match self.status {
@@ -417,7 +418,7 @@ impl Transcription {
             }
             TranscriptionStatus::Processing => TranscriptionWork::Announce(Due),
             TranscriptionStatus::Completed | TranscriptionStatus::Failed => {
-                self.announcement.map_or(TranscriptionWork::Rest, TranscriptionWork::Announce)
+                self.event_type.map_or(TranscriptionWork::Rest, TranscriptionWork::Announce)
             }
         }
     }
@@ -486,7 +487,7 @@ mod tests {
 
     #[test]
     fn what_never_ends_is_given_up_after_eight_attempts_or_a_day() {
-        use TranscriptionAnnouncement::Due;
+        use TranscriptionEventType::Due;
         let gives_up =
             |transcription: &Transcription, at| matches!(transcription.work(at), TranscriptionWork::GiveUp(_));
         assert_eq!(processing(MAX_ATTEMPTS - 1).work(now()), TranscriptionWork::Announce(Due));
@@ -525,7 +526,7 @@ mod tests {
             };
             Transcript::new(None, Offset::default(), vec![segment; count])
         };
-        assert!(matches!(KeptTranscript::of(&said(200)), KeptTranscript::Item(_)));
-        assert_eq!(KeptTranscript::of(&said(300)), KeptTranscript::Object);
+        assert!(matches!(TranscriptLocation::of(&said(200)), TranscriptLocation::Item(_)));
+        assert_eq!(TranscriptLocation::of(&said(300)), TranscriptLocation::Object);
     }
 }

@@ -12,7 +12,7 @@ const LOOKED_FOR_SECONDS: i64 = 24 * 3600;
 
 /// Something that happened to a recording, told on the event bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Announcement {
+pub enum EventType {
     /// Its client said that all is sent.
     #[serde(rename = "recording.uploaded")]
     Uploaded,
@@ -27,7 +27,7 @@ pub enum Announcement {
     MediaUploaded,
 }
 
-impl Announcement {
+impl EventType {
     /// The event's type, such as `recording.uploaded`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ pub enum Work {
     /// See which of its files S3 holds, and what their bytes are.
     CheckObjects,
     /// Tell the bus again: what was told was never acted on, or whoever acted on it died.
-    Announce(Announcement),
+    Announce(EventType),
     /// Processing died as often as it may: fail what is unprocessed.
     GiveUp,
     /// It was deleted: delete its objects.
@@ -75,9 +75,9 @@ impl Recording {
         match self.status {
             Status::Pending if self.expires_at <= now => Work::Expire,
             Status::Pending => Work::CheckObjects,
-            Status::Uploaded => Work::Announce(Announcement::Uploaded),
+            Status::Uploaded => Work::Announce(EventType::Uploaded),
             Status::Processing if self.attempts >= MAX_ATTEMPTS => Work::GiveUp,
-            Status::Processing => Work::Announce(Announcement::Uploaded),
+            Status::Processing => Work::Announce(EventType::Uploaded),
             Status::Completed | Status::Failed => self.settled_work(now),
         }
     }
@@ -85,10 +85,10 @@ impl Recording {
     fn settled_work(&self, now: Timestamp) -> Work {
         let is_looked_for =
             |media: &Media| media.is_unread() && now < media.url_expires_at.plus_seconds(LOOKED_FOR_SECONDS);
-        if let Some(announcement) = self.announcement {
-            Work::Announce(announcement)
+        if let Some(event_type) = self.event_type {
+            Work::Announce(event_type)
         } else if self.media.values().any(Media::is_unprocessed) {
-            if self.attempts >= MAX_ATTEMPTS { Work::GiveUp } else { Work::Announce(Announcement::MediaUploaded) }
+            if self.attempts >= MAX_ATTEMPTS { Work::GiveUp } else { Work::Announce(EventType::MediaUploaded) }
         } else if self.media.values().any(is_looked_for) {
             Work::CheckObjects
         } else {
@@ -124,7 +124,7 @@ mod tests {
     fn processing_that_died_is_begun_again_a_bounded_number_of_times() {
         let mut processing = recording(Status::Processing);
         processing.attempts = MAX_ATTEMPTS - 1;
-        assert_eq!(processing.work(now()), Work::Announce(Announcement::Uploaded));
+        assert_eq!(processing.work(now()), Work::Announce(EventType::Uploaded));
         processing.attempts = MAX_ATTEMPTS;
         assert_eq!(processing.work(now()), Work::GiveUp);
     }
@@ -156,9 +156,9 @@ mod tests {
     #[test]
     fn a_settled_recording_owes_its_announcement_first_and_then_nothing() {
         let mut completed = recording(Status::Completed);
-        completed.announcement = Some(Announcement::Completed);
-        assert_eq!(completed.work(now()), Work::Announce(Announcement::Completed));
-        completed.announcement = None;
+        completed.event_type = Some(EventType::Completed);
+        assert_eq!(completed.work(now()), Work::Announce(EventType::Completed));
+        completed.event_type = None;
         assert_eq!(completed.work(now()), Work::Rest);
     }
 

@@ -4,10 +4,9 @@
 
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use capstan_aws::{MissingVariable, busy, failure, impatient, variable};
+use capstan_aws::{Environment, EnvironmentError, FromEnvironment, busy, failure, impatient};
 use capstan_domain::{
-    Announcement, Error, Mode, ProjectId, Recording, RecordingId, Transcription, TranscriptionAnnouncement,
-    TranscriptionId,
+    Error, EventType, Mode, ProjectId, Recording, RecordingId, Transcription, TranscriptionEventType, TranscriptionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,40 +44,39 @@ pub struct Events {
     bus: String,
 }
 
+/// The one that `EVENT_BUS_NAME` names.
+impl FromEnvironment for Events {
+    async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
+        Ok(Self::new(Client::new(&impatient(environment.aws())), environment.variable("EVENT_BUS_NAME")?))
+    }
+}
+
 impl Events {
     /// The bus of that name.
     pub fn new(client: Client, bus: impl Into<String>) -> Self {
         Self { client, bus: bus.into() }
     }
 
-    /// The bus that `EVENT_BUS_NAME` names.
-    ///
-    /// # Errors
-    /// [`MissingVariable`] when it is not set.
-    pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
-        Ok(Self::new(Client::new(&impatient(configuration)), variable("EVENT_BUS_NAME")?))
-    }
-
     /// Tells what happened to a recording. The event's type is its `detail-type`.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the bus did not take it; it may still have arrived.
-    pub async fn announce(&self, announcement: Announcement, recording: &Recording) -> Result<(), Error> {
+    pub async fn publish(&self, event_type: EventType, recording: &Recording) -> Result<(), Error> {
         let detail = RecordingEvent {
             recording_id: recording.id.clone(),
             project_id: recording.tenant.project_id.clone(),
             mode: recording.tenant.mode,
         };
-        self.tell(announcement.as_str(), &detail).await
+        self.tell(event_type.as_str(), &detail).await
     }
 
     /// Tells what happened to a transcription. The event's type is its `detail-type`.
     ///
     /// # Errors
-    /// As [`Self::announce`].
-    pub async fn announce_transcription(
+    /// As [`Self::publish`].
+    pub async fn publish_transcription(
         &self,
-        announcement: TranscriptionAnnouncement,
+        event_type: TranscriptionEventType,
         transcription: &Transcription,
     ) -> Result<(), Error> {
         let detail = TranscriptionEvent {
@@ -87,28 +85,28 @@ impl Events {
             project_id: transcription.tenant.project_id.clone(),
             mode: transcription.tenant.mode,
         };
-        self.tell(announcement.as_str(), &detail).await
+        self.tell(event_type.as_str(), &detail).await
     }
 
     /// Tells what happened to a recording that is due in any case: what the bus did not take is told again then. Whether
     /// it took it.
-    pub async fn announce_or_leave_due(&self, announcement: Announcement, recording: &Recording) -> bool {
-        let told = self.announce(announcement, recording).await;
+    pub async fn publish_or_retry_later(&self, event_type: EventType, recording: &Recording) -> bool {
+        let told = self.publish(event_type, recording).await;
         if let Err(error) = &told {
-            tracing::warn!(recording_id = %recording.id, %error, "announced later");
+            tracing::warn!(recording_id = %recording.id, %error, "event_published later");
         }
         told.is_ok()
     }
 
-    /// As [`Self::announce_or_leave_due`], of a transcription.
-    pub async fn announce_transcription_or_leave_due(
+    /// As [`Self::publish_or_retry_later`], of a transcription.
+    pub async fn publish_transcription_or_retry_later(
         &self,
-        announcement: TranscriptionAnnouncement,
+        event_type: TranscriptionEventType,
         transcription: &Transcription,
     ) -> bool {
-        let told = self.announce_transcription(announcement, transcription).await;
+        let told = self.publish_transcription(event_type, transcription).await;
         if let Err(error) = &told {
-            tracing::warn!(transcription_id = %transcription.id, %error, "announced later");
+            tracing::warn!(transcription_id = %transcription.id, %error, "event_published later");
         }
         told.is_ok()
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
 use capstan_domain::{Action, Caller, Credential, CredentialHash, Error, Grant, Timestamp};
 use capstan_store::Store;
 use futures_util::future::join;
@@ -47,6 +48,12 @@ impl Identified {
 pub struct Access {
     store: Store,
     seen: Arc<Mutex<HashMap<CredentialHash, Seen>>>,
+}
+
+impl FromEnvironment for Access {
+    async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
+        Store::from_environment(environment).await.map(Self::new)
+    }
 }
 
 impl Access {

@@ -60,7 +60,7 @@ pub enum Refusals {
     /// The credential may not do this.
     #[response(status = 403)]
     Forbidden(ErrorBody),
-    /// There is none within the credential's reach.
+    /// There is none within the credential's visibility.
     #[response(status = 404)]
     NotFound(ErrorBody),
     /// More requests than the route takes. Wait a second before asking again, then twice as long.
@@ -157,7 +157,7 @@ fn answer(error: &Error) -> Answer {
             let message = "This Idempotency-Key came with another body before. Use a new key for a new request.";
             Answer::new(S::CONFLICT, "idempotency_key_reused", message).param("Idempotency-Key")
         }
-        Error::FirstCallRunning { retry_after } => {
+        Error::OriginalRequestRunning { retry_after } => {
             let message = "The first request with this Idempotency-Key is still running. Ask again.";
             Answer::new(S::CONFLICT, "conflict", message).param("Idempotency-Key").retry_after(*retry_after)
         }

@@ -8,11 +8,11 @@ impl Access {
     /// Who calls, and the recording that the path names. As [`Self::caller_beside`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] out of the caller's reach.
+    /// [`Error::NotFound`] out of the caller's visibility.
     pub async fn recording(&self, request: &Request, action: Action) -> Result<(Caller, Recording), Error> {
         let read = async { self.store().recording(&request.path_id("recording")?).await };
         let (caller, found) = self.caller_beside(request, action, read).await?;
-        let recording = caller.reach().admit(found.ok_or_else(Error::no_recording)?)?;
+        let recording = caller.visibility().admit(found.ok_or_else(Error::no_recording)?)?;
         Ok((caller, recording))
     }
 

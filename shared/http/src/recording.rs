@@ -46,7 +46,7 @@ pub struct RecordingBody {
     /// Its newest transcription.
     #[schema(required)]
     pub transcription_id: Option<String>,
-    /// Its files, in the order in which they were announced.
+    /// Its files, in the order in which they were event_published.
     pub media: Vec<MediaBody>,
     /// What its owner attached.
     #[schema(value_type = Object)]
@@ -104,7 +104,7 @@ pub struct MediaBody {
     /// When it was taken.
     #[schema(required, format = DateTime)]
     pub captured_at: Option<String>,
-    /// When it was announced.
+    /// When it was event_published.
     #[schema(format = DateTime)]
     pub created_at: String,
     /// Of sound: its length in milliseconds.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use capstan_domain::{CREDENTIAL_PREFIXES, Caller, Error, MediaId, Secret, Timestamp};
+use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
@@ -93,6 +94,14 @@ impl Request {
     /// Where it goes, without the query.
     pub fn path(&self) -> &str {
         self.event.uri().path()
+    }
+
+    /// The route that API Gateway matched, such as `GET /v1/recordings/{id}`; empty outside API Gateway.
+    pub fn route(&self) -> &str {
+        match self.event.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.as_deref().unwrap_or_default(),
+            _ => "",
+        }
     }
 
     /// The body's bytes, as they came.

@@ -1,7 +1,7 @@
 //! A transcription as clients see it.
 
 use capstan_domain::{
-    Confidence, KeptTranscript, Language, ProviderName, Segment, Transcript, Transcription, TranscriptionError,
+    Confidence, Language, ProviderName, Segment, Transcript, TranscriptLocation, Transcription, TranscriptionError,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -117,7 +117,7 @@ impl TranscriptionBody {
             updated_at: transcription.updated_at.to_string(),
         };
         // What an item holds is far smaller than an answer may be.
-        if transcription.transcript == Some(KeptTranscript::Object) { body.that_fits() } else { body }
+        if transcription.transcript == Some(TranscriptLocation::Object) { body.that_fits() } else { body }
     }
 
     fn that_fits(mut self) -> Self {

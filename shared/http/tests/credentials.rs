@@ -8,7 +8,7 @@ use capstan_domain::{Action, Credential, CredentialHash, Error, Grant, KeyId, Ti
 use capstan_emulators::Fault;
 use capstan_http::{Access, Reply, Request};
 use capstan_lambda::{Function, http_function};
-use capstan_stage::{Stage, call, event, with_credential};
+use capstan_test_environment::{TestEnvironment, call, event, with_credential};
 
 const KEY: &str = "sk_live_key";
 
@@ -17,8 +17,8 @@ async fn admit(access: Access, request: Request) -> Result<Reply, Error> {
     access.caller(&request, Action::ReadRecordings).await.map(|_| Reply::no_content())
 }
 
-fn sandbox(stage: &Stage) -> Function {
-    http_function(stage.access(), stage.clock(), admit)
+fn sandbox(environment: &TestEnvironment) -> Function {
+    http_function(environment.access(), environment.clock(), admit)
 }
 
 async fn status(sandbox: &Function) -> u64 {
@@ -29,47 +29,47 @@ fn key_id() -> KeyId {
     "key_1".parse().unwrap()
 }
 
-/// A stage with a key that nobody has used.
-async fn stage() -> Stage {
-    let stage = Stage::set().await;
-    let key = Credential::new(Stage::tenant(), Grant::Secret, stage.now());
+/// A environment with a key that nobody has used.
+async fn environment() -> TestEnvironment {
+    let environment = TestEnvironment::start().await;
+    let key = Credential::new(TestEnvironment::tenant(), Grant::Secret, environment.now());
     let key = Credential { key_id: Some(key_id()), ..key };
-    stage.store.create_key(&CredentialHash::of(KEY), &key).await.unwrap();
-    let _ = stage.emulators.take_calls();
-    stage
+    environment.store.create_key(&CredentialHash::of(KEY), &key).await.unwrap();
+    let _ = environment.emulators.take_calls();
+    environment
 }
 
-async fn last_used_at(stage: &Stage) -> Option<Timestamp> {
-    let used = stage.store.key(&key_id()).await.unwrap().1.last_used_at;
-    let _ = stage.emulators.take_calls();
+async fn last_used_at(environment: &TestEnvironment) -> Option<Timestamp> {
+    let used = environment.store.key(&key_id()).await.unwrap().1.last_used_at;
+    let _ = environment.emulators.take_calls();
     used
 }
 
 #[tokio::test]
 async fn a_revoked_key_is_unknown_within_five_seconds_to_a_sandbox_that_has_just_seen_it_and_at_once_to_others() {
-    let stage = stage().await;
-    let sandbox_1 = sandbox(&stage);
+    let environment = environment().await;
+    let sandbox_1 = sandbox(&environment);
     assert_eq!(status(&sandbox_1).await, 204);
-    stage.store.revoke_key(&key_id(), stage.now()).await.unwrap();
-    assert_eq!(status(&sandbox(&stage)).await, 401);
-    stage.advance(4);
+    environment.store.revoke_key(&key_id(), environment.now()).await.unwrap();
+    assert_eq!(status(&sandbox(&environment)).await, 401);
+    environment.advance(4);
     assert_eq!(status(&sandbox_1).await, 204, "it trusts what it saw");
-    stage.advance(1);
+    environment.advance(1);
     assert_eq!(status(&sandbox_1).await, 401);
 }
 
 #[tokio::test]
 async fn a_rotated_key_is_good_until_the_overlap_ends_and_not_a_second_longer() {
-    let stage = stage().await;
-    let (hash, old) = stage.store.key(&key_id()).await.unwrap();
-    let new = old.successor("key_2".parse().unwrap(), stage.now()).unwrap();
-    let end = stage.now().plus_seconds(60);
+    let environment = environment().await;
+    let (hash, old) = environment.store.key(&key_id()).await.unwrap();
+    let new = old.successor("key_2".parse().unwrap(), environment.now()).unwrap();
+    let end = environment.now().plus_seconds(60);
     let new_hash = CredentialHash::of("sk_live_new");
-    assert_eq!(stage.store.replace_key((&hash, &old), (&new_hash, &new), end).await.unwrap(), end);
-    let sandbox = sandbox(&stage);
-    stage.advance(59);
+    assert_eq!(environment.store.replace_key((&hash, &old), (&new_hash, &new), end).await.unwrap(), end);
+    let sandbox = sandbox(&environment);
+    environment.advance(59);
     assert_eq!(status(&sandbox).await, 204);
-    stage.advance(1);
+    environment.advance(1);
     assert_eq!(status(&sandbox).await, 401, "whatever it remembers");
     let by_new = with_credential(event("get-recording"), "sk_live_new");
     assert_eq!(call(&sandbox, by_new).await.status, 204);
@@ -77,46 +77,46 @@ async fn a_rotated_key_is_good_until_the_overlap_ends_and_not_a_second_longer() 
 
 #[tokio::test]
 async fn of_two_rotations_of_one_reading_one_is_made_and_a_revoked_key_is_not_rotated() {
-    let stage = stage().await;
-    let (hash, old) = stage.store.key(&key_id()).await.unwrap();
-    let end = stage.now().plus_seconds(60);
+    let environment = environment().await;
+    let (hash, old) = environment.store.key(&key_id()).await.unwrap();
+    let end = environment.now().plus_seconds(60);
     let rotate = async |id: &str, old: &Credential| {
-        let new = old.successor(id.parse().unwrap(), stage.now()).unwrap();
-        stage.store.replace_key((&hash, old), (&CredentialHash::of(id), &new), end).await
+        let new = old.successor(id.parse().unwrap(), environment.now()).unwrap();
+        environment.store.replace_key((&hash, old), (&CredentialHash::of(id), &new), end).await
     };
     let (first, second) = tokio::join!(rotate("key_2", &old), rotate("key_3", &old));
     assert!(first.is_ok() != second.is_ok());
-    let rotated = stage.store.key(&key_id()).await.unwrap().1;
-    stage.store.revoke_key(&key_id(), stage.now()).await.unwrap();
+    let rotated = environment.store.key(&key_id()).await.unwrap().1;
+    environment.store.revoke_key(&key_id(), environment.now()).await.unwrap();
     assert!(matches!(rotate("key_4", &rotated).await, Err(Error::Conflict { .. })));
-    assert_eq!(stage.store.list_keys(&Stage::tenant(), None, 100).await.unwrap().entities.len(), 2);
+    assert_eq!(environment.store.list_keys(&TestEnvironment::tenant(), None, 100).await.unwrap().entities.len(), 2);
 }
 
 #[tokio::test]
 async fn the_use_of_a_key_is_noted_once_an_hour_by_one_call_of_whoever_reads_it_first() {
-    let stage = stage().await;
-    let (sandbox_1, sandbox_2) = (sandbox(&stage), sandbox(&stage));
+    let environment = environment().await;
+    let (sandbox_1, sandbox_2) = (sandbox(&environment), sandbox(&environment));
     status(&sandbox_1).await;
-    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+    assert_eq!(environment.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
     status(&sandbox_1).await;
-    assert_eq!(stage.emulators.take_calls(), [""; 0]);
+    assert_eq!(environment.emulators.take_calls(), [""; 0]);
     status(&sandbox_2).await;
-    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem"]);
-    assert_eq!(last_used_at(&stage).await, Some(stage.now()));
-    let first = stage.now();
-    stage.advance(3599);
+    assert_eq!(environment.emulators.take_calls(), ["dynamodb:GetItem"]);
+    assert_eq!(last_used_at(&environment).await, Some(environment.now()));
+    let first = environment.now();
+    environment.advance(3599);
     status(&sandbox_1).await;
-    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem"]);
-    stage.advance(5);
+    assert_eq!(environment.emulators.take_calls(), ["dynamodb:GetItem"]);
+    environment.advance(5);
     status(&sandbox_2).await;
-    assert_eq!(stage.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
-    assert_eq!(last_used_at(&stage).await, Some(first.plus_seconds(3604)));
+    assert_eq!(environment.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+    assert_eq!(last_used_at(&environment).await, Some(first.plus_seconds(3604)));
 }
 
 #[tokio::test]
 async fn whoever_calls_is_served_whether_or_not_it_can_be_noted() {
-    let stage = stage().await;
-    let faults = stage.emulators.faults();
+    let environment = environment().await;
+    let faults = environment.emulators.faults();
     for fault in [
         Fault::Throttle,
         Fault::Internal,
@@ -126,26 +126,26 @@ async fn whoever_calls_is_served_whether_or_not_it_can_be_noted() {
     ] {
         faults.fail_next("UpdateItem", fault, 1);
         let began = Instant::now();
-        assert_eq!(status(&sandbox(&stage)).await, 204, "{fault:?}");
+        assert_eq!(status(&sandbox(&environment)).await, 204, "{fault:?}");
         assert!(began.elapsed() < Duration::from_secs(2), "{fault:?} took {:?}", began.elapsed());
-        let calls = stage.emulators.take_calls();
+        let calls = environment.emulators.take_calls();
         assert_eq!(calls, ["dynamodb:GetItem", "dynamodb:UpdateItem"], "{fault:?} is tried once");
-        assert_eq!(last_used_at(&stage).await, None);
+        assert_eq!(last_used_at(&environment).await, None);
         faults.clear();
     }
-    status(&sandbox(&stage)).await;
-    assert_eq!(last_used_at(&stage).await, Some(stage.now()));
+    status(&sandbox(&environment)).await;
+    assert_eq!(last_used_at(&environment).await, Some(environment.now()));
 }
 
 #[tokio::test]
 async fn a_note_makes_no_credential() {
-    let stage = stage().await;
-    let (hash, seen) = stage.store.key(&key_id()).await.unwrap();
-    let dynamodb = stage.emulators.dynamodb();
+    let environment = environment().await;
+    let (hash, seen) = environment.store.key(&key_id()).await.unwrap();
+    let dynamodb = environment.emulators.dynamodb();
     let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
-    let delete = dynamodb.delete_item().table_name(stage.table());
+    let delete = dynamodb.delete_item().table_name(environment.table());
     delete.key("PK", text(format!("KEY#{hash}"))).key("SK", text("KEY".into())).send().await.unwrap();
-    stage.store.note_use(&hash, &seen, stage.now()).await.unwrap();
-    assert!(stage.store.credential(&hash).await.unwrap().is_none(), "a note makes no credential");
-    assert_eq!(status(&sandbox(&stage)).await, 401);
+    environment.store.note_use(&hash, &seen, environment.now()).await.unwrap();
+    assert!(environment.store.credential(&hash).await.unwrap().is_none(), "a note makes no credential");
+    assert_eq!(status(&sandbox(&environment)).await, 401);
 }

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+use capstan_aws::{Environment, FromEnvironment};
 use capstan_domain::Error;
 use futures_util::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -10,27 +11,30 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::http::panicked;
-use crate::{Answer, Clock, Function, Invocation, InvocationError, StartError};
+use crate::{Answer, Clock, Function, Invocation, InvocationError, StartError, runtime};
 
-/// Serves a handler behind Lambda's runtime until Lambda ends the sandbox.
+/// Runs an event handler as the Lambda function `name` until Lambda ends the sandbox.
 ///
 /// # Errors
-/// [`StartError`] when the runtime cannot be reached.
-pub async fn serve_event<D, E, H, F>(dependencies: D, handler: H) -> Result<(), StartError>
+/// [`StartError`] when the environment lacks what the handler depends on, or the Lambda runtime cannot be reached.
+pub fn serve_event<D, E, H, F>(name: &'static str, handler: H) -> Result<(), StartError>
 where
-    D: Clone,
+    D: Clone + FromEnvironment,
     E: DeserializeOwned,
     H: Fn(D, E, Invocation) -> F,
     F: Future<Output = Result<(), Error>>,
 {
     lambda_runtime::tracing::init_default_subscriber();
-    let clock = Clock::system();
-    let serve = |event: LambdaEvent<E>| act(&dependencies, &clock, &handler, event.payload);
-    lambda_runtime::run(service_fn(serve)).await.map_err(StartError)
+    runtime()?.block_on(async {
+        let dependencies = D::from_environment(&Environment::of_process().await).await?;
+        let clock = Clock::system();
+        let serve = |event: LambdaEvent<E>| act(name, &dependencies, &clock, &handler, event.payload);
+        lambda_runtime::run(service_fn(serve)).await.map_err(StartError)
+    })
 }
 
 /// A handler as a value.
-pub fn event_function<D, E, H, F>(dependencies: D, clock: Clock, handler: H) -> Function
+pub fn event_function<D, E, H, F>(name: &'static str, dependencies: D, clock: Clock, handler: H) -> Function
 where
     D: Clone + Send + Sync + 'static,
     E: DeserializeOwned + Send + 'static,
@@ -41,12 +45,13 @@ where
         let (dependencies, clock, handler) = (dependencies.clone(), clock.clone(), handler.clone());
         Box::pin(async move {
             let event = serde_json::from_value(event).map_err(|error| InvocationError(error.to_string()))?;
-            act(&dependencies, &clock, &handler, event).await.map(|()| Value::Null)
+            act(name, &dependencies, &clock, &handler, event).await.map(|()| Value::Null)
         })
     }))
 }
 
 fn act<D, E, H, F>(
+    function: &'static str,
     dependencies: &D,
     clock: &Clock,
     handler: &H,
@@ -57,8 +62,7 @@ where
     H: Fn(D, E, Invocation) -> F,
     F: Future<Output = Result<(), Error>>,
 {
-    // All functions write to one log: which of them it was is told by its handler's path.
-    let (began, function) = (Instant::now(), std::any::type_name::<H>());
+    let began = Instant::now();
     let running = Invocation::begin(clock).map(|invocation| handler(dependencies.clone(), event, invocation));
     async move {
         let result = match running {

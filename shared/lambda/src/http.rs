@@ -5,28 +5,32 @@ use std::panic::AssertUnwindSafe;
 use std::str::FromStr;
 use std::time::Instant;
 
+use capstan_aws::{Environment, FromEnvironment};
 use capstan_domain::{DeviceId, EndUserId, Error, RecordingId, TranscriptionId};
-use capstan_http::{Dependencies, Reply, Request, once};
+use capstan_http::{Dependencies, Reply, Request, idempotent};
 use futures_util::FutureExt;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, Body, LambdaEvent, RequestExt, Response, Service, service_fn};
 use serde_json::Value;
 
-use crate::{Answer, Clock, Function, Invocation, InvocationError, StartError};
+use crate::{Answer, Clock, Function, Invocation, InvocationError, StartError, runtime};
 
-/// Serves a handler behind Lambda's runtime until Lambda ends the sandbox.
+/// Runs a request handler as a Lambda function until Lambda ends the sandbox.
 ///
 /// # Errors
-/// [`StartError`] when the runtime cannot be reached.
-pub async fn serve_http<D, H, F>(dependencies: D, handler: H) -> Result<(), StartError>
+/// [`StartError`] when the environment lacks what the handler depends on, or the Lambda runtime cannot be reached.
+pub fn serve_http<D, H, F>(handler: H) -> Result<(), StartError>
 where
-    D: Clone + Dependencies + Send + Sync,
+    D: Clone + Dependencies + FromEnvironment + Send + Sync,
     H: Fn(D, Request) -> F + Clone + Send + Sync,
     F: Future<Output = Result<Reply, Error>> + Send,
 {
     lambda_http::tracing::init_default_subscriber();
-    let clock = Clock::system();
-    lambda_http::run(service_fn(|event| answer(&dependencies, &clock, &handler, event))).await.map_err(StartError)
+    runtime()?.block_on(async {
+        let dependencies = D::from_environment(&Environment::of_process().await).await?;
+        let clock = Clock::system();
+        lambda_http::run(service_fn(|event| answer(&dependencies, &clock, &handler, event))).await.map_err(StartError)
+    })
 }
 
 /// A handler as a value. Goes through the same adapter as behind Lambda's runtime.
@@ -67,7 +71,7 @@ where
     let line = AccessLine::begin(&event);
     let running = Invocation::begin(clock).map(|at| {
         let request = Request::new(event, at.now, at.entropy, at.secret_bits);
-        once(dependencies.clone(), request, handler.clone())
+        idempotent(dependencies.clone(), request, handler.clone())
     });
     async move {
         let result = match running {

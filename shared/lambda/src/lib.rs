@@ -7,6 +7,7 @@
 mod clock;
 mod event;
 mod http;
+mod registration;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,12 @@ use serde_json::Value;
 pub use clock::{Clock, Invocation};
 pub use event::{event_function, serve_event};
 pub use http::{http_function, serve_http};
+pub use registration::Registration;
+
+/// A sandbox has one request at a time: more threads would only cost their start.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
 
 /// Why a function could not start, or why its runtime ended. The end of the line: `main` prints it.
 pub struct StartError(Box<dyn std::error::Error + Send + Sync>);

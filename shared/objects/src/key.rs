@@ -3,7 +3,7 @@
 use std::fmt;
 
 use capstan_domain::{
-    BucketName, ContentType, ExportFormat, Media, MediaId, PieceNumber, Place, ProjectId, Recording, RecordingId,
+    BucketName, ChunkNumber, ContentType, ExportFormat, Media, MediaId, Place, ProjectId, Recording, RecordingId,
     RenditionKind, Transcription,
 };
 
@@ -33,9 +33,9 @@ impl ObjectKey {
         Self(format!("{}.json", transcriptions(transcription)))
     }
 
-    /// Of the text of one piece, beside it: `.../{transcription}/{piece}.json`.
-    pub fn piece_transcript(transcription: &Transcription, piece: PieceNumber) -> Self {
-        Self(format!("{}/{piece}.json", transcriptions(transcription)))
+    /// Of the text of one chunk, beside it: `.../{transcription}/{chunk}.json`.
+    pub fn chunk_transcript(transcription: &Transcription, chunk: ChunkNumber) -> Self {
+        Self(format!("{}/{chunk}.json", transcriptions(transcription)))
     }
 
     /// Of a transcript as a file, where it is too large to be answered: `.../{transcription}/export.{extension}`.
@@ -43,9 +43,9 @@ impl ObjectKey {
         Self(format!("{}/export.{}", transcriptions(transcription), format.as_str()))
     }
 
-    /// Of the sound of one piece, for a provider that fetches it: `.../{transcription}/{piece}.flac`.
-    pub fn piece_sound(transcription: &Transcription, piece: PieceNumber) -> Self {
-        Self(format!("{}/{piece}.flac", transcriptions(transcription)))
+    /// Of the sound of one chunk, for a provider that fetches it: `.../{transcription}/{chunk}.flac`.
+    pub fn chunk_audio(transcription: &Transcription, chunk: ChunkNumber) -> Self {
+        Self(format!("{}/{chunk}.flac", transcriptions(transcription)))
     }
 
     /// The key as S3 knows it.
@@ -63,13 +63,13 @@ impl fmt::Display for ObjectKey {
 /// Where an object is read: under a key of ours, or in the place that a worker named. Only what is ours is written or
 /// deleted, by its [`ObjectKey`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectPlace {
+pub struct ObjectLocation {
     /// `None` is the media bucket.
     pub(crate) bucket: Option<BucketName>,
     pub(crate) key: String,
 }
 
-impl ObjectPlace {
+impl ObjectLocation {
     /// Of the original of a recording's medium.
     pub fn of(recording: &Recording, media: &Media) -> Self {
         match &media.place {
@@ -84,19 +84,19 @@ impl ObjectPlace {
     }
 }
 
-impl From<&Place> for ObjectPlace {
+impl From<&Place> for ObjectLocation {
     fn from(place: &Place) -> Self {
         Self { bucket: Some(place.bucket.clone()), key: place.key.clone() }
     }
 }
 
-impl From<ObjectKey> for ObjectPlace {
+impl From<ObjectKey> for ObjectLocation {
     fn from(ObjectKey(key): ObjectKey) -> Self {
         Self { bucket: None, key }
     }
 }
 
-impl From<&ObjectKey> for ObjectPlace {
+impl From<&ObjectKey> for ObjectLocation {
     fn from(key: &ObjectKey) -> Self {
         key.clone().into()
     }

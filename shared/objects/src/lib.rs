@@ -17,13 +17,13 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-use capstan_aws::{MissingVariable, busy, failure, variable};
+use capstan_aws::{Environment, EnvironmentError, FromEnvironment, busy, failure};
 use capstan_domain::{BucketName, Error, Md5, ProjectId, RecordingId, Sha256, StoredObject, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Digest;
 
-pub use key::{ObjectKey, ObjectPlace, Original};
+pub use key::{ObjectKey, ObjectLocation, Original};
 pub use reader::ObjectReader;
 pub use signed::{PartSigner, SignedDownload, SignedUpload, Signer, Validity};
 
@@ -40,6 +40,13 @@ pub struct Objects {
 /// 75 MB a second that Lambda's network gives it, with room.
 pub const MAX_HASHED_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 
+/// The one that `MEDIA_BUCKET` names.
+impl FromEnvironment for Objects {
+    async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
+        Ok(Self::new(environment.aws(), environment.variable("MEDIA_BUCKET")?))
+    }
+}
+
 impl Objects {
     /// The bucket of that name.
     pub fn new(configuration: &aws_config::SdkConfig, bucket: impl Into<String>) -> Self {
@@ -51,17 +58,9 @@ impl Objects {
         }
     }
 
-    /// The bucket that `MEDIA_BUCKET` names.
-    ///
-    /// # Errors
-    /// [`MissingVariable`] when it is not set.
-    pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
-        Ok(Self::new(configuration, variable("MEDIA_BUCKET")?))
-    }
-
     /// What is stored there, not read: its hash stays unknown. `None` when there is nothing, and in a bucket that is not
     /// ours also when its owner does not let us see it.
-    pub async fn find(&self, place: impl Into<ObjectPlace>, now: Timestamp) -> Result<Option<StoredObject>, Error> {
+    pub async fn find(&self, place: impl Into<ObjectLocation>, now: Timestamp) -> Result<Option<StoredObject>, Error> {
         let place = place.into();
         let answer = self.client.head_object().bucket(self.bucket_of(&place)).key(&place.key).send().await;
         match answer {
@@ -118,7 +117,7 @@ impl Objects {
     }
 
     /// Opens an object for reading from a blocking thread. Reads only the bytes of that very write.
-    pub fn reader(&self, place: impl Into<ObjectPlace>, object: &StoredObject) -> ObjectReader {
+    pub fn reader(&self, place: impl Into<ObjectLocation>, object: &StoredObject) -> ObjectReader {
         ObjectReader::new(self.clone(), place.into(), object)
     }
 
@@ -163,7 +162,7 @@ impl Objects {
     }
 
     /// The name of the bucket that an object is in.
-    pub fn bucket_of<'a>(&'a self, place: &'a ObjectPlace) -> &'a str {
+    pub fn bucket_of<'a>(&'a self, place: &'a ObjectLocation) -> &'a str {
         place.bucket.as_ref().map_or(&self.bucket, BucketName::as_str)
     }
 

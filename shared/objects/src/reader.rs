@@ -7,7 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::StoredObject;
 use tokio::runtime::Handle;
 
-use crate::{ObjectPlace, Objects};
+use crate::{ObjectLocation, Objects};
 
 /// A seek this short forward is cheaper read over than asked for anew.
 const READ_OVER: u64 = 256 * 1024;
@@ -21,7 +21,7 @@ const MAX_RESUMPTIONS: u32 = 3;
 pub struct ObjectReader {
     objects: Objects,
     runtime: Handle,
-    place: ObjectPlace,
+    place: ObjectLocation,
     etag: String,
     length: u64,
     position: u64,
@@ -32,7 +32,7 @@ pub struct ObjectReader {
 }
 
 impl ObjectReader {
-    pub(crate) fn new(objects: Objects, place: ObjectPlace, object: &StoredObject) -> Self {
+    pub(crate) fn new(objects: Objects, place: ObjectLocation, object: &StoredObject) -> Self {
         Self {
             objects,
             runtime: Handle::current(),

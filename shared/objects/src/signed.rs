@@ -17,7 +17,7 @@ use capstan_domain::{ContentType, Error, FileSize, PlannedPart, Sha256, Timestam
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Digest;
 
-use crate::{ObjectKey, ObjectPlace, Objects};
+use crate::{ObjectKey, ObjectLocation, Objects};
 
 /// A URL that ends sooner than this many seconds from now is of no use to a client.
 const MIN_URL_SECONDS: u32 = 60;
@@ -132,7 +132,7 @@ impl Signer<'_> {
     /// Signs for the download of one object, as that type and, where a name is given, as a file to save.
     pub async fn download(
         &self,
-        place: impl Into<ObjectPlace>,
+        place: impl Into<ObjectLocation>,
         mime_type: &str,
         filename: Option<&str>,
     ) -> Result<SignedDownload, Error> {

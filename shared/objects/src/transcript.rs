@@ -1,6 +1,6 @@
 //! The texts of transcriptions, wherever they are kept.
 
-use capstan_domain::{Error, KeptTranscript, Transcript, Transcription};
+use capstan_domain::{Error, Transcript, TranscriptLocation, Transcription};
 
 use crate::{ObjectKey, Objects};
 
@@ -9,8 +9,8 @@ impl Objects {
     pub async fn transcript(&self, transcription: &Transcription) -> Result<Option<Transcript>, Error> {
         match &transcription.transcript {
             None => Ok(None),
-            Some(KeptTranscript::Item(transcript)) => Ok(Some(transcript.clone())),
-            Some(KeptTranscript::Object) => self.json(&ObjectKey::transcript(transcription)).await,
+            Some(TranscriptLocation::Item(transcript)) => Ok(Some(transcript.clone())),
+            Some(TranscriptLocation::Object) => self.json(&ObjectKey::transcript(transcription)).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is required of an item. Paths are attribute names joined by dots.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::{Error, LeaseId, Reach, Status, Tenant, Timestamp};
+use capstan_domain::{Error, LeaseId, Status, Tenant, Timestamp, Visibility};
 use serde::Serialize;
 
 use crate::expression::{Expressions, Placeholders};
@@ -163,12 +163,12 @@ pub(crate) fn is_kept() -> Condition {
 }
 
 /// That the recording is one that the caller can see.
-pub(crate) fn is_within(reach: &Reach) -> Result<Condition, Error> {
-    let seen = is_of(reach.tenant())?.and(is_kept());
-    Ok(match reach {
-        Reach::Tenant { .. } => seen,
-        Reach::Device { device_id, .. } => seen.and(is("device_id", device_id)?),
-        Reach::Recording { recording_id, .. } => seen.and(is("id", recording_id)?),
+pub(crate) fn is_within(visibility: &Visibility) -> Result<Condition, Error> {
+    let seen = is_of(visibility.tenant())?.and(is_kept());
+    Ok(match visibility {
+        Visibility::Tenant { .. } => seen,
+        Visibility::Device { device_id, .. } => seen.and(is("device_id", device_id)?),
+        Visibility::Recording { recording_id, .. } => seen.and(is("id", recording_id)?),
     })
 }
 

@@ -7,9 +7,9 @@ use capstan_domain::{
 
 use crate::change::{Change, Changed};
 use crate::condition::{Condition, is, is_missing, is_of, is_there};
-use crate::first_calls::{TTL, seconds};
 use crate::item::Named;
 use crate::keys::Identifier;
+use crate::original_requests::{TTL, seconds};
 use crate::transaction::{Committed, MAX_ATTEMPTS, Transaction};
 use crate::{Page, Store, item, keys};
 

@@ -38,9 +38,9 @@ impl<I> DueItem<I> {
 /// Until when a sweep has something in hand. Never a whole minute, which is when everything else is due: whether it is
 /// still in hand is seen by when it is due.
 #[derive(Clone, Copy, Debug)]
-pub struct InHand(Timestamp);
+pub struct SweepLease(Timestamp);
 
-impl InHand {
+impl SweepLease {
     /// Until about that moment.
     pub fn until(moment: Timestamp) -> Self {
         Self(moment.off_the_minute())
@@ -76,7 +76,7 @@ impl Store {
     pub async fn take_due<I: Identifier>(
         &self,
         due: &DueItem<I>,
-        InHand(until): InHand,
+        SweepLease(until): SweepLease,
     ) -> Result<Option<Box<I::Entity>>, Error> {
         let mut change = Change::when(is(keys::DUE.sort, &due.due_at)?);
         change.due_exactly(&due.id, until)?;
@@ -87,21 +87,31 @@ impl Store {
     }
 
     /// Sets when what is in hand is next due, unless something else did since.
-    pub async fn postpone<I: Identifier>(&self, id: &I, held: InHand, next: Option<Timestamp>) -> Result<(), Error> {
+    pub async fn postpone<I: Identifier>(
+        &self,
+        id: &I,
+        held: SweepLease,
+        next: Option<Timestamp>,
+    ) -> Result<(), Error> {
         let mut change = Change::when(is_in_hand(held)?);
         change.due(id, next)?;
         change.apply(self, id).await.map(drop)
     }
 
     /// Keeps what is in hand for longer, unless something else came between.
-    pub async fn hold_longer<I: Identifier>(&self, id: &I, held: InHand, InHand(until): InHand) -> Result<(), Error> {
+    pub async fn hold_longer<I: Identifier>(
+        &self,
+        id: &I,
+        held: SweepLease,
+        SweepLease(until): SweepLease,
+    ) -> Result<(), Error> {
         let mut change = Change::when(is_in_hand(held)?);
         change.due_exactly(id, until)?;
         change.apply(self, id).await.map(drop)
     }
 }
 
-fn is_in_hand(InHand(until): InHand) -> Result<Condition, Error> {
+fn is_in_hand(SweepLease(until): SweepLease) -> Result<Condition, Error> {
     is(keys::DUE.sort, &until.sortable())
 }
 

@@ -9,8 +9,8 @@ use capstan_domain::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::first_calls::{TTL, seconds};
 use crate::keys::{self, Identifier, Key};
+use crate::original_requests::{TTL, seconds};
 use crate::uploads::AWAITED;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;

@@ -6,8 +6,9 @@ use std::hash::Hash;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_domain::{
-    CallId, CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, KeyId, Recording, RecordingId,
-    SerialNumber, SocialRecordingId, SocialTranscriptionId, Tenant, Timestamp, Transcription, TranscriptionId,
+    CredentialHash, Device, DeviceId, EndUser, EndUserId, ExternalId, KeyId, MeetingRecordingId,
+    MeetingTranscriptionId, OriginalRequestId, Recording, RecordingId, SerialNumber, Tenant, Timestamp, Transcription,
+    TranscriptionId,
 };
 use serde::de::DeserializeOwned;
 
@@ -109,20 +110,20 @@ pub(crate) fn serial_number(tenant: &Tenant, serial_number: &SerialNumber) -> Ke
 }
 
 /// What only one recording of a tenant's can be called by workers.
-pub(crate) fn social_recording(tenant: &Tenant, id: &SocialRecordingId) -> Key {
-    unique(tenant, "social-recording", id)
+pub(crate) fn meeting_recording(tenant: &Tenant, id: &MeetingRecordingId) -> Key {
+    unique(tenant, "meeting-recording", id)
 }
 
 /// What only one transcription of a tenant's can be called by workers.
-pub(crate) fn social_transcription(tenant: &Tenant, id: &SocialTranscriptionId) -> Key {
-    unique(tenant, "social-transcription", id)
+pub(crate) fn meeting_transcription(tenant: &Tenant, id: &MeetingTranscriptionId) -> Key {
+    unique(tenant, "meeting-transcription", id)
 }
 
 fn unique(tenant: &Tenant, field: &str, value: impl Display) -> Key {
     key(format!("UNIQUE#{tenant}#{field}#{value}"), "UNIQUE")
 }
 
-pub(crate) fn first_call(id: &CallId) -> Key {
+pub(crate) fn original_request(id: &OriginalRequestId) -> Key {
     key(format!("IDEM#{id}"), "IDEM")
 }
 

@@ -11,31 +11,31 @@ mod devices;
 mod due;
 mod end_users;
 mod expression;
-mod first_calls;
 mod item;
 mod keys;
 mod list;
+mod meeting;
+mod original_requests;
 mod processing;
 mod recordings;
 mod settings;
-mod social;
 mod transaction;
 mod transcriptions;
 mod uploads;
 
 use aws_sdk_dynamodb::Client;
-use capstan_aws::{MissingVariable, failure, impatient, variable};
+use capstan_aws::{Environment, EnvironmentError, FromEnvironment, failure, impatient};
 use capstan_domain::Error;
 use serde::de::DeserializeOwned;
 
 pub use change::Changed;
 pub use devices::Registered;
-pub use due::{Due, DueItem, InHand};
-pub use first_calls::Begun;
+pub use due::{Due, DueItem, SweepLease};
 pub use keys::Identifier;
 pub use list::{ListQuery, Page, Position};
-pub use social::{Called, SocialChange, SocialStep};
-pub use uploads::{Arrival, CompletedFile, MultipartRenewal, Owner, Renewal};
+pub use meeting::{ByName, MeetingChange, MeetingStep};
+pub use original_requests::Begun;
+pub use uploads::{Arrival, MultipartRenewal, Owner, Renewal, UploadedFile};
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -44,18 +44,17 @@ pub struct Store {
     table: String,
 }
 
+/// The one that `TABLE_NAME` names.
+impl FromEnvironment for Store {
+    async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
+        Ok(Self::new(Client::new(&impatient(environment.aws())), environment.variable("TABLE_NAME")?))
+    }
+}
+
 impl Store {
     /// The table of that name.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into() }
-    }
-
-    /// The table that `TABLE_NAME` names.
-    ///
-    /// # Errors
-    /// [`MissingVariable`] when it is not set.
-    pub fn from_environment(configuration: &aws_config::SdkConfig) -> Result<Self, MissingVariable> {
-        Ok(Self::new(Client::new(&impatient(configuration)), variable("TABLE_NAME")?))
     }
 
     async fn read<T: DeserializeOwned>(&self, key: keys::Key) -> Result<Option<T>, Error> {

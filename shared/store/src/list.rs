@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity};
 use capstan_aws::{busy, failure};
-use capstan_domain::{DeviceId, EndUserId, Error, Reach, Recording, RecordingId, Status, Tenant, Timestamp};
+use capstan_domain::{DeviceId, EndUserId, Error, Recording, RecordingId, Status, Tenant, Timestamp, Visibility};
 use futures_util::future::try_join_all;
 
 use crate::item::Item;
@@ -21,8 +21,8 @@ const MAX_READ_UNITS: f64 = 2_000.0;
 /// Which recordings, newest first.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// Within whose reach.
-    pub reach: Reach,
+    /// Within whose visibility.
+    pub visibility: Visibility,
     /// Of this device.
     pub device_id: Option<DeviceId>,
     /// Of this end user.
@@ -58,7 +58,7 @@ impl ListQuery {
     }
 
     fn stretch(&self) -> Stretch<RecordingId> {
-        let tenant = self.reach.tenant();
+        let tenant = self.visibility.tenant();
         let whole = if let Some(device_id) = &self.device_id {
             Stretch { index: keys::BY_DEVICE, partitions: vec![keys::device(tenant, device_id)], floor: None }
         } else if let Some(end_user_id) = &self.end_user_id {
@@ -130,7 +130,7 @@ impl Store {
             read_units += units;
             for id in ids {
                 after = Some(id.clone());
-                let kept = found.remove(&id).and_then(|recording| query.reach.admit(recording).ok());
+                let kept = found.remove(&id).and_then(|recording| query.visibility.admit(recording).ok());
                 if !kept.as_ref().is_some_and(|recording| query.keeps(recording)) {
                     continue;
                 }

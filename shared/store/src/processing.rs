@@ -1,7 +1,7 @@
 //! Processing: claimed by one worker at a time, renewed while it lives, finished once.
 
 use capstan_domain::{
-    Announcement, Error, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, PICK_UP_SECONDS, ProcessingError,
+    Error, EventType, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, PICK_UP_SECONDS, ProcessingError,
     Recording, RecordingId, Status, Timestamp,
 };
 
@@ -131,25 +131,25 @@ impl Store {
         change.apply(self, id).await
     }
 
-    /// Notes that the end of processing was announced. Two calls where a medium arrived meanwhile or the recording was
+    /// Notes that the end of processing was event_published. Two calls where a medium arrived meanwhile or the recording was
     /// deleted: when that is due stays as it is.
-    pub async fn announced(
+    pub async fn event_published(
         &self,
         recording: &Recording,
-        announcement: Announcement,
+        event_type: EventType,
         now: Timestamp,
     ) -> Result<(), Error> {
         let id = &recording.id;
         let noted = || -> Result<Change, Error> {
-            let mut change = Change::when(is("announcement", &announcement)?);
-            change.remove("announcement");
+            let mut change = Change::when(is("event_type", &event_type)?);
+            change.remove("event_type");
             Ok(change)
         };
         let mut change = noted()?;
         let as_seen = no_more_arrivals(recording)?.and(is_kept());
-        change.require(as_seen).due(id, unannounced(recording).due_at(now))?;
+        change.require(as_seen).due(id, unpublished(recording).due_at(now))?;
         match change.apply(self, id).await? {
-            Changed::Refused(Some(newer)) if newer.announcement == Some(announcement) => {
+            Changed::Refused(Some(newer)) if newer.event_type == Some(event_type) => {
                 noted()?.apply(self, id).await.map(drop)
             }
             _ => Ok(()),
@@ -183,9 +183,9 @@ fn result(id: &MediaId) -> String {
     format!("media.{id}.result")
 }
 
-fn unannounced(recording: &Recording) -> Recording {
+fn unpublished(recording: &Recording) -> Recording {
     let mut recording = recording.clone();
-    recording.announcement = None;
+    recording.event_type = None;
     recording
 }
 
@@ -205,8 +205,8 @@ fn settle(
     verdict: Result<(), ProcessingError>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let (status, announcement) = Recording::end_of(&verdict);
-    change.transition(status)?.set("processed_at", &now)?.set("announcement", &announcement)?;
+    let (status, event_type) = Recording::end_of(&verdict);
+    change.transition(status)?.set("processed_at", &now)?.set("event_type", &event_type)?;
     change.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
     match verdict {
         Ok(()) => change.remove("error"),

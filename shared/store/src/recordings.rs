@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use capstan_aws::failure;
-use capstan_domain::{Error, Metadata, Name, Reach, Recording, RecordingId, Status, Timestamp};
+use capstan_domain::{Error, Metadata, Name, Recording, RecordingId, Status, Timestamp, Visibility};
 
 use crate::change::{Change, Changed, delete_when};
 use crate::condition::{Comparison, compares, exists, is, is_kept, is_new, is_within};
@@ -53,16 +53,16 @@ impl Store {
     /// Changes what the owner may change. `None` leaves a field as it is, `Some(None)` empties it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] out of reach.
+    /// [`Error::NotFound`] out of visibility.
     pub async fn update_recording(
         &self,
-        reach: &Reach,
+        visibility: &Visibility,
         id: &RecordingId,
         name: Option<Option<Name>>,
         metadata: Option<Metadata>,
         now: Timestamp,
     ) -> Result<Recording, Error> {
-        let mut change = Change::when(is_within(reach)?);
+        let mut change = Change::when(is_within(visibility)?);
         change.set("updated_at", &now)?.set_or_remove("name", &name)?.set_metadata(metadata.as_ref())?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
@@ -74,9 +74,14 @@ impl Store {
     /// more for each of its transcriptions.
     ///
     /// # Errors
-    /// [`Error::NotFound`] out of reach, and when it was deleted before.
-    pub async fn delete_recording(&self, reach: &Reach, id: &RecordingId, now: Timestamp) -> Result<(), Error> {
-        let mut change = Change::when(is_within(reach)?);
+    /// [`Error::NotFound`] out of visibility, and when it was deleted before.
+    pub async fn delete_recording(
+        &self,
+        visibility: &Visibility,
+        id: &RecordingId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut change = Change::when(is_within(visibility)?);
         mark_deleted(&mut change, id, now)?;
         match change.apply(self, id).await? {
             Changed::Made(deleted) => {
@@ -88,7 +93,7 @@ impl Store {
             }
             // The SDK repeats a call whose answer was lost: then this very call deleted it.
             Changed::Refused(Some(old)) if old.deleted_at == Some(now) => {
-                reach.admit(Recording { deleted_at: None, ..*old }).map(drop)
+                visibility.admit(Recording { deleted_at: None, ..*old }).map(drop)
             }
             Changed::Refused(_) => Err(Error::no_recording()),
         }
@@ -104,8 +109,8 @@ impl Store {
 
     /// Removes the item of a deleted recording whose objects are gone, and before it what workers call it.
     pub async fn forget_recording(&self, recording: &Recording) -> Result<(), Error> {
-        if let Some(social) = &recording.social {
-            let key = keys::social_recording(&recording.tenant, &social.id);
+        if let Some(meeting) = &recording.meeting {
+            let key = keys::meeting_recording(&recording.tenant, &meeting.id);
             delete_when(is("names", &recording.id)?, self, key).await?;
         }
         delete_when(exists("deleted_at"), self, recording.id.key()).await

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use capstan_domain::{
-    Error, KeptTranscript, Lease, LeaseId, MAX_TRANSCRIPTIONS, PICK_UP_SECONDS, Piece, PieceNumber, PieceStanding,
-    ProviderName, Recording, TRANSCRIPTION_LEASE_SECONDS, Tenant, Timestamp, Transcript, Transcription,
-    TranscriptionAnnouncement, TranscriptionError, TranscriptionId, TranscriptionStatus,
+    Chunk, ChunkNumber, ChunkStatus, Error, Lease, LeaseId, MAX_TRANSCRIPTIONS, PICK_UP_SECONDS, ProviderName,
+    Recording, TRANSCRIPTION_LEASE_SECONDS, Tenant, Timestamp, Transcript, TranscriptLocation, Transcription,
+    TranscriptionError, TranscriptionEventType, TranscriptionId, TranscriptionStatus,
 };
 use futures_util::future::try_join_all;
 
@@ -97,13 +97,13 @@ impl Store {
     ) -> Result<Option<Box<Transcription>>, Error> {
         let until = now.plus_seconds(TRANSCRIPTION_LEASE_SECONDS);
         let held = Lease { id: lease.clone(), until: until.sortable() };
-        let free = is_missing("social").and(is_unheld(now)?);
+        let free = is_missing("meeting").and(is_unheld(now)?);
         for leaves in [TranscriptionStatus::Pending, TranscriptionStatus::Processing] {
             let mut change = Change::when(free.clone().and(is("status", &leaves)?));
             change.set(LEASE, &held)?.set("status", &TranscriptionStatus::Processing)?.set("updated_at", &now)?;
             change.add("attempts", 1).due(id, Some(until))?;
             if leaves == TranscriptionStatus::Pending {
-                change.set("started_at", &now)?.set("announcement", &TranscriptionAnnouncement::Started)?;
+                change.set("started_at", &now)?.set("event_type", &TranscriptionEventType::Started)?;
             }
             match change.apply(self, id).await? {
                 Changed::Made(claimed) => return Ok(Some(claimed)),
@@ -118,34 +118,34 @@ impl Store {
         Ok(None)
     }
 
-    /// Notes in which pieces a claimed transcription is given to whom, before any is.
+    /// Notes in which chunks a claimed transcription is given to whom, before any is.
     pub async fn plan_transcription(
         &self,
         id: &TranscriptionId,
         lease: &LeaseId,
         provider: ProviderName,
-        pieces: &BTreeMap<PieceNumber, Piece>,
+        chunks: &BTreeMap<ChunkNumber, Chunk>,
         now: Timestamp,
     ) -> Result<Changed<Transcription>, Error> {
         let mut change = Change::when(is_held_by(lease)?);
-        change.set("options.provider", &provider)?.set("pieces", pieces)?.set("updated_at", &now)?;
+        change.set("options.provider", &provider)?.set("chunks", chunks)?.set("updated_at", &now)?;
         change.apply(self, id).await
     }
 
-    /// Notes where a piece stands, unless its text is there already. Attempts count anew with each text. Refused when the
+    /// Notes where a chunk stands, unless its text is there already. Attempts count anew with each text. Refused when the
     /// transcription has ended.
-    pub async fn note_piece(
+    pub async fn record_chunk(
         &self,
         id: &TranscriptionId,
-        piece: PieceNumber,
-        standing: &PieceStanding,
+        chunk: ChunkNumber,
+        standing: &ChunkStatus,
         now: Timestamp,
     ) -> Result<Changed<Transcription>, Error> {
-        let path = format!("pieces.{piece}.standing");
-        let open = exists(&path).and(compares(&path, Comparison::Other, &PieceStanding::Done)?);
+        let path = format!("chunks.{chunk}.standing");
+        let open = exists(&path).and(compares(&path, Comparison::Other, &ChunkStatus::Done)?);
         let mut change = Change::when(is("status", &TranscriptionStatus::Processing)?.and(open));
         change.set(&path, standing)?.set("updated_at", &now)?;
-        if *standing == PieceStanding::Done {
+        if *standing == ChunkStatus::Done {
             change.remove("attempts");
         }
         change.apply(self, id).await
@@ -170,10 +170,10 @@ impl Store {
         &self,
         id: &TranscriptionId,
         transcript: &Transcript,
-        kept: &KeptTranscript,
+        kept: &TranscriptLocation,
         now: Timestamp,
     ) -> Result<Changed<Transcription>, Error> {
-        let mut change = ended(TranscriptionStatus::Completed, TranscriptionAnnouncement::Completed, id, now)?;
+        let mut change = ended(TranscriptionStatus::Completed, TranscriptionEventType::Completed, id, now)?;
         change
             .set("transcript", kept)?
             .set_if("language", transcript.language.as_ref())?
@@ -189,20 +189,20 @@ impl Store {
         error: &TranscriptionError,
         now: Timestamp,
     ) -> Result<Changed<Transcription>, Error> {
-        let mut change = ended(TranscriptionStatus::Failed, TranscriptionAnnouncement::Failed, id, now)?;
+        let mut change = ended(TranscriptionStatus::Failed, TranscriptionEventType::Failed, id, now)?;
         change.set("error", error)?;
         change.apply(self, id).await
     }
 
-    /// Notes that something was announced; what has ended and was told owes nothing any more.
-    pub async fn transcription_announced(
+    /// Notes that something was event_published; what has ended and was told owes nothing any more.
+    pub async fn transcription_event_published(
         &self,
         transcription: &Transcription,
-        announcement: TranscriptionAnnouncement,
+        event_type: TranscriptionEventType,
     ) -> Result<(), Error> {
-        let mut change = Change::when(is("announcement", &announcement)?);
-        change.remove("announcement");
-        if transcription.status.is_end() || transcription.social.is_some() {
+        let mut change = Change::when(is("event_type", &event_type)?);
+        change.remove("event_type");
+        if transcription.status.is_end() || transcription.meeting.is_some() {
             change.due(&transcription.id, None)?;
         }
         change.apply(self, &transcription.id).await.map(drop)
@@ -221,7 +221,7 @@ impl Store {
 /// The end of a transcription, which is due until it is told.
 fn ended(
     status: TranscriptionStatus,
-    announcement: TranscriptionAnnouncement,
+    event_type: TranscriptionEventType,
     id: &TranscriptionId,
     now: Timestamp,
 ) -> Result<Change, Error> {
@@ -230,12 +230,12 @@ fn ended(
     let mut change = Change::when(Condition::Any(leaves));
     change
         .set("status", &status)?
-        .set("announcement", &announcement)?
+        .set("event_type", &event_type)?
         .set("completed_at", &now)?
         .set("updated_at", &now)?
         .remove("attempts")
         .remove(LEASE)
-        .remove("pieces")
+        .remove("chunks")
         .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
     Ok(change)
 }

@@ -1,9 +1,9 @@
-//! Media on their way: announced, arrived, completed.
+//! Media on their way: event_published, arrived, completed.
 
 use capstan_domain::{
     Completion, ContentType, DeviceId, EndUserId, Error, FileDetails, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus,
-    MultipartUpload, Name, PICK_UP_SECONDS, Reach, Recording, RecordingId, Sha256, Status, StoredObject, Timestamp,
-    UploadId,
+    MultipartUpload, Name, PICK_UP_SECONDS, Recording, RecordingId, Sha256, Status, StoredObject, Timestamp, UploadId,
+    Visibility,
 };
 
 use crate::change::{Change, Changed};
@@ -30,7 +30,7 @@ pub struct Renewal {
     pub captured_at: Option<Timestamp>,
     /// When the new URL ends.
     pub url_expires_at: Timestamp,
-    /// How it is sent in parts, unless it is sent in one piece.
+    /// How it is sent in parts, unless it is sent in one chunk.
     pub multipart: Option<MultipartRenewal>,
 }
 
@@ -54,7 +54,7 @@ pub struct Owner {
 
 /// What is known of a file when its upload is completed.
 #[derive(Clone, Debug)]
-pub struct CompletedFile {
+pub struct UploadedFile {
     /// Its medium.
     pub media_id: MediaId,
     /// What S3 holds.
@@ -95,20 +95,20 @@ fn media(id: &MediaId, field: &str) -> String {
 }
 
 impl Store {
-    /// Announces a medium of a pending recording. Two calls where an earlier attempt announced it.
+    /// Announces a medium of a pending recording. Two calls where an earlier attempt event_published it.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::TooManyMedia`].
     pub async fn add_media(
         &self,
-        reach: &Reach,
+        visibility: &Visibility,
         id: &RecordingId,
         medium: &Media,
         now: Timestamp,
     ) -> Result<Recording, Error> {
         let room = counts("media", Comparison::Less, MAX_MEDIA);
         let new = is_missing(format!("media.{}", medium.id));
-        let mut change = Change::when(is_open_for_media(reach, now)?.and(room).and(new));
+        let mut change = Change::when(is_open_for_media(visibility, now)?.and(room).and(new));
         change
             .set(&format!("media.{}", medium.id), medium)?
             .set("updated_at", &now)?
@@ -116,11 +116,11 @@ impl Store {
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => {
-                let old = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
-                // The SDK repeats a call whose answer was lost, and a client a request: then it is announced already.
+                let old = visibility.admit(*old.ok_or_else(Error::no_recording)?)?;
+                // The SDK repeats a call whose answer was lost, and a client a request: then it is event_published already.
                 match old.media.get(&medium.id) {
                     Some(known) if known.url_expires_at == medium.url_expires_at => Ok(old),
-                    Some(known) => self.prolong(reach, id, &known.id, medium.url_expires_at, now).await,
+                    Some(known) => self.prolong(visibility, id, &known.id, medium.url_expires_at, now).await,
                     None => Err(old.refuse_media(now)),
                 }
             }
@@ -130,18 +130,18 @@ impl Store {
     /// Notes when the newest URL of a medium ends.
     async fn prolong(
         &self,
-        reach: &Reach,
+        visibility: &Visibility,
         id: &RecordingId,
         medium: &MediaId,
         url_expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<Recording, Error> {
         let known = exists(format!("media.{medium}"));
-        let mut change = Change::when(is_open_for_media(reach, now)?.and(known));
+        let mut change = Change::when(is_open_for_media(visibility, now)?.and(known));
         change.set(&media(medium, "url_expires_at"), &url_expires_at)?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
-            Changed::Refused(old) => Err(reach.admit(*old.ok_or_else(Error::no_recording)?)?.refuse_media(now)),
+            Changed::Refused(old) => Err(visibility.admit(*old.ok_or_else(Error::no_recording)?)?.refuse_media(now)),
         }
     }
 
@@ -153,13 +153,13 @@ impl Store {
     /// not the one that was seen.
     pub async fn renew_media(
         &self,
-        reach: &Reach,
+        visibility: &Visibility,
         id: &RecordingId,
         renewal: &Renewal,
         now: Timestamp,
     ) -> Result<Recording, Error> {
         let medium = &renewal.media_id;
-        let mut change = Change::when(is_open_for_media(reach, now)?.and(is_pending(medium)?));
+        let mut change = Change::when(is_open_for_media(visibility, now)?.and(is_pending(medium)?));
         change.set(&media(medium, "url_expires_at"), &renewal.url_expires_at)?.set("updated_at", &now)?;
         match &renewal.multipart {
             Some(renewed) => {
@@ -182,7 +182,7 @@ impl Store {
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => {
-                let recording = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
+                let recording = visibility.admit(*old.ok_or_else(Error::no_recording)?)?;
                 Err(refuse_renewal(&recording, renewal, now))
             }
         }
@@ -194,14 +194,14 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::Conflict`] when its bytes came after all, or are sent in another upload.
     pub async fn remove_media(
         &self,
-        reach: &Reach,
+        visibility: &Visibility,
         id: &RecordingId,
         medium: &MediaId,
         aborted: &UploadId,
         now: Timestamp,
     ) -> Result<(), Error> {
         let same = is(media(medium, "multipart.id"), aborted)?;
-        let mut change = Change::when(is_within(reach)?.and(is_pending(medium)?).and(same));
+        let mut change = Change::when(is_within(visibility)?.and(is_pending(medium)?).and(same));
         change
             .remove(&format!("media.{medium}"))
             .delete_from_set(AWAITED, [medium].into_iter())
@@ -209,7 +209,7 @@ impl Store {
         match change.apply(self, id).await? {
             Changed::Made(_) => Ok(()),
             Changed::Refused(old) => {
-                let old = reach.admit(*old.ok_or_else(Error::no_recording)?)?;
+                let old = visibility.admit(*old.ok_or_else(Error::no_recording)?)?;
                 let reason = "the upload was completed or begun anew meanwhile".to_owned();
                 // The SDK repeats a call whose answer was lost: then the medium is gone already.
                 if old.media.contains_key(medium) { Err(Error::Conflict { reason }) } else { Ok(()) }
@@ -322,28 +322,28 @@ impl Store {
     /// Completes an upload of which nothing is missing.
     pub async fn complete_upload(
         &self,
-        reach: &Reach,
+        visibility: &Visibility,
         id: &RecordingId,
         completion: &Completion,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = completing(reach, id, completion, now)?;
+        let mut change = completing(visibility, id, completion, now)?;
         change.require(is_missing(AWAITED)).require(counts("media", Comparison::More, 0));
         change.apply(self, id).await
     }
 
     /// Completes an upload as it was looked over: `seen` is the recording with the arrivals that S3 was found to
-    /// hold. Refused when any medium was announced or has arrived since.
+    /// hold. Refused when any medium was event_published or has arrived since.
     pub async fn complete_inspected_upload(
         &self,
-        reach: &Reach,
+        visibility: &Visibility,
         seen: &Recording,
         arrivals: &[(MediaId, StoredObject)],
         completion: &Completion,
         verified_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = completing(reach, &seen.id, completion, now)?;
+        let mut change = completing(visibility, &seen.id, completion, now)?;
         let as_many = counts("media", Comparison::Equal, seen.media.len());
         change.require(is("updated_at", &seen.updated_at)?).require(as_many);
         for (medium, object) in arrivals {
@@ -359,12 +359,12 @@ impl Store {
     /// Refused when anything changed since.
     pub async fn complete_file(
         &self,
-        reach: &Reach,
+        visibility: &Visibility,
         seen: &Recording,
-        file: &CompletedFile,
+        file: &UploadedFile,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = completing(reach, &seen.id, &file.completion, now)?;
+        let mut change = completing(visibility, &seen.id, &file.completion, now)?;
         change.require(is("updated_at", &seen.updated_at)?).delete_from_set(AWAITED, [&file.media_id].into_iter());
         change
             .set(&media(&file.media_id, "stored"), &file.object)?
@@ -429,9 +429,9 @@ fn refuse_renewal(recording: &Recording, renewal: &Renewal, now: Timestamp) -> E
     Error::Conflict { reason: "another change to the recording came first; ask again".to_owned() }
 }
 
-fn is_open_for_media(reach: &Reach, now: Timestamp) -> Result<Condition, Error> {
+fn is_open_for_media(visibility: &Visibility, now: Timestamp) -> Result<Condition, Error> {
     let open = compares("expires_at", Comparison::More, &now)?;
-    Ok(is_within(reach)?.and(is("status", &Status::Pending)?).and(open))
+    Ok(is_within(visibility)?.and(is("status", &Status::Pending)?).and(open))
 }
 
 fn is_pending(medium: &MediaId) -> Result<Condition, Error> {
@@ -475,8 +475,13 @@ fn replacing(medium: &MediaId, object: &StoredObject, now: Timestamp) -> Result<
 }
 
 /// The upload is complete.
-fn completing(reach: &Reach, id: &RecordingId, completion: &Completion, now: Timestamp) -> Result<Change, Error> {
-    let mut change = Change::when(is_within(reach)?);
+fn completing(
+    visibility: &Visibility,
+    id: &RecordingId,
+    completion: &Completion,
+    now: Timestamp,
+) -> Result<Change, Error> {
+    let mut change = Change::when(is_within(visibility)?);
     change
         .transition(Status::Uploaded)?
         .set("uploaded_at", &now)?

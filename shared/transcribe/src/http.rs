@@ -109,7 +109,7 @@ impl Http {
     pub(crate) async fn audio(&self, audio: &Audio) -> Result<Body, Failure> {
         match &audio.place {
             Place::File(path) => {
-                let unreadable = |error: io::Error| Failure::later(format!("a piece cannot be read: {}", error.kind()));
+                let unreadable = |error: io::Error| Failure::later(format!("a chunk cannot be read: {}", error.kind()));
                 let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
                 let chunks = stream::try_unfold(file, |mut file| async move {
                     let mut chunk = BytesMut::with_capacity(CHUNK);

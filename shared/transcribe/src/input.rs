@@ -2,7 +2,7 @@
 
 use capstan_domain::{AudioFacts, ContentType, Offset, Rendition, RenditionKind};
 
-/// What a provider takes. Every one takes FLAC, which pieces are.
+/// What a provider takes. Every one takes FLAC, which chunks are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The formats, as they should be.
@@ -33,11 +33,11 @@ pub enum Input<'a> {
     Original,
     /// This rendition of it.
     Rendition(&'a Rendition),
-    /// Pieces that are yet to be cut, from the original; one, where it is only the format that does not fit.
+    /// Chunks that are yet to be cut, from the original; one, where it is only the format that does not fit.
     Cut,
 }
 
-/// The smallest file that the provider takes whole, or pieces where there is none.
+/// The smallest file that the provider takes whole, or chunks where there is none.
 pub fn input_for<'a>(limits: &Limits, sound: &Sound<'a>) -> Input<'a> {
     if sound.facts.duration_ms > limits.longest.milliseconds() {
         return Input::Cut;

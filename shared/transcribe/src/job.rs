@@ -8,7 +8,7 @@ use capstan_domain::{ContentType, Language, Offset, RecordingId, TranscriptionId
 
 use crate::{Failure, SignedUrl};
 
-/// One transcription, or one piece of it, as a provider is told of it.
+/// One transcription, or one chunk of it, as a provider is told of it.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// What it is called.
@@ -52,7 +52,7 @@ pub enum Place {
     File(PathBuf),
 }
 
-/// What a job is called: by its recording, its transcription and, where the sound was cut, the number of the piece.
+/// What a job is called: by its recording, its transcription and, where the sound was cut, the number of the chunk.
 ///
 /// All that a provider's events and callbacks need to carry, and the same for every attempt at a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,8 +61,8 @@ pub struct JobName {
     pub recording_id: RecordingId,
     /// For which transcription.
     pub transcription_id: TranscriptionId,
-    /// Which piece of it, from 0.
-    pub piece: Option<u32>,
+    /// Which chunk of it, from 0.
+    pub chunk: Option<u32>,
 }
 
 /// Why a text is no [`JobName`].
@@ -73,7 +73,7 @@ pub struct InvalidJobName;
 impl fmt::Display for JobName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.recording_id, self.transcription_id)?;
-        self.piece.map_or(Ok(()), |piece| write!(f, ".{piece}"))
+        self.chunk.map_or(Ok(()), |chunk| write!(f, ".{chunk}"))
     }
 }
 
@@ -84,8 +84,8 @@ impl FromStr for JobName {
         let mut parts = text.split('.');
         let recording_id = parts.next().and_then(|part| part.parse().ok()).ok_or(InvalidJobName)?;
         let transcription_id = parts.next().and_then(|part| part.parse().ok()).ok_or(InvalidJobName)?;
-        let piece = parts.next().map(|part| part.parse().map_err(|_| InvalidJobName)).transpose()?;
-        if parts.next().is_some() { Err(InvalidJobName) } else { Ok(Self { recording_id, transcription_id, piece }) }
+        let chunk = parts.next().map(|part| part.parse().map_err(|_| InvalidJobName)).transpose()?;
+        if parts.next().is_some() { Err(InvalidJobName) } else { Ok(Self { recording_id, transcription_id, chunk }) }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Joining the transcripts of pieces to that of the whole, so that no word is lost or doubled at a seam.
+//! Joining the transcripts of chunks to that of the whole, so that no word is lost or doubled at a seam.
 //!
-//! Where a piece was cut in a pause there is nothing to do but to shift its times. Where two pieces overlap, both have
+//! Where a chunk was cut in a pause there is nothing to do but to shift its times. Where two chunks overlap, both have
 //! the words of the overlap, and the first and the last of those may be halves of words. The same words are sought in
 //! both, and the one transcript is left for the other in their middle, far from either edge. Only where one word fills
 //! all of an overlap, said again and again, nobody can tell how often it was.
 //!
-//! Providers count the speakers of each piece anew. Those that say the same words in an overlap are the same; of others
+//! Providers count the speakers of each chunk anew. Those that say the same words in an overlap are the same; of others
 //! nobody can tell, so they are kept apart.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,21 +14,21 @@ use capstan_domain::{Offset, Segment, Speaker, Transcript};
 
 use crate::words::is_written_together;
 
-/// By which the times of one word may differ in two pieces. Times within a segment are estimates.
+/// By which the times of one word may differ in two chunks. Times within a segment are estimates.
 const TOLERANCE: Offset = Offset::from_milliseconds(2_000);
 
-/// One piece and what was said in it.
+/// One chunk and what was said in it.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// Where it begins in the whole.
     pub start: Offset,
     /// Where it ends in the whole.
     pub end: Offset,
-    /// Its transcript, whose times count from the start of the piece.
+    /// Its transcript, whose times count from the start of the chunk.
     pub transcript: Transcript,
 }
 
-/// The transcript of the whole, from those of its pieces in their order.
+/// The transcript of the whole, from those of its chunks in their order.
 pub fn join(parts: Vec<Part>) -> Transcript {
     let language = most_spoken(&parts);
     let mut whole: Vec<Segment> = Vec::new();
@@ -47,7 +47,7 @@ pub fn join(parts: Vec<Part>) -> Transcript {
     Transcript::new(language, end, whole)
 }
 
-/// The language that most of the sound is in: a piece of music or laughter is taken for anything.
+/// The language that most of the sound is in: a chunk of music or laughter is taken for anything.
 fn most_spoken(parts: &[Part]) -> Option<capstan_domain::Language> {
     let mut spoken: Vec<(&capstan_domain::Language, u64)> = Vec::new();
     for part in parts {
@@ -429,7 +429,7 @@ mod tests {
         })
     }
 
-    /// What a recogniser makes of a piece: whole words at about their times, in segments; words that the piece cuts in
+    /// What a recogniser makes of a chunk: whole words at about their times, in segments; words that the chunk cuts in
     /// two are missed or misheard.
     fn heard(speech: &[Spoken], start: u64, end: u64, grouping: usize, wobble: u64, mishears: bool) -> Part {
         let mut words = Vec::new();

@@ -35,7 +35,7 @@ pub use crate::job::{Audio, InvalidJobName, Job, JobName, Place, ProviderJobId};
 pub use crate::join::{Part, join};
 pub use crate::key::{ApiKey, SignedUrl};
 pub use crate::patience::start;
-pub use crate::secret::{SecretError, providers};
+pub use crate::secret::SecretError;
 pub use crate::whisper::Whisper;
 
 /// What came of the start of a job.

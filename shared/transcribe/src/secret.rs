@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
 
-use crate::{Http, Providers, given};
+use crate::{Http, Providers};
 
 /// Why a function that speaks to providers cannot start. Never shows what the secret holds.
 #[derive(Debug, thiserror::Error)]
@@ -19,24 +20,23 @@ pub enum SecretError {
     /// It is something else.
     #[error("the secret that TRANSCRIPTION_SECRET names must be a JSON object of texts")]
     Malformed,
-    /// A variable is not right.
-    #[error("TRANSCRIPTION_PROVIDERS {0}")]
-    Invalid(&'static str),
 }
 
-/// The providers of this function's deployment, which wait for a transcription as long as `patience`. One call where
+/// Those that `TRANSCRIPTION_PROVIDERS` names, which have `PROVIDER_TIMEOUT_SECONDS` for an answer. One call where
 /// `TRANSCRIPTION_SECRET` names a secret, none otherwise.
-///
-/// # Errors
-/// [`SecretError`] when the secret or `TRANSCRIPTION_PROVIDERS` cannot be read.
-pub async fn providers(aws: &SdkConfig, patience: Duration) -> Result<Providers, SecretError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let secret = match given(&environment, "TRANSCRIPTION_SECRET") {
-        Some(id) => read(aws, &id).await?,
-        None => BTreeMap::new(),
-    };
-    let variables = |name: &str| secret.get(name).cloned().or_else(|| environment(name));
-    Providers::from_variables(&variables, &Http::new(patience), aws).map_err(SecretError::Invalid)
+impl FromEnvironment for Providers {
+    async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
+        let timeout = Duration::from_secs(environment.parsed("PROVIDER_TIMEOUT_SECONDS")?);
+        let secret = match environment.find("TRANSCRIPTION_SECRET") {
+            Some(id) => {
+                read(environment.aws(), &id).await.map_err(|error| EnvironmentError::Dependency(error.into()))?
+            }
+            None => BTreeMap::new(),
+        };
+        let variables = |name: &str| secret.get(name).cloned().or_else(|| environment.find(name));
+        Self::from_variables(&variables, &Http::new(timeout), environment.aws())
+            .map_err(|rule| EnvironmentError::variable("TRANSCRIPTION_PROVIDERS", rule))
+    }
 }
 
 pub(crate) async fn read(aws: &SdkConfig, id: &str) -> Result<BTreeMap<String, String>, SecretError> {

@@ -1,13 +1,14 @@
-//! From what a provider says to the end of a transcription: texts of pieces are kept as they come, from an answer, a
+//! From what a provider says to the end of a transcription: texts of chunks are kept as they come, from an answer, a
 //! callback or a question; whoever brings the last one joins them.
 //!
 //! Everything may come twice, late, at once, or after the end: what is kept is kept once, and the end is told once.
 
 mod setback;
 
+use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
 use capstan_domain::{
-    Error, KeptTranscript, Offset, PieceNumber, PieceStanding, Recording, Status, Timestamp, Transcript, Transcription,
-    TranscriptionAnnouncement, TranscriptionError, TranscriptionId,
+    ChunkNumber, ChunkStatus, Error, Offset, Recording, Status, Timestamp, Transcript, TranscriptLocation,
+    Transcription, TranscriptionError, TranscriptionEventType, TranscriptionId,
 };
 use capstan_events::Events;
 use capstan_objects::{ObjectKey, Objects};
@@ -15,7 +16,7 @@ use capstan_store::{Changed, Store};
 use capstan_transcribe::{Part, Polled, Provider, ProviderJobId, join};
 use futures_util::future::{join_all, try_join_all};
 
-pub use setback::Setback;
+pub use setback::JobError;
 
 /// Where transcriptions are kept, and the bus that is told of them.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub struct Transcripts {
     events: Events,
 }
 
-/// What asking a provider for a piece came to.
+/// What asking a provider for a chunk came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// Its text was there, and is kept.
@@ -34,6 +35,13 @@ pub enum Asked {
     Running,
     /// This provider only calls back.
     Silent,
+}
+
+impl FromEnvironment for Transcripts {
+    async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
+        let (store, objects, events) = <(Store, Objects, Events)>::from_environment(environment).await?;
+        Ok(Self::new(store, objects, events))
+    }
 }
 
 impl Transcripts {
@@ -70,7 +78,7 @@ impl Transcripts {
         // What has no sound has no words; its project need not be told of that each time.
         let Ok(wanted) = Transcription::new(id, recording, settings.options, now) else { return Ok(()) };
         match self.store.create_transcription(wanted, recording).await {
-            Ok(made) => self.events.announce_transcription(TranscriptionAnnouncement::Due, &made).await,
+            Ok(made) => self.events.publish_transcription(TranscriptionEventType::Due, &made).await,
             Err(Error::Conflict { .. } | Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -80,43 +88,43 @@ impl Transcripts {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the bus did not take it; it stays owed.
-    pub async fn announce(&self, transcription: &Transcription) -> Result<(), Error> {
-        let Some(announcement) = transcription.announcement else { return Ok(()) };
-        self.events.announce_transcription(announcement, transcription).await?;
-        self.store.transcription_announced(transcription, announcement).await
+    pub async fn publish(&self, transcription: &Transcription) -> Result<(), Error> {
+        let Some(event_type) = transcription.event_type else { return Ok(()) };
+        self.events.publish_transcription(event_type, transcription).await?;
+        self.store.transcription_event_published(transcription, event_type).await
     }
 
-    /// Keeps the text of a piece, and ends the transcription with the last one. Nothing happens after its end.
+    /// Keeps the text of a chunk, and ends the transcription with the last one. Nothing happens after its end.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when AWS was busy.
     pub async fn hear(
         &self,
         transcription: &Transcription,
-        number: PieceNumber,
+        number: ChunkNumber,
         transcript: Transcript,
         now: Timestamp,
     ) -> Result<(), Error> {
-        if transcription.pieces.len() <= 1 {
+        if transcription.chunks.len() <= 1 {
             return self.complete(transcription, transcript, now).await;
         }
-        self.objects.put_json(&ObjectKey::piece_transcript(transcription, number), &transcript).await?;
-        match self.store.note_piece(&transcription.id, number, &PieceStanding::Done, now).await? {
+        self.objects.put_json(&ObjectKey::chunk_transcript(transcription, number), &transcript).await?;
+        match self.store.record_chunk(&transcription.id, number, &ChunkStatus::Done, now).await? {
             Changed::Made(newer) if newer.is_heard() => self.join(&newer, now).await,
             Changed::Made(_) | Changed::Refused(_) => Ok(()),
         }
     }
 
-    /// Ends a transcription whose pieces are all heard.
+    /// Ends a transcription whose chunks are all heard.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when AWS was busy.
     pub async fn join(&self, transcription: &Transcription, now: Timestamp) -> Result<(), Error> {
-        let parts = transcription.pieces.iter().map(|(number, piece)| async move {
-            let key = ObjectKey::piece_transcript(transcription, *number);
+        let parts = transcription.chunks.iter().map(|(number, chunk)| async move {
+            let key = ObjectKey::chunk_transcript(transcription, *number);
             let transcript = self.objects.json(&key).await?;
             let transcript = transcript.ok_or_else(|| Error::internal(format!("there is no {key}")))?;
-            Ok::<_, Error>(Part { start: piece.start, end: piece.end, transcript })
+            Ok::<_, Error>(Part { start: chunk.start, end: chunk.end, transcript })
         });
         let parts = try_join_all(parts).await?;
         self.complete(transcription, join(parts), now).await?;
@@ -131,14 +139,14 @@ impl Transcripts {
         now: Timestamp,
     ) -> Result<(), Error> {
         // Some providers tell of the words only, and the sound goes on after the last.
-        let ends = transcription.pieces.values().map(|piece| piece.end);
+        let ends = transcription.chunks.values().map(|chunk| chunk.end);
         transcript.duration = ends.fold(transcript.duration, Offset::max);
-        let kept = KeptTranscript::of(&transcript);
-        if kept == KeptTranscript::Object {
+        let kept = TranscriptLocation::of(&transcript);
+        if kept == TranscriptLocation::Object {
             self.objects.put_json(&ObjectKey::transcript(transcription), &transcript).await?;
         }
         match self.store.complete_transcription(&transcription.id, &transcript, &kept, now).await? {
-            Changed::Made(completed) => self.announce(&completed).await,
+            Changed::Made(completed) => self.publish(&completed).await,
             Changed::Refused(_) => Ok(()),
         }
     }
@@ -157,22 +165,22 @@ impl Transcripts {
             return Ok(());
         };
         tracing::info!(transcription_id = %failed.id, %error, "transcription failed");
-        self.announce(&failed).await?;
+        self.publish(&failed).await?;
         self.clear(transcription).await;
         Ok(())
     }
 
-    /// Asks a provider how a piece stands, and keeps its text if it is there.
+    /// Asks a provider how a chunk stands, and keeps its text if it is there.
     ///
     /// # Errors
-    /// [`Setback`], the provider's or ours.
+    /// [`JobError`], the provider's or ours.
     pub async fn ask(
         &self,
         provider: &Provider,
         transcription: &Transcription,
-        (number, id): (PieceNumber, &ProviderJobId),
+        (number, id): (ChunkNumber, &ProviderJobId),
         now: Timestamp,
-    ) -> Result<Asked, Setback> {
+    ) -> Result<Asked, JobError> {
         match provider.poll(id).await? {
             Polled::Done(transcript) => {
                 self.hear(transcription, number, transcript, now).await?;
@@ -190,26 +198,26 @@ impl Transcripts {
     pub async fn settle(
         &self,
         transcription: &Transcription,
-        news: Result<(), Setback>,
+        news: Result<(), JobError>,
         now: Timestamp,
     ) -> Result<(), Error> {
         match news {
             Ok(()) => Ok(()),
-            Err(Setback::Final(error)) => self.fail(transcription, &error, now).await,
-            Err(Setback::Passing { reason, .. }) => Err(Error::Unavailable { retry_after: 30, cause: reason.into() }),
-            Err(Setback::Ours(error)) => Err(error),
+            Err(JobError::Final(error)) => self.fail(transcription, &error, now).await,
+            Err(JobError::Passing { reason, .. }) => Err(Error::Unavailable { retry_after: 30, cause: reason.into() }),
+            Err(JobError::Ours(error)) => Err(error),
         }
     }
 
-    /// Deletes what was kept of pieces. What is left goes with the recording.
+    /// Deletes what was kept of chunks. What is left goes with the recording.
     async fn clear(&self, transcription: &Transcription) {
-        let keys = transcription.pieces.keys().flat_map(|number| {
-            [ObjectKey::piece_transcript(transcription, *number), ObjectKey::piece_sound(transcription, *number)]
+        let keys = transcription.chunks.keys().flat_map(|number| {
+            [ObjectKey::chunk_transcript(transcription, *number), ObjectKey::chunk_audio(transcription, *number)]
         });
-        let keys: Vec<_> = if transcription.pieces.len() > 1 { keys.collect() } else { Vec::new() };
+        let keys: Vec<_> = if transcription.chunks.len() > 1 { keys.collect() } else { Vec::new() };
         for deleted in join_all(keys.iter().map(|key| self.objects.delete(key))).await {
             if let Err(error) = deleted {
-                tracing::warn!(transcription_id = %transcription.id, %error, "a piece is left");
+                tracing::warn!(transcription_id = %transcription.id, %error, "a chunk is left");
             }
         }
     }

@@ -7,7 +7,7 @@ use capstan_transcribe::Failure;
 
 /// Why a transcription does not get on.
 #[derive(Debug, thiserror::Error)]
-pub enum Setback {
+pub enum JobError {
     /// The provider cannot now: try again.
     #[error("{reason}")]
     Passing {
@@ -24,7 +24,7 @@ pub enum Setback {
     Ours(Error),
 }
 
-impl From<Failure> for Setback {
+impl From<Failure> for JobError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Later { retry_after, reason } => Self::Passing { retry_after, reason },
@@ -36,13 +36,13 @@ impl From<Failure> for Setback {
     }
 }
 
-impl From<TranscriptionError> for Setback {
+impl From<TranscriptionError> for JobError {
     fn from(error: TranscriptionError) -> Self {
         Self::Final(error)
     }
 }
 
-impl From<Error> for Setback {
+impl From<Error> for JobError {
     fn from(error: Error) -> Self {
         match error {
             Error::NotTranscribable(error) => error.into(),

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use capstan_domain::{ContentType, Transcription, TranscriptionId, TranscriptionOptions, TranscriptionStatus};
 use capstan_emulators::peer::{Peer, Reply};
 use capstan_lambda::event_function;
-use capstan_stage::{Stage, event, transcribing};
+use capstan_test_environment::{TestEnvironment, event, transcribing};
 use futures_util::{StreamExt, stream};
+use transcriptions::run_transcription::{ApiUrl, handle};
 
 #[tokio::main]
 async fn main() {
@@ -43,20 +44,24 @@ async fn main() {
     })
     .await;
 
-    let stage = Stage::set().await;
+    let environment = TestEnvironment::start().await;
     let mut ids = Vec::new();
     for number in 0..jobs {
-        let recording = stage.recording().id(&format!("rec_{number}")).holding(ContentType::AudioOpus, "x");
+        let recording = environment.recording().id(&format!("rec_{number}")).holding(ContentType::AudioOpus, "x");
         let recording = recording.completed().await;
         let options = TranscriptionOptions { provider: "whisper".parse().ok(), ..TranscriptionOptions::default() };
         let id = TranscriptionId::of(&recording.id);
-        let wanted = Transcription::new(id.clone(), &recording, options, stage.now()).unwrap();
-        stage.store.create_transcription(wanted, &recording).await.unwrap();
+        let wanted = Transcription::new(id.clone(), &recording, options, environment.now()).unwrap();
+        environment.store.create_transcription(wanted, &recording).await.unwrap();
         ids.push(id);
     }
-    let providers = stage.providers_waiting("whisper", &peer.url, Duration::from_secs(60));
-    let function =
-        event_function((stage.transcripts(), providers, String::new()), stage.clock(), run_transcription::handle);
+    let providers = environment.providers_waiting("whisper", &peer.url, Duration::from_secs(60));
+    let function = event_function(
+        "run-transcription",
+        (environment.transcripts(), providers, ApiUrl(String::new())),
+        environment.clock(),
+        handle,
+    );
 
     let began = Instant::now();
     stream::iter(&ids)
@@ -72,7 +77,7 @@ async fn main() {
 
     let mut completed = 0;
     for id in &ids {
-        let status = stage.store.transcription(id).await.unwrap().unwrap().status;
+        let status = environment.store.transcription(id).await.unwrap().unwrap().status;
         completed += usize::from(status == TranscriptionStatus::Completed);
     }
     println!(

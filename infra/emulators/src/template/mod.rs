@@ -76,7 +76,7 @@ pub struct Template {
 pub struct Function {
     /// Its name in the template.
     pub logical_id: String,
-    /// The last folder of its `CodeUri`: the name of its crate.
+    /// The name of its binary, from `Metadata.BuildProperties.Binary`.
     pub name: String,
     /// How long one invocation may take.
     pub timeout: Duration,
@@ -231,6 +231,7 @@ impl Template {
                 scope: &scope,
                 id,
                 properties: &resource["Properties"],
+                metadata: &resource["Metadata"],
                 globals: &document["Globals"]["Function"],
                 condition: &resource["Condition"],
                 kind: resource["Type"].as_str().unwrap_or_default(),
@@ -259,6 +260,7 @@ struct Resource<'a> {
     kind: &'a str,
     condition: &'a Value,
     properties: &'a Value,
+    metadata: &'a Value,
     /// What applies to every function that does not say otherwise.
     globals: &'a Value,
 }
@@ -329,10 +331,10 @@ impl Resource<'_> {
     }
 
     fn function(&self, globals: &Value) -> Result<Function, TemplateError> {
-        let code = plain_text(&self.get("CodeUri")?);
-        let name = code.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let name = self.metadata["BuildProperties"]["Binary"].as_str().unwrap_or_default();
         if name.is_empty() {
-            return Err(TemplateError::at(&self.place("CodeUri"), "names no folder"));
+            let place = format!("Resources.{}.Metadata.BuildProperties.Binary", self.id);
+            return Err(TemplateError::at(&place, "is required: the name of the function's binary"));
         }
         let environment = self.get("Environment")?;
         let variables = |of: &Value| of["Variables"].as_object().cloned().unwrap_or_default();

@@ -42,8 +42,8 @@ Resources:
     Properties: { BucketName: !Sub "${AWS::StackName}-x" }
   F:
     Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: f } }
     Properties:
-      CodeUri: functions/f/
       Environment:
         Variables:
           OVERRIDDEN: own

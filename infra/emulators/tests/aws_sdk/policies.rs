@@ -28,16 +28,16 @@ Resources:
         Statement: { Effect: Allow, Action: dynamodb:GetItem, Resource: !GetAtt T.Arn }
   Reader:
     Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: reader } }
     Properties:
-      CodeUri: functions/reader/
       Policies:
         - !Ref Reads
         - Statement:
             - { Effect: Allow, Action: s3:GetObject, Resource: !Sub "${B.Arn}/*" }
   Writer:
     Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: writer } }
     Properties:
-      CodeUri: functions/writer/
       Policies:
         - Statement:
             - { Effect: Allow, Action: s3:PutObject, Resource: !Sub "${B.Arn}/*" }

@@ -3,7 +3,7 @@
 //! It asks no clock: how long a URL is good is counted from its answer, so a device may be days off.
 
 mod error;
-mod journey;
+mod file_upload;
 mod one_put;
 mod parts;
 mod patience;
@@ -22,7 +22,7 @@ use crate::client::Client;
 use crate::local_env::LocalEnv;
 
 use error::UploadError;
-use journey::Journey;
+use file_upload::FileUpload;
 use source::Source;
 use state::{Found, StateFile};
 
@@ -123,13 +123,14 @@ impl Arguments {
         }
         let is_resumed = !self.no_resume && state.step().recording_id().is_some();
         let patience = Duration::from_secs(self.give_up_after);
-        let mut journey = Journey::new(destination, source, state, self.multipart, self.parallel.into(), patience);
-        match journey.go().await {
+        let mut file_upload =
+            FileUpload::new(destination, source, state, self.multipart, self.parallel.into(), patience);
+        match file_upload.go().await {
             // What a state file speaks of may have expired, or been deleted.
             Err(UploadError::Gone { recording_id }) if is_resumed => {
                 tell(file, &format!("the upload as {recording_id} is gone, and is begun anew"));
-                journey.begin_anew()?;
-                journey.go().await
+                file_upload.begin_anew()?;
+                file_upload.go().await
             }
             outcome => outcome,
         }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::client::ClientError;
 use crate::upload::error::UploadError;
-use crate::upload::journey::{Berth, Journey, gone, parse};
+use crate::upload::file_upload::{FileUpload, UploadTarget, gone, parse};
 use crate::upload::patience::passes;
 
 /// How long S3 may take no byte and say nothing. A network that is gone is noticed by TCP before.
@@ -35,8 +35,8 @@ pub(super) fn is_expiry(error: &ClientError) -> bool {
     matches!(error, ClientError::Refused { message, .. } if message.contains("xpired"))
 }
 
-impl Journey<'_> {
-    pub(super) async fn send_whole(&mut self, berth: Berth) -> Result<(), UploadError> {
+impl FileUpload<'_> {
+    pub(super) async fn send_whole(&mut self, berth: UploadTarget) -> Result<(), UploadError> {
         let mut refusals = 0;
         for tries in 0.. {
             let leave = match self.leave.take() {

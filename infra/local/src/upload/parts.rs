@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::client::ClientError;
 use crate::upload::error::UploadError;
-use crate::upload::journey::{Berth, Journey, Leave, gone, has_code, is_refused_as, parse};
+use crate::upload::file_upload::{FileUpload, SignedUrls, UploadTarget, gone, has_code, is_refused_as, parse};
 use crate::upload::one_put::{MAX_REFUSALS, is_expiry, wants_another_url};
 use crate::upload::patience::passes;
 
@@ -56,8 +56,8 @@ struct Round {
     hindrance: Option<ClientError>,
 }
 
-impl Journey<'_> {
-    pub(super) async fn send_parts(&mut self, berth: Berth) -> Result<(), UploadError> {
+impl FileUpload<'_> {
+    pub(super) async fn send_parts(&mut self, berth: UploadTarget) -> Result<(), UploadError> {
         // Beside the sending: the bytes are in the machine's memory anyhow.
         let is_wanted = self.state.content_sha256().is_none() && self.source.size_bytes() <= MAX_HASHED_BYTES;
         let hash = is_wanted.then(|| self.source.hash());
@@ -88,7 +88,7 @@ impl Journey<'_> {
     }
 
     /// Until S3 has all of it, as one object.
-    async fn send_missing(&mut self, berth: &Berth) -> Result<(), UploadError> {
+    async fn send_missing(&mut self, berth: &UploadTarget) -> Result<(), UploadError> {
         let path = format!("{}/media/{}/upload", berth.path(), berth.media_id);
         let (mut idle, mut refusals) = (0, 0);
         loop {
@@ -122,11 +122,11 @@ impl Journey<'_> {
     }
 
     async fn missing(&mut self, path: &str) -> Result<(Missing, Instant), UploadError> {
-        let Leave { answer, asked_at } = match self.leave.take() {
+        let SignedUrls { answer, asked_at } = match self.leave.take() {
             Some(leave) => leave,
             None => {
                 let asked_at = Instant::now();
-                Leave { answer: self.get(path).await?, asked_at }
+                SignedUrls { answer: self.get(path).await?, asked_at }
             }
         };
         let missing: Missing = parse(answer, path)?;

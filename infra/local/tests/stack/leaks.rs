@@ -259,8 +259,8 @@ async fn no_credential_signature_or_body_gets_into_logs_5xx_answers_items_or_eve
     for operation in &given.operations {
         assert!(given.log.contains(operation), "{operation} left no line");
     }
-    for function in ["on_object_created", "process_recording", "run_due_work"] {
-        let told = format!("event function=\"{function}::");
+    for function in ["on-object-created", "process-recording", "run-due-work"] {
+        let told = format!("event function=\"{function}\"");
         let tells = |line: &str| line.contains(&told) && line.contains("duration_ms=");
         assert!(given.log.lines().any(tells), "{function} left no line of its events");
     }

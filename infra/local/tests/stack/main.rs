@@ -64,7 +64,7 @@ impl Seen {
 /// A stack with one function.
 async fn stack(name: &str, function: Function) -> Stack {
     let functions = Functions::from([(name.to_owned(), function)]);
-    Stack::start(Options::for_tests(Box::new(move |_, _| Ok(functions)))).await.unwrap()
+    Stack::start(Options::for_tests(Box::new(move |_, _| Box::pin(async { Ok(functions) })))).await.unwrap()
 }
 
 async fn send(request: Request<Full<Bytes>>) -> Response<Bytes> {

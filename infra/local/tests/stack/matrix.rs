@@ -8,14 +8,14 @@ use std::sync::OnceLock;
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
     AudioFacts, Caller, ContentType, Credential, CredentialHash, Device, DeviceId, EndUser, EndUserId, Facts, FileId,
-    FileSize, Findings, Grant, KeptTranscript, LeaseId, Media, MediaId, MediaStatus, Mode, MultipartUpload, Offset,
-    PartPlan, Reach, Recording, RecordingId, Scope, Status, StoredObject, Tenant, Timestamp, Transcript, Transcription,
-    TranscriptionId, TranscriptionOptions,
+    FileSize, Findings, Grant, LeaseId, Media, MediaId, MediaStatus, Mode, MultipartUpload, Offset, PartPlan,
+    Recording, RecordingId, Scope, Status, StoredObject, Tenant, Timestamp, Transcript, TranscriptLocation,
+    Transcription, TranscriptionId, TranscriptionOptions, Visibility,
 };
 use capstan_emulators::template::Trigger;
 use capstan_local::keys;
 use capstan_objects::{ObjectKey, Objects};
-use capstan_store::Called;
+use capstan_store::ByName;
 use futures_util::{StreamExt, stream};
 use http::{Method, Request};
 use http_body_util::Full;
@@ -386,8 +386,8 @@ impl Resource {
         recording.device_id = Some(self.device.clone());
         store.create_recording(recording).await.unwrap();
         let medium = Media::new(self.medium.clone(), ContentType::AudioOgg, now.plus_seconds(3600), now);
-        let reach = Reach::Tenant { tenant: self.tenant.clone() };
-        store.add_media(&reach, &self.recording, &medium, now).await.unwrap();
+        let visibility = Visibility::Tenant { tenant: self.tenant.clone() };
+        store.add_media(&visibility, &self.recording, &medium, now).await.unwrap();
         let key = ObjectKey::original(&self.tenant.project_id, &self.recording, &self.medium, ContentType::AudioOgg);
         let bucket = &world.stack.template().buckets[0].name;
         let s3 = world.stack.emulators().s3();
@@ -404,7 +404,7 @@ impl Resource {
         self.upload_id.set(id.as_str().to_owned()).unwrap();
         in_parts.declared_size = Some(FileSize::new(OPUS.len() as u64).unwrap());
         in_parts.multipart = in_parts.declared_size.map(|size| MultipartUpload { id, plan: PartPlan::of(size) });
-        store.add_media(&reach, &self.recording, &in_parts, now).await.unwrap();
+        store.add_media(&visibility, &self.recording, &in_parts, now).await.unwrap();
         self.keep_transcription(world, now).await;
         let grant = Grant::Upload { recording_id: self.recording.clone() };
         let token = Credential::new(self.tenant.clone(), grant, now);
@@ -446,7 +446,7 @@ impl Resource {
         let lease = LeaseId::new(now, new_bits());
         world.store.claim_transcription(&self.transcription, &lease, now).await.unwrap().unwrap();
         let silence = Transcript::new(None, Offset::from_milliseconds(2_500), Vec::new());
-        let kept = KeptTranscript::of(&silence);
+        let kept = TranscriptLocation::of(&silence);
         world.store.complete_transcription(&self.transcription, &silence, &kept, now).await.unwrap();
     }
 
@@ -593,15 +593,15 @@ impl Stage {
                     }
                     "/v1/end-users" => store.end_user(&id.parse().unwrap()).await.unwrap().unwrap().tenant,
                     "/api/v1/recording/processing" => {
-                        let called = store.social_recording(&own, &id.parse().unwrap()).await.unwrap();
-                        let Called::Known(recording) = called else {
+                        let called = store.meeting_recording(&own, &id.parse().unwrap()).await.unwrap();
+                        let ByName::Known(recording) = called else {
                             return Some("one of the caller's own".to_owned());
                         };
                         recording.tenant
                     }
                     "/api/v1/transcription/save" => {
-                        let called = store.social_transcription(&own, &id.parse().unwrap()).await.unwrap();
-                        let Called::Known(kept) = called else { return Some("one of the caller's own".to_owned()) };
+                        let called = store.meeting_transcription(&own, &id.parse().unwrap()).await.unwrap();
+                        let ByName::Known(kept) = called else { return Some("one of the caller's own".to_owned()) };
                         kept.tenant
                     }
                     _ => panic!("{operation}: say in `wrong_answer` how to read what it makes"),

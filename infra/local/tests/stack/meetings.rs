@@ -1,7 +1,7 @@
 //! Scoot-shaped workers over the whole stack: objects in buckets of their own become recordings, and what they tell is kept.
 
 use capstan_emulators::peer::Peer;
-use capstan_stage::{provider_variables, transcribing};
+use capstan_test_environment::{provider_variables, transcribing};
 use futures_util::future::join_all;
 use http::{Method, Request};
 use http_body_util::Full;

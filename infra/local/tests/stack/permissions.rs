@@ -8,7 +8,7 @@ use capstan_domain::{CredentialHash, Device, DeviceId, EndUserId, Grant, Mode, S
 use capstan_emulators::Fault;
 use capstan_emulators::peer::{Peer, Reply};
 use capstan_local::keys;
-use capstan_stage::{listened, provider_variables, transcribing};
+use capstan_test_environment::{listened, provider_variables, transcribing};
 use http::Method;
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use capstan_emulators::peer::{Peer, Reply, Seen};
 use capstan_local::demo::{self, Parties, Upload};
-use capstan_stage::{SAID, listened, provider_variables, transcribing};
+use capstan_test_environment::{SAID, listened, provider_variables, transcribing};
 use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -114,24 +114,24 @@ async fn sound_that_comes_after_its_recording_was_completed_is_transcribed_too()
     assert_eq!(transcription_of(&world, &recording).await["status"], "completed");
 }
 
-/// The number of the piece that a server was given, which is its answer too.
-fn piece_of(asked: &Seen) -> usize {
+/// The number of the chunk that a server was given, which is its answer too.
+fn chunk_of(asked: &Seen) -> usize {
     asked.header("content-type").unwrap().rsplit('.').next().unwrap().parse().unwrap()
 }
 
 fn numbered(asked: &Seen) -> Reply {
-    let number = piece_of(asked);
-    let segment = json!({"start": 0.5, "end": 1.5, "text": format!("piece {number}")});
-    Reply::json(200, json!({"text": format!("piece {number}"), "language": "en", "segments": [segment]}).to_string())
+    let number = chunk_of(asked);
+    let segment = json!({"start": 0.5, "end": 1.5, "text": format!("chunk {number}")});
+    Reply::json(200, json!({"text": format!("chunk {number}"), "language": "en", "segments": [segment]}).to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn long_sound_is_cut_and_joined_and_a_piece_that_fails_costs_no_other() {
     let given = Arc::new(Mutex::new(Vec::new()));
-    let pieces = Arc::clone(&given);
+    let chunks = Arc::clone(&given);
     let peer = Peer::answering(move |asked| {
-        let number = piece_of(asked);
-        let mut given = pieces.lock().unwrap();
+        let number = chunk_of(asked);
+        let mut given = chunks.lock().unwrap();
         given.push(number);
         match given.iter().filter(|known| **known == number).count() {
             1 if number == 2 => Reply::json(429, "{}").with("retry-after", "3600"),
@@ -156,16 +156,16 @@ async fn long_sound_is_cut_and_joined_and_a_piece_that_fails_costs_no_other() {
     let count = *given.last().unwrap() + 1;
     let mut once: Vec<_> = (0..count).chain([2]).collect();
     once.sort_unstable();
-    assert_eq!(given, once, "each piece once, and the one that failed twice");
+    assert_eq!(given, once, "each chunk once, and the one that failed twice");
     let segments = transcription["segments"].as_array().unwrap();
     let said: Vec<_> = segments.iter().map(|segment| segment["text"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(said, (0..count).map(|number| format!("piece {number}")).collect::<Vec<_>>());
+    assert_eq!(said, (0..count).map(|number| format!("chunk {number}")).collect::<Vec<_>>());
     let starts: Vec<_> = segments.iter().map(|segment| segment["start"].as_f64().unwrap()).collect();
     assert!(starts.is_sorted() && starts[0] == 0.5 && count > 3, "{starts:?}");
     let length = world.get(&recording).await["duration_ms"].as_u64().unwrap();
     assert!(transcription["duration_ms"].as_u64().unwrap().abs_diff(length) <= 1, "{transcription}");
     let kept = world.objects().await;
-    assert!(!kept.iter().any(|key| key.contains("/transcriptions/")), "no piece is left: {kept:?}");
+    assert!(!kept.iter().any(|key| key.contains("/transcriptions/")), "no chunk is left: {kept:?}");
 }
 
 /// Calls back, as a provider does.

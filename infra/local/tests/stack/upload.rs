@@ -66,11 +66,11 @@ impl Scene {
     fn file(&mut self, name: &str, size: u64) -> (PathBuf, String) {
         let path = self.root.path().join(name);
         let (mut file, mut hash) = (File::create(&path).unwrap(), Sha256::new());
-        let mut piece: Vec<u8> = (0..1 << 17).flat_map(|_| self.random.next().to_le_bytes()).collect();
+        let mut chunk: Vec<u8> = (0..1 << 17).flat_map(|_| self.random.next().to_le_bytes()).collect();
         let mut left = usize::try_from(size).unwrap();
         while left > 0 {
-            piece[..8].copy_from_slice(&self.random.next().to_le_bytes());
-            let some = &piece[..left.min(1 << 20)];
+            chunk[..8].copy_from_slice(&self.random.next().to_le_bytes());
+            let some = &chunk[..left.min(1 << 20)];
             file.write_all(some).unwrap();
             hash.update(some);
             left -= some.len();

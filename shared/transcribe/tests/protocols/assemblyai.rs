@@ -83,7 +83,7 @@ async fn the_order_is_that_of_the_reference() {
 #[tokio::test]
 async fn a_piece_is_uploaded_before() {
     let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("piece-0.flac");
+    let path = scratch.path().join("chunk-0.flac");
     std::fs::write(&path, b"fLaC....").unwrap();
     let uploaded = r#"{"upload_url": "https://cdn.assemblyai.com/upload/f756988d-47e2-4ca3-96ce-04bb168f8f2a"}"#;
     let server = Peer::replying([Reply::json(200, uploaded), queued()]).await;

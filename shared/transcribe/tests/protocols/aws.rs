@@ -68,7 +68,7 @@ async fn the_request_is_that_of_the_reference() {
     assert_eq!(started, Started::Awaiting("rec_01a.txn_01b".parse().unwrap()));
     job.language = Some("de".parse().unwrap());
     job.diarization = false;
-    job.name.piece = Some(3);
+    job.name.chunk = Some(3);
     aws(&server.url).start(&job).await.unwrap();
 
     let seen = server.take_seen();
@@ -205,7 +205,7 @@ async fn a_file_that_is_here_is_out_of_its_reach_and_nobody_calls_back() {
     let aws = aws("http://127.0.0.1:9");
     let mut job = job("http://127.0.0.1:9");
     job.audio =
-        Audio { content_type: ContentType::AudioFlac, size_bytes: 1, place: Place::File("piece-0.flac".into()) };
+        Audio { content_type: ContentType::AudioFlac, size_bytes: 1, place: Place::File("chunk-0.flac".into()) };
     assert!(matches!(aws.start(&job).await, Err(Failure::Refused(_))));
     assert_eq!(aws.callback(&job.name, &HeaderMap::new(), b"{}"), Err(CallbackFailure::NotAuthentic));
 }

@@ -114,7 +114,7 @@ async fn what_is_too_long_for_a_callback_is_waited_for() {
 #[tokio::test]
 async fn a_piece_is_sent_as_it_is() {
     let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("piece-0.flac");
+    let path = scratch.path().join("chunk-0.flac");
     std::fs::write(&path, b"fLaC....").unwrap();
     let server = Peer::replying([accepted()]).await;
     let mut job = job(&server.url);

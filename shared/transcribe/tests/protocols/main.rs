@@ -4,9 +4,9 @@
 
 mod assemblyai;
 mod aws;
+mod chunks;
 mod deepgram;
 mod faults;
-mod pieces;
 mod providers;
 mod stage;
 mod whisper;

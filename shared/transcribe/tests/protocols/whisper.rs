@@ -193,7 +193,7 @@ async fn a_server_of_ones_own_needs_no_key_and_its_address_may_end_in_v1() {
 #[tokio::test]
 async fn a_piece_is_sent_from_its_file() {
     let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("piece-0.flac");
+    let path = scratch.path().join("chunk-0.flac");
     let flac: Vec<u8> = (0..300_000_u32).map(|index| (index % 251) as u8).collect();
     std::fs::write(&path, &flac).unwrap();
     let server = Peer::replying([text_only()]).await;
@@ -209,7 +209,7 @@ async fn a_piece_is_sent_from_its_file() {
 async fn a_large_file_passes_through_without_being_held() {
     const SIZE: u64 = 64 * 1024 * 1024;
     let read = Arc::new(Notify::new());
-    let storage = Peer::answering(|_| Reply::Huge { size: SIZE, announced: true }).await;
+    let storage = Peer::answering(|_| Reply::Huge { size: SIZE, event_published: true }).await;
     let server = Peer::replying([Reply::Unread(Arc::clone(&read), Box::new(text_only()))]).await;
     let mut job = job(&storage.url);
     job.audio.size_bytes = SIZE;

@@ -1,0 +1,5 @@
+//! Gives a device.
+
+fn main() -> Result<(), capstan_lambda::StartError> {
+    capstan_lambda::serve_http(devices::get_device::handle)
+}

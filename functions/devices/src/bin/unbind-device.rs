@@ -1,0 +1,5 @@
+//! Unbinds a device.
+
+fn main() -> Result<(), capstan_lambda::StartError> {
+    capstan_lambda::serve_http(devices::unbind_device::handle)
+}

@@ -1,0 +1,5 @@
+//! Changes what is kept of a device.
+
+fn main() -> Result<(), capstan_lambda::StartError> {
+    capstan_lambda::serve_http(devices::update_device::handle)
+}

@@ -1,0 +1,90 @@
+use capstan_domain::DeviceId;
+use capstan_lambda::Function;
+use capstan_test_environment::{DEVICE, TestEnvironment, call, event, page, with_query};
+use serde_json::json;
+
+fn function(environment: &TestEnvironment) -> Function {
+    environment.http_function(super::handle)
+}
+
+/// `count` devices, a second apart, and the one of the environment; gives their ids, newest first.
+async fn devices(environment: &TestEnvironment, count: u128) -> Vec<String> {
+    let mut ids = vec![DEVICE.to_owned()];
+    for number in 0..count {
+        environment.advance(1);
+        let id = DeviceId::new(environment.now(), number);
+        environment.device(&TestEnvironment::tenant(), &id).await;
+        ids.insert(0, id.to_string());
+    }
+    let _ = environment.emulators.take_calls();
+    ids
+}
+
+#[tokio::test]
+async fn answers_with_a_page_of_whole_devices() {
+    let environment = TestEnvironment::start().await;
+    let answer = call(&function(&environment), event("list-devices")).await;
+    insta::assert_json_snapshot!(answer.body, @r#"
+    {
+      "data": [
+        {
+          "created_at": "2024-11-20T09:00:00Z",
+          "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
+          "firmware_version": null,
+          "id": "dev_01jcz6b0d032p3wwt3y0b8j32h",
+          "last_heartbeat": null,
+          "last_seen_at": null,
+          "metadata": {},
+          "model": null,
+          "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
+          "serial_number": "CR2-7F3A-0042",
+          "status": "bound",
+          "updated_at": "2024-11-20T09:00:00Z"
+        }
+      ],
+      "has_more": false,
+      "next_cursor": null
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn pages_through_everything_newest_first_and_each_once() {
+    let environment = TestEnvironment::start().await;
+    let ids = devices(&environment, 11).await;
+    let function = function(&environment);
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let (page, next) = page(&function, "list-devices", &[("limit", "4"), ("cursor", &cursor)]).await;
+        assert_eq!(page.len(), 4);
+        seen.extend(page);
+        match next {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    assert_eq!(seen, ids);
+}
+
+#[tokio::test]
+async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
+    let environment = TestEnvironment::start().await;
+    page(&function(&environment), "list-devices", &[]).await;
+    let mut calls = environment.emulators.take_calls();
+    assert_eq!(calls.remove(0), "dynamodb:GetItem");
+    assert_eq!(calls.pop().as_deref(), Some("dynamodb:BatchGetItem"));
+    assert_eq!(calls, vec!["dynamodb:Query"; 8]);
+}
+
+#[tokio::test]
+async fn names_the_query_parameter_that_breaks_a_rule() {
+    let environment = TestEnvironment::start().await;
+    let function = function(&environment);
+    for (name, value) in
+        [("limit", "0"), ("limit", "101"), ("limit", "many"), ("cursor", "nonsense"), ("cursor", "cmVjXzE")]
+    {
+        let answer = call(&function, with_query(event("list-devices"), &[(name, value)])).await;
+        assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!(name)), "{name}={value}");
+    }
+}

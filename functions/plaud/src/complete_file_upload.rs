@@ -1,0 +1,91 @@
+//! `POST /api/files/upload-s3/complete-upload` and `POST /open/partner/files/upload/complete-upload`
+
+mod answer;
+mod body;
+mod completion;
+
+use capstan_domain::{Action, Error};
+use capstan_events::Events;
+use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
+use capstan_objects::Objects;
+use serde::Serialize;
+
+use answer::{FileBody, PartnerFileBody, Signed};
+use body::{Body, Claim};
+use completion::Completion;
+
+/// Seconds for which the URLs of an answer are good.
+const DOWNLOAD_SECONDS: u32 = 24 * 3600;
+
+type Dependencies = (Access, Objects, Events);
+
+/// Both routes lead here.
+///
+/// # Errors
+/// Those of [`complete_file_upload`].
+pub async fn handle(dependencies: Dependencies, request: Request) -> Result<Reply, Error> {
+    match request.route() {
+        "POST /open/partner/files/upload/complete-upload" => complete_partner_file_upload(dependencies, request).await,
+        _ => complete_file_upload(dependencies, request).await,
+    }
+}
+
+/// Makes one file of the parts, checks it, and completes the recording that it is.
+///
+/// # Errors
+/// [`Error::PartsMissing`], [`Error::FileMd5NotMatch`], [`Error::VerificationPending`], [`Error::RecordingNotPending`],
+/// [`Error::MultipartUploadExpired`], [`Error::NotFound`], [`Error::Invalid`].
+#[utoipa::path(
+    post, path = "/api/files/upload-s3/complete-upload", operation_id = "completeFileUpload", tag = "Files",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
+    request_body = Body,
+    responses(
+        (status = 200, description = "The file.", body = FileBody),
+        (status = 425, description = "The bytes are still being verified; ask again after `Retry-After` seconds.",
+            body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn complete_file_upload(dependencies: Dependencies, request: Request) -> Result<Reply, Error> {
+    complete::<FileBody>(dependencies, &request, false).await
+}
+
+/// The same on the path of the partners' interface.
+///
+/// # Errors
+/// Those of [`complete_file_upload`].
+#[utoipa::path(
+    post, path = "/open/partner/files/upload/complete-upload", operation_id = "completePartnerFileUpload",
+    tag = "Files",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
+    request_body = Body,
+    responses(
+        (status = 200, description = "The file.", body = PartnerFileBody),
+        (status = 425, description = "The bytes are still being verified; ask again after `Retry-After` seconds.",
+            body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn complete_partner_file_upload(dependencies: Dependencies, request: Request) -> Result<Reply, Error> {
+    complete::<PartnerFileBody>(dependencies, &request, true).await
+}
+
+async fn complete<B>(
+    (access, objects, events): Dependencies,
+    request: &Request,
+    by_partner: bool,
+) -> Result<Reply, Error>
+where
+    B: Serialize + for<'a> From<Signed<'a>>,
+{
+    let read = Claim::read(request, by_partner, access.store());
+    let (caller, (claim, found)) = access.caller_beside(request, Action::Upload, read).await?;
+    let recording = caller.visibility().admit(found.ok_or(Error::NotFound { what: "file" })?)?;
+    let signer = objects.signer_for(request.received_at(), DOWNLOAD_SECONDS).await?;
+    let completion = Completion { store: access.store(), objects: &objects, caller: &caller, claim: &claim, request };
+    let recording = completion.complete(recording).await?.told(&events).await;
+    Reply::ok(&B::from(Signed::of(&recording, &signer).await?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Gives a recording.
+
+fn main() -> Result<(), capstan_lambda::StartError> {
+    capstan_lambda::serve_http(recordings::get_recording::handle)
+}

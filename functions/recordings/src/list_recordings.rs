@@ -1,0 +1,58 @@
+//! `GET /v1/recordings`
+
+use capstan_domain::{Action, Caller, Error, Status};
+use capstan_http::{Access, RecordingPage, Refusals, Reply, Request};
+use capstan_store::ListQuery;
+
+const MAX_OFFSET: usize = 10_000;
+
+/// Lists recordings, newest first.
+///
+/// # Errors
+/// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
+#[utoipa::path(
+    get, path = "/v1/recordings", operation_id = "listRecordings", tag = "Recordings",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
+    params(
+        ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("offset" = Option<u16>, Query, description = "How many to leave out, 0 to 10,000; not with `cursor`."),
+        ("device_id" = Option<String>, Query, description = "Those of this device."),
+        ("end_user_id" = Option<String>, Query, description = "Those of this end user."),
+        ("status" = Option<String>, Query, description = "Those in this state."),
+        ("created_after" = Option<String>, Query, description = "Those created after this time."),
+        ("updated_after" = Option<String>, Query, description = "Those changed after this time."),
+    ),
+    responses((status = 200, description = "A page of recordings.", body = RecordingPage), Refusals),
+)]
+pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::ReadRecordings).await?;
+    let page = access.store().list_recordings(&query(&caller, &request)?).await?;
+    Reply::ok(&RecordingPage::from(&page))
+}
+
+fn query(caller: &Caller, request: &Request) -> Result<ListQuery, Error> {
+    let time = "must be an ISO 8601 time, such as 2025-01-15T09:00:00Z";
+    let offset = request.query("offset", "must be 0 to 10000")?.unwrap_or(0);
+    let from = request.cursor()?;
+    if offset > MAX_OFFSET {
+        return Err(Error::invalid("offset", "must be 0 to 10000"));
+    }
+    if offset > 0 && from.is_some() {
+        return Err(Error::invalid("offset", "must not be given together with cursor"));
+    }
+    Ok(ListQuery {
+        visibility: caller.visibility(),
+        device_id: request.query("device_id", "must be a device id")?,
+        end_user_id: request.query("end_user_id", "must be an end user id")?,
+        status: request.query::<Status>("status", "must be pending, uploaded, processing, completed or failed")?,
+        created_after: request.query("created_after", time)?,
+        updated_after: request.query("updated_after", time)?,
+        offset: from.as_ref().map_or(offset, |from| from.left_out),
+        after: from.map(|from| from.after),
+        limit: request.limit()?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

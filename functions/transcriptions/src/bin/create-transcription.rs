@@ -1,0 +1,5 @@
+//! Asks for a transcription of a recording.
+
+fn main() -> Result<(), capstan_lambda::StartError> {
+    capstan_lambda::serve_http(transcriptions::create_transcription::handle)
+}

@@ -1,0 +1,133 @@
+//! `POST /v1/transcriptions` and `POST /v1/recordings/{id}/transcribe`
+
+use capstan_domain::{
+    Action, Error, Language, ProviderName, ProviderNames, Recording, RecordingId, Transcription,
+    TranscriptionEventType, TranscriptionId, TranscriptionOptions,
+};
+use capstan_events::Events;
+use capstan_http::{Access, ErrorBody, Refusals, Reply, Request, TranscriptionBody};
+use capstan_store::Store;
+use futures_util::future::try_join;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// A transcription to be made. What is not given is as the project has set it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewTranscription)]
+pub struct Body {
+    /// Of which recording. Required where the path does not name it.
+    #[schema(value_type = Option<String>, nullable = false)]
+    recording_id: Option<RecordingId>,
+    /// The language that is spoken, such as `en` or `pt-BR`. The provider finds out where nobody says it.
+    #[schema(value_type = Option<String>, example = "en")]
+    language: Option<Language>,
+    /// Whether to tell the speakers apart, where the provider can; yes where nobody says otherwise.
+    diarization: Option<bool>,
+    /// Who transcribes. The deployment's preferred provider where nobody says.
+    #[schema(value_type = Option<String>, pattern = "^(whisper|aws|deepgram|assemblyai)$")]
+    provider: Option<ProviderName>,
+}
+
+/// Credentials, the bus, and the providers that the deployment has.
+pub type Dependencies = (Access, Events, ProviderNames);
+
+/// Both routes lead here.
+///
+/// # Errors
+/// Those of [`create_transcription`].
+pub async fn handle(dependencies: Dependencies, request: Request) -> Result<Reply, Error> {
+    match request.route() {
+        "POST /v1/recordings/{id}/transcribe" => transcribe_recording(dependencies, request).await,
+        _ => create_transcription(dependencies, request).await,
+    }
+}
+
+/// Asks for a transcription of a recording.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Conflict`], [`Error::NotTranscribable`], [`Error::Invalid`].
+#[utoipa::path(
+    post, path = "/v1/transcriptions", operation_id = "createTranscription", tag = "Transcriptions",
+    security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
+    request_body = Body,
+    responses(
+        (status = 201, description = "The transcription, `pending`.", body = TranscriptionBody),
+        (status = 409, description = "The recording is not processed yet, or a transcription is under way.",
+            body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn create_transcription(dependencies: Dependencies, request: Request) -> Result<Reply, Error> {
+    let wanted = request.json::<Body>().and_then(|mut body| {
+        let recording_id = body.recording_id.take().ok_or_else(|| Error::required("recording_id"))?;
+        Ok((recording_id, body))
+    });
+    create(dependencies, &request, wanted).await
+}
+
+/// Asks for a transcription of this recording.
+///
+/// # Errors
+/// Those of [`create_transcription`].
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/transcribe", operation_id = "transcribeRecording", tag = "Transcriptions",
+    security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
+    params(("id" = String, Path, description = "The recording.")),
+    request_body = Option<Body>,
+    responses(
+        (status = 201, description = "The transcription, `pending`.", body = TranscriptionBody),
+        (status = 409, description = "The recording is not processed yet, or a transcription is under way.",
+            body = ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn transcribe_recording(dependencies: Dependencies, request: Request) -> Result<Reply, Error> {
+    let wanted = request.path_id("recording").and_then(|id| Ok((id, request.json()?)));
+    create(dependencies, &request, wanted).await
+}
+
+async fn create(
+    (access, events, providers): Dependencies,
+    request: &Request,
+    wanted: Result<(RecordingId, Body), Error>,
+) -> Result<Reply, Error> {
+    let read = async {
+        let (recording_id, body) = wanted?;
+        Ok((access.store().recording(&recording_id).await?, body))
+    };
+    let (caller, (found, body)) = access.caller_beside(request, Action::WriteTranscriptions, read).await?;
+    let recording = caller.visibility().admit(found.ok_or_else(Error::no_recording)?)?;
+    let id = TranscriptionId::new(request.now(), request.entropy());
+    let set = standing(access.store(), &recording, &id).await?;
+    let new = Transcription::new(id, &recording, body.options(set, &providers)?, request.now())?;
+    let kept = access.store().create_transcription(new, &recording).await?;
+    events.publish_transcription_or_retry_later(TranscriptionEventType::Due, &kept).await;
+    Reply::created(&TranscriptionBody::new(&kept.as_created(), None))
+}
+
+/// What the project has set, when no other transcription of the recording is under way.
+async fn standing(store: &Store, recording: &Recording, id: &TranscriptionId) -> Result<TranscriptionOptions, Error> {
+    let newest = async {
+        match recording.transcription_id().filter(|newest| *newest != id) {
+            Some(newest) => store.transcription(newest).await,
+            None => Ok(None),
+        }
+    };
+    let (settings, newest) = try_join(store.settings(&recording.tenant), newest).await?;
+    newest.map_or(Ok(()), |newest| newest.require_ended())?;
+    Ok(settings.transcription.options)
+}
+
+impl Body {
+    fn options(self, set: TranscriptionOptions, providers: &ProviderNames) -> Result<TranscriptionOptions, Error> {
+        let provider = providers.choose(self.provider.or(set.provider)).map_err(Error::NotTranscribable)?;
+        Ok(TranscriptionOptions {
+            provider: Some(provider),
+            language: self.language.or(set.language),
+            diarization: self.diarization.unwrap_or(set.diarization),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! `POST /transcription-callbacks/{provider}/{job}`
+
+use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
+use capstan_domain::{ChunkNumber, Error, ProviderName};
+use capstan_http::{Access, Dependencies, Reply, Request};
+use capstan_transcribe::{Callback, CallbackFailure, JobName, Providers};
+use capstan_transcripts::Transcripts;
+
+/// What the handler stands on.
+#[derive(Clone, Debug)]
+pub struct CallbackReceiver {
+    /// Where the text goes.
+    pub transcripts: Transcripts,
+    /// Who may call.
+    pub providers: Providers,
+}
+
+impl FromEnvironment for CallbackReceiver {
+    async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
+        let (transcripts, providers) = <(Transcripts, Providers)>::from_environment(environment).await?;
+        Ok(Self { transcripts, providers })
+    }
+}
+
+impl Dependencies for CallbackReceiver {
+    /// Providers have no credential of ours, and repeat themselves without a key.
+    fn access(&self) -> Option<&Access> {
+        None
+    }
+}
+
+/// Takes what a provider tells of a job that it was given. Only the provider can know the token of the job, which comes
+/// with it. What comes after the end of the job, or again, changes nothing.
+///
+/// # Errors
+/// [`Error::NotFound`] where no job is named, [`Error::Unauthorized`] without the token, [`Error::Unavailable`] when AWS
+/// or the provider was busy: providers call again.
+pub async fn handle(
+    CallbackReceiver { transcripts, providers }: CallbackReceiver,
+    request: Request,
+) -> Result<Reply, Error> {
+    let name: ProviderName = request.path_parameter("provider", "provider")?;
+    let job: JobName = request.path_parameter("job", "job")?;
+    let provider = providers.get(Some(name)).map_err(|_| Error::NotFound { what: "provider" })?;
+    let told = provider.callback(&job, request.headers(), request.body());
+    if told == Err(CallbackFailure::NotAuthentic) {
+        return Err(Error::Unauthorized);
+    }
+    let found = transcripts.store().transcription(&job.transcription_id).await?;
+    let Some(transcription) = found.filter(|found| !found.status.is_end()) else { return Ok(Reply::no_content()) };
+    let (number, now) = (ChunkNumber::new(job.chunk.unwrap_or(0)), request.now());
+    let heard = match told {
+        Ok(Callback::Done(transcript)) => {
+            transcripts.hear(&transcription, number, transcript, now).await.map_err(Into::into)
+        }
+        Ok(Callback::Ended(id)) => transcripts.ask(provider, &transcription, (number, &id), now).await.map(drop),
+        Err(CallbackFailure::Failed(failure)) => Err(failure.into()),
+        Err(CallbackFailure::NotAuthentic) => Err(Error::Unauthorized.into()),
+    };
+    transcripts.settle(&transcription, heard, now).await.map(|()| Reply::no_content())
+}
+
+#[cfg(test)]
+mod tests;

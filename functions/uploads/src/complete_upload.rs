@@ -1,0 +1,45 @@
+//! `POST /v1/recordings/{id}/upload-complete`
+
+mod claim;
+mod inspection;
+
+use capstan_domain::{Action, Error, RecordingId};
+use capstan_events::Events;
+use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
+use capstan_objects::Objects;
+
+use claim::{Body, Claim};
+use inspection::Inspection;
+
+/// Completes an upload: the recording becomes `uploaded`, and `recording.uploaded` is told.
+///
+/// # Errors
+/// [`Error::MediaNotUploaded`], [`Error::RecordingNotPending`], [`Error::VerificationPending`],
+/// [`Error::IntegrityMismatch`], [`Error::FileSizeInvalid`], [`Error::NotFound`], [`Error::Invalid`].
+#[utoipa::path(
+    post, path = "/v1/recordings/{id}/upload-complete", operation_id = "completeUpload", tag = "Uploads",
+    security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
+    params(("id" = String, Path, description = "The recording.")),
+    request_body(content = Option<Body>),
+    responses(
+        (status = 200, description = "The recording, `uploaded`.", body = RecordingBody),
+        (status = 409, description = "S3 holds other bytes than claimed, or another change came first.",
+            body = capstan_http::ErrorBody),
+        (status = 425, description = "The bytes are still being verified; ask again after `Retry-After` seconds.",
+            body = capstan_http::ErrorBody),
+        Refusals,
+    ),
+)]
+pub async fn handle((access, objects, events): (Access, Objects, Events), request: Request) -> Result<Reply, Error> {
+    let caller = access.caller(&request, Action::Upload).await?;
+    let id: RecordingId = request.path_id("recording")?;
+    let claim = Claim::of(&request)?;
+    let visibility = caller.visibility();
+    let inspection =
+        Inspection { store: access.store(), objects: &objects, visibility: &visibility, now: request.now() };
+    let recording = inspection.complete(&id, &claim).await?.told(&events).await;
+    Reply::ok(&RecordingBody::from(&recording))
+}
+
+#[cfg(test)]
+mod tests;

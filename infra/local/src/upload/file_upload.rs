@@ -1,0 +1,264 @@
+//! One file on its way, step by step. What is acknowledged is noted before the next is asked for.
+
+use std::time::Duration;
+
+use capstan_objects::MAX_HASHED_BYTES;
+use http::Method;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use crate::client::{Client, ClientError};
+use crate::progress::Progress;
+use crate::upload::Destination;
+use crate::upload::error::UploadError;
+use crate::upload::patience::{Patience, passes};
+use crate::upload::source::Source;
+use crate::upload::state::{Manner, StateFile, Step};
+
+/// Files of up to this size go by one PUT: what has to be sent again after a cut is not much.
+const LARGEST_ONE_PUT: u64 = 16 * 1024 * 1024;
+/// How often the bytes are begun before their loss is taken for the rule.
+const MAX_ROUNDS: u32 = 5;
+/// Longer than API Gateway waits for a function.
+const LONGEST_ANSWER: Duration = Duration::from_secs(40);
+
+/// One file on its way.
+pub(crate) struct FileUpload<'a> {
+    pub(super) destination: &'a Destination,
+    pub(super) source: Source,
+    pub(super) state: StateFile,
+    pub(super) parallel: usize,
+    pub(super) patience: Patience,
+    pub(super) progress: Progress,
+    /// SignedUrls to send, as long as it is new.
+    pub(super) leave: Option<SignedUrls>,
+    multipart: bool,
+}
+
+/// An answer with signed URLs. It lives in memory only.
+#[derive(Debug)]
+pub(super) struct SignedUrls {
+    pub(super) answer: Value,
+    /// Counted from when it was asked for, whatever the clock of this machine shows.
+    pub(super) asked_at: Instant,
+}
+
+/// Where the file is to go, once there is a medium for it.
+#[derive(Clone, Debug)]
+pub(super) struct UploadTarget {
+    pub(super) recording_id: String,
+    pub(super) media_id: String,
+    pub(super) manner: Manner,
+}
+
+impl UploadTarget {
+    /// The recording's path.
+    pub(super) fn path(&self) -> String {
+        format!("/v1/recordings/{}", self.recording_id)
+    }
+
+    pub(super) fn sent(self) -> Step {
+        Step::Sent { recording_id: self.recording_id, media_id: self.media_id, manner: self.manner }
+    }
+
+    fn begun(self) -> Step {
+        Step::Begun { recording_id: self.recording_id, media_id: self.media_id, manner: self.manner }
+    }
+}
+
+impl<'a> FileUpload<'a> {
+    pub(crate) fn new(
+        destination: &'a Destination,
+        source: Source,
+        state: StateFile,
+        multipart: bool,
+        parallel: usize,
+        patience: Duration,
+    ) -> Self {
+        let progress = Progress::of_bytes(&format!("uploading {}", source.name()), source.size_bytes());
+        let patience = Patience::new(patience);
+        Self { destination, source, state, parallel, patience, progress, leave: None, multipart }
+    }
+
+    /// Takes the steps that are left. Gives the recording's id.
+    ///
+    /// # Errors
+    /// [`UploadError`].
+    pub(crate) async fn go(&mut self) -> Result<String, UploadError> {
+        loop {
+            match self.state.step().clone() {
+                Step::New => self.create().await?,
+                Step::Created { recording_id } => self.begin(&recording_id).await?,
+                Step::Begun { recording_id, media_id, manner } => {
+                    let berth = UploadTarget { recording_id, media_id, manner };
+                    match manner {
+                        Manner::OnePut => self.send_whole(berth).await?,
+                        Manner::InParts => self.send_parts(berth).await?,
+                    }
+                }
+                Step::Sent { recording_id, media_id, manner } => {
+                    self.complete(UploadTarget { recording_id, media_id, manner }).await?;
+                }
+                Step::Completed { recording_id } => {
+                    let name = self.source.name();
+                    self.progress.finish(&format!("uploaded {name} ({} bytes)", self.source.size_bytes()));
+                    return Ok(recording_id);
+                }
+            }
+            self.patience.progressed();
+        }
+    }
+
+    /// Forgets how far it came.
+    ///
+    /// # Errors
+    /// [`UploadError::State`].
+    pub(crate) fn begin_anew(&mut self) -> Result<(), UploadError> {
+        self.leave = None;
+        self.state.begin_anew()
+    }
+
+    async fn create(&mut self) -> Result<(), UploadError> {
+        let body = self.destination.new_recording(&self.source.name());
+        let made = self.post("/v1/recordings", &self.state.key("create"), &body).await?;
+        let recording_id = text(&made, "/v1/recordings", "id")?;
+        self.state.advance(Step::Created { recording_id })
+    }
+
+    async fn begin(&mut self, recording_id: &str) -> Result<(), UploadError> {
+        let in_parts = self.multipart || self.source.size_bytes() > LARGEST_ONE_PUT;
+        let manner = if in_parts { Manner::InParts } else { Manner::OnePut };
+        let leave = self.ask_leave(recording_id, manner, None, &self.state.key_of_round("url")).await?;
+        let media_id = text(&leave.answer, "upload-url", "media_id")?;
+        self.leave = Some(leave);
+        self.state.advance(UploadTarget { recording_id: recording_id.to_owned(), media_id, manner }.begun())
+    }
+
+    /// Sends the bytes of the same medium again from the first.
+    pub(super) async fn begin_again(&mut self, berth: UploadTarget) -> Result<(), UploadError> {
+        if self.state.round() >= MAX_ROUNDS {
+            return Err(UploadError::NeverWhole(MAX_ROUNDS));
+        }
+        self.progress.note(&format!("{} did not arrive whole and is sent again", self.source.name()));
+        self.state.begin_round(berth.clone().begun())?;
+        let (id, media_id) = (&berth.recording_id, Some(berth.media_id.as_str()));
+        let leave = self.ask_leave(id, berth.manner, media_id, &self.state.key_of_round("url")).await?;
+        self.leave = Some(leave);
+        Ok(())
+    }
+
+    /// SignedUrls to send to a new medium, or again to the one that is named.
+    pub(super) async fn ask_leave(
+        &mut self,
+        recording_id: &str,
+        manner: Manner,
+        media_id: Option<&str>,
+        key: &str,
+    ) -> Result<SignedUrls, UploadError> {
+        let mut body = json!({
+            "content_type": self.source.content_type(),
+            "file_size_bytes": self.source.size_bytes(),
+        });
+        match manner {
+            Manner::OnePut => body["content_sha256"] = json!(self.content_sha256().await?),
+            Manner::InParts => body["multipart"] = json!(true),
+        }
+        if let Some(media_id) = media_id {
+            body["media_id"] = json!(media_id);
+        }
+        let asked_at = Instant::now();
+        let path = format!("/v1/recordings/{recording_id}/upload-url");
+        let answer = self.post(&path, key, &body).await.map_err(|error| gone(error, recording_id))?;
+        Ok(SignedUrls { answer, asked_at })
+    }
+
+    async fn complete(&mut self, berth: UploadTarget) -> Result<(), UploadError> {
+        let mut body = json!({"file_size_bytes": self.source.size_bytes()});
+        if self.source.size_bytes() <= MAX_HASHED_BYTES {
+            body["content_sha256"] = json!(self.content_sha256().await?);
+        }
+        self.source.require_unchanged().await?;
+        let path = format!("{}/upload-complete", berth.path());
+        match self.post(&path, &self.state.key_of_round("complete"), &body).await {
+            Ok(_) => self.state.advance(Step::Completed { recording_id: berth.recording_id }),
+            Err(error) if is_refused_as(&error, &["integrity_mismatch", "media_not_uploaded"]) => {
+                self.begin_again(berth).await
+            }
+            Err(error) => Err(gone(error, &berth.recording_id)),
+        }
+    }
+
+    /// Of the whole file; computed once.
+    pub(super) async fn content_sha256(&mut self) -> Result<String, UploadError> {
+        if let Some(known) = self.state.content_sha256() {
+            return Ok(known.to_owned());
+        }
+        let hash = self.source.hash().await.map_err(|error| UploadError::Unreadable(error.into()))?;
+        let hash = hash.map_err(UploadError::Unreadable)?;
+        self.source.require_unchanged().await?;
+        self.state.note_hash(hash.clone())?;
+        Ok(hash)
+    }
+
+    /// POSTs until it is answered.
+    pub(super) async fn post(&self, path: &str, key: &str, body: &Value) -> Result<Value, UploadError> {
+        let credential = &self.destination.credential;
+        self.patiently(path, async |client| client.post_once(path, credential, key, body).await).await
+    }
+
+    /// Reads until it is answered.
+    pub(super) async fn get(&self, path: &str) -> Result<Value, UploadError> {
+        let credential = &self.destination.credential;
+        self.patiently(path, async |client| client.call(Method::GET, path, credential, None).await).await
+    }
+
+    async fn patiently(
+        &self,
+        path: &str,
+        ask: impl AsyncFn(&Client) -> Result<Value, ClientError>,
+    ) -> Result<Value, UploadError> {
+        for tries in 0.. {
+            let late = |_| ClientError::Unreachable { url: path.to_owned(), reason: "no answer in time".to_owned() };
+            let answered = timeout(LONGEST_ANSWER, ask(&self.destination.client)).await.map_err(late);
+            match answered.and_then(|answer| answer) {
+                Ok(answer) => return Ok(answer),
+                Err(error) if passes(&error) => self.wait(tries, &error).await?,
+                Err(error) => return Err(UploadError::Refused(error)),
+            }
+        }
+        unreachable!("tries without end");
+    }
+
+    /// Waits before the next try, or gives up.
+    pub(super) async fn wait(&self, tries: u32, error: &ClientError) -> Result<(), UploadError> {
+        self.progress.note(&format!("{}: {error}; trying again", self.source.name()));
+        self.patience.wait(tries, error).await
+    }
+}
+
+/// A refusal because the recording is deleted or expired.
+pub(super) fn gone(error: UploadError, recording_id: &str) -> UploadError {
+    if is_refused_as(&error, &["not_found", "upload_expired"]) {
+        UploadError::Gone { recording_id: recording_id.to_owned() }
+    } else {
+        error
+    }
+}
+
+pub(super) fn is_refused_as(error: &UploadError, codes: &[&str]) -> bool {
+    matches!(error, UploadError::Refused(refusal) if codes.iter().any(|code| has_code(refusal, code)))
+}
+
+pub(super) fn has_code(error: &ClientError, expected: &str) -> bool {
+    matches!(error, ClientError::Refused { code: Some(code), .. } if **code == *expected)
+}
+
+/// An answer as the contract has it.
+pub(super) fn parse<T: DeserializeOwned>(answer: Value, path: &str) -> Result<T, UploadError> {
+    serde_json::from_value(answer).map_err(|reason| UploadError::Answer { path: path.to_owned(), reason })
+}
+
+fn text(answer: &Value, path: &str, name: &str) -> Result<String, UploadError> {
+    parse(answer[name].clone(), path)
+}

@@ -1,0 +1,187 @@
+//! The first call under an `Idempotency-Key`, by which its repeats are known.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Error, Sha256, Timestamp, Visibility};
+
+/// Seconds for which a first call is known.
+pub const FIRST_CALL_SECONDS: i64 = 24 * 3600;
+/// Seconds after which a call that was not answered has died. No function runs as long.
+pub const RUNNING_SECONDS: i64 = 40;
+/// Seconds that a repeat waits before it asks again for the answer to a call that runs.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// What tells the calls under an `Idempotency-Key` from all others: whose it is, where it went and the key. A device and
+/// the holder of an upload token have keys of their own, which are those of no other's calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginalRequestId(Sha256);
+
+impl OriginalRequestId {
+    /// The calls of whoever has this visibility, to this path, under this key.
+    pub fn new(visibility: &Visibility, path: &str, key: &str) -> Self {
+        let holder = match visibility {
+            Visibility::Tenant { tenant } => tenant.to_string(),
+            Visibility::Device { tenant, device_id } => format!("{tenant}#{device_id}"),
+            Visibility::Recording { tenant, recording_id } => format!("{tenant}#{recording_id}"),
+        };
+        // None but the path, in the middle, can hold a line's end.
+        Self(Sha256::of(format!("{holder}\n{path}\n{key}").as_bytes()))
+    }
+}
+
+impl fmt::Display for OriginalRequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The randomness of a call. A call that is made again with the same makes the same identifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seed(pub u128);
+
+impl Serialize for Seed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:032x}", self.0))
+    }
+}
+
+impl FromStr for Seed {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The first call under an `Idempotency-Key`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginalRequest {
+    /// The hash of its body.
+    pub payload: Sha256,
+    /// When it came.
+    pub began_at: Timestamp,
+    /// Its randomness.
+    pub seed: Seed,
+    /// Until when it is expected to be answered. No two attempts at it have the same.
+    pub running_until: Timestamp,
+    /// Its answer, sealed so that only its caller can read it.
+    pub answer: Option<String>,
+}
+
+/// How far a first call has come when it comes again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RequestStatus<'a> {
+    /// It was answered so.
+    Answered(&'a str),
+    /// It died, or failed in a way that says nothing of what it did.
+    Abandoned,
+}
+
+impl OriginalRequest {
+    /// A call that begins now.
+    pub fn begin(payload: Sha256, seed: Seed, now: Timestamp) -> Self {
+        let running_until = now.plus_seconds(RUNNING_SECONDS);
+        Self { payload, began_at: now, seed, running_until, answer: None }
+    }
+
+    /// The same call, attempted once more.
+    #[must_use]
+    pub fn resume(&self, now: Timestamp) -> Self {
+        Self { running_until: now.plus_seconds(RUNNING_SECONDS), ..self.clone() }
+    }
+
+    /// When it is forgotten.
+    pub fn expires_at(&self) -> Timestamp {
+        self.began_at.plus_seconds(FIRST_CALL_SECONDS)
+    }
+
+    /// What a later call under the same key finds.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyKeyReused`] when it has another body, [`Error::OriginalRequestRunning`].
+    pub fn status(&self, payload: Sha256, now: Timestamp) -> Result<RequestStatus<'_>, Error> {
+        match &self.answer {
+            _ if self.payload != payload => Err(Error::IdempotencyKeyReused),
+            Some(answer) => Ok(RequestStatus::Answered(answer)),
+            None if self.running_until > now => Err(Error::OriginalRequestRunning { retry_after: RETRY_AFTER_SECONDS }),
+            None => Ok(RequestStatus::Abandoned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mode, Tenant};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_milliseconds(1_736_931_600_000).unwrap().plus_seconds(seconds)
+    }
+
+    fn call() -> OriginalRequest {
+        OriginalRequest::begin(Sha256::of(b"body"), Seed(7), at(0))
+    }
+
+    #[test]
+    fn another_body_under_the_same_key_is_refused_whether_or_not_the_first_was_answered() {
+        let answered = OriginalRequest { answer: Some("sealed".to_owned()), ..call() };
+        for known in [call(), answered] {
+            let met = known.status(Sha256::of(b"other"), at(100));
+            assert!(matches!(met, Err(Error::IdempotencyKeyReused)), "{met:?}");
+        }
+    }
+
+    #[test]
+    fn an_unanswered_call_runs_for_its_time_and_is_then_abandoned() {
+        let same = Sha256::of(b"body");
+        let running = |seconds| matches!(call().status(same, at(seconds)), Err(Error::OriginalRequestRunning { .. }));
+        assert!(running(0) && running(RUNNING_SECONDS - 1));
+        assert_eq!(call().status(same, at(RUNNING_SECONDS)).unwrap(), RequestStatus::Abandoned);
+        let resumed = call().resume(at(RUNNING_SECONDS));
+        assert!(resumed.status(same, at(RUNNING_SECONDS)).is_err());
+        assert_eq!((resumed.began_at, resumed.seed), (at(0), Seed(7)));
+    }
+
+    #[test]
+    fn an_answered_call_is_answered_so() {
+        let answered = OriginalRequest { answer: Some("sealed".to_owned()), ..call() };
+        assert_eq!(answered.status(Sha256::of(b"body"), at(0)).unwrap(), RequestStatus::Answered("sealed"));
+    }
+
+    #[test]
+    fn the_keys_of_one_caller_are_not_those_of_another_or_of_another_path() {
+        let tenant = |mode| Tenant { project_id: "proj_1".parse().unwrap(), mode };
+        let project = |mode| Visibility::Tenant { tenant: tenant(mode) };
+        let device = |id: &str| Visibility::Device { tenant: tenant(Mode::Live), device_id: id.parse().unwrap() };
+        let ids = [
+            OriginalRequestId::new(&project(Mode::Live), "/v1/recordings", "a"),
+            OriginalRequestId::new(&project(Mode::Live), "/v1/recordings", "b"),
+            OriginalRequestId::new(&project(Mode::Live), "/v1/devices", "a"),
+            OriginalRequestId::new(&project(Mode::Test), "/v1/recordings", "a"),
+            OriginalRequestId::new(&device("dev_1"), "/v1/recordings", "a"),
+            OriginalRequestId::new(&device("dev_2"), "/v1/recordings", "a"),
+        ];
+        for (place, id) in ids.iter().enumerate() {
+            assert!(!ids[..place].contains(id));
+        }
+        assert_eq!(OriginalRequestId::new(&project(Mode::Live), "/v1/recordings", "a"), ids[0]);
+    }
+
+    #[test]
+    fn a_seed_reads_back() {
+        for seed in [Seed(0), Seed(u128::MAX)] {
+            let text = serde_json::to_string(&seed).unwrap();
+            assert_eq!(text.len(), 34);
+            assert_eq!(serde_json::from_str::<Seed>(&text).unwrap(), seed);
+        }
+    }
+}

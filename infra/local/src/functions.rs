@@ -70,12 +70,10 @@ mod tests {
         let in_template: BTreeSet<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
         let registered: Vec<_> = registrations().map(|registration| registration.name()).collect();
         let unique: BTreeSet<_> = registered.iter().copied().collect();
-        for name in in_template.difference(&unique) {
-            panic!("add {name} to `functions` in the lib.rs of its area");
-        }
-        for name in unique.difference(&in_template) {
-            panic!("add a function with `Binary: {name}` to template.yaml");
-        }
+        let missing: Vec<_> = in_template.difference(&unique).collect();
+        assert!(missing.is_empty(), "add {missing:?} to `functions` in the lib.rs of its area");
+        let unknown: Vec<_> = unique.difference(&in_template).collect();
+        assert!(unknown.is_empty(), "add a function with `Binary: <name>` to template.yaml for each of {unknown:?}");
         assert_eq!(registered.len(), unique.len(), "a function is registered twice");
     }
 }

@@ -58,7 +58,7 @@ impl Bench {
         let device = Device::new(DeviceId::new(now, 0), tenant.clone(), "first".parse()?, now);
         self.store.register_device(&device).await?;
         let mut recording = Recording::new(RecordingId::new(now, 0), tenant.clone(), Some(EndUserId::new(now, 0)), now);
-        recording.device_id = Some(device.id.clone());
+        recording.origin.device_id = Some(device.id.clone());
         self.store.create_recording(recording.clone()).await?;
         let (device_item, recording_item) = (
             self.item(&format!("DEV#{}", device.id), "DEV").await?,

@@ -5,8 +5,9 @@ use capstan_domain::{Error, Sequencer};
 use capstan_events::Events;
 use capstan_lambda::Invocation;
 use capstan_objects::{Objects, Original};
+use capstan_outbox::Outbox;
 use capstan_store::Store;
-use capstan_uploads::{Notification, take_note};
+use capstan_uploads::{Notification, record_object};
 use percent_encoding::percent_decode_str;
 
 /// Takes note of every original that was stored. Renditions, which are ours, and foreign objects are passed over.
@@ -20,7 +21,8 @@ pub async fn handle(
 ) -> Result<(), Error> {
     for record in &event.records {
         let Some(original) = original(record) else { continue };
-        take_note((&store, &objects, &events), &original, notification(record).as_ref(), &invocation.clock).await?;
+        let outbox = Outbox::new(&store, &events);
+        record_object((&store, &objects, outbox), &original, notification(record).as_ref(), &invocation.clock).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `recording.uploaded`: the recording is looked into, and its renditions are made.
+//! `recording.uploaded` and `media.uploaded`: processes the recording and makes its renditions.
 
 mod worker;
 
@@ -10,19 +10,20 @@ use capstan_domain::{Error, LeaseId};
 use capstan_events::{Events, RecordingEvent};
 use capstan_lambda::Invocation;
 use capstan_objects::Objects;
+use capstan_outbox::Outbox;
 use capstan_store::Store;
 use capstan_transcripts::Transcripts;
 
 use worker::Worker;
 
-/// How long a sound may be worked on: a little less than the function may run.
+/// Longest processing of one media file: a little less than the function's timeout.
 pub const LONGEST: Duration = Duration::from_secs(800);
 
-/// Processes what is unprocessed of a recording, unless another worker is at it. Running it twice, or twice at once,
-/// gives one result.
+/// Processes the unprocessed media files of a recording, unless another worker holds its lease. Repeated or concurrent
+/// events give one result.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when AWS was busy: the recording is taken up again when its lease has ended.
+/// [`Error::Unavailable`] when AWS was busy: the recording is processed again after its lease has expired.
 pub async fn handle(
     (store, objects, events, transcription): (Store, Objects, Events, TranscriptionRendition),
     event: EventBridgeEvent<RecordingEvent>,
@@ -35,11 +36,10 @@ pub async fn handle(
     let Some(finished) = worker.process(*claimed).await? else { return Ok(()) };
     let transcripts = Transcripts::new(store.clone(), objects.clone(), events.clone());
     transcripts.request(&finished, clock.now()).await?;
-    if let Some(event_type) = finished.event_type {
-        events.publish(event_type, &finished).await?;
-        store.event_published(&finished, event_type, clock.now()).await?;
+    match finished.processing.event_type {
+        Some(event_type) => Outbox::new(&store, &events).publish(event_type, &finished, clock.now()).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@ use capstan_domain::{Action, Error};
 use capstan_events::Events;
 use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
 use capstan_objects::Objects;
+use capstan_outbox::Outbox;
+use capstan_uploads::publish_completed;
 use serde::Serialize;
 
 use answer::{FileBody, PartnerFileBody, Signed};
 use body::{Body, Claim};
-use completion::Completion;
+use completion::FileCompletion;
 
 /// Seconds for which the URLs of an answer are good.
 const DOWNLOAD_SECONDS: u32 = 24 * 3600;
@@ -82,8 +84,10 @@ where
     let (caller, (claim, found)) = access.caller_beside(request, Action::Upload, read).await?;
     let recording = caller.visibility().admit(found.ok_or(Error::NotFound { what: "file" })?)?;
     let signer = objects.signer_for(request.received_at(), DOWNLOAD_SECONDS).await?;
-    let completion = Completion { store: access.store(), objects: &objects, caller: &caller, claim: &claim, request };
-    let recording = completion.complete(recording).await?.told(&events).await;
+    let completion =
+        FileCompletion { store: access.store(), objects: &objects, caller: &caller, claim: &claim, request };
+    let completed = completion.complete(recording).await?;
+    let recording = publish_completed(completed, Outbox::new(access.store(), &events), request.now()).await?;
     Reply::ok(&B::from(Signed::of(&recording, &signer).await?))
 }
 

@@ -171,10 +171,10 @@ impl<'a> File<'a> {
                     size_bytes: Some(rendition.size_bytes),
                 });
             }
-            Choice::Media(media_id) => recording.media.get(media_id).ok_or(Error::NotFound { what: "medium" })?,
+            Choice::Media(media_id) => recording.media.get(media_id).ok_or(Error::NotFound { what: "media file" })?,
             Choice::Primary => recording.primary().ok_or(Error::MediaNotUploaded { missing: Vec::new() })?,
         };
-        if media.status == MediaStatus::Pending {
+        if media.status() == MediaStatus::Pending {
             return Err(Error::MediaNotUploaded { missing: vec![media.id.clone()] });
         }
         Ok(Self {

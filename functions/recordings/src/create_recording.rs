@@ -65,7 +65,7 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let (body, end_user_id, device_id) = draft.of(&caller)?;
     let id = RecordingId::new(request.now(), request.entropy());
     let mut recording = Recording::new(id, caller.tenant, Some(end_user_id), request.now());
-    recording.device_id = device_id;
+    recording.origin.device_id = device_id;
     let recording = access.store().create_recording(body.describe(recording)?).await?;
     Reply::created(&RecordingBody::from(&recording))
 }
@@ -127,11 +127,11 @@ impl Body {
             return Err(Error::invalid("upload_method", "must be at most 64 characters"));
         }
         recording.name = self.name;
-        recording.started_at = self.started_at;
-        recording.ended_at = self.ended_at;
+        recording.origin.started_at = self.started_at;
+        recording.origin.ended_at = self.ended_at;
         recording.metadata = self.metadata.unwrap_or_default();
-        recording.source = self.source;
-        recording.upload_method = self.upload_method;
+        recording.origin.source = self.source;
+        recording.origin.upload_method = self.upload_method;
         Ok(recording)
     }
 }

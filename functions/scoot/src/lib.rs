@@ -1,7 +1,9 @@
 //! Adapter for meeting workers of the Scoot-shaped API.
 
+mod payload;
 pub mod save_meeting_recording;
 pub mod save_meeting_transcription;
+mod saving;
 
 use capstan_lambda::Registration;
 use utoipa::OpenApi;

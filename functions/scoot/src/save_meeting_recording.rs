@@ -2,16 +2,17 @@
 
 mod answer;
 mod body;
-mod saving;
+mod request;
 
 use capstan_domain::{Action, Error, EventType, MeetingBuckets, Recording, Status, Timestamp};
 use capstan_events::Events;
 use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
 use capstan_objects::Objects;
-use capstan_store::Store;
+use capstan_outbox::Outbox;
 
-use body::{Body, Call};
-use saving::{Saved, Saving};
+use crate::saving::{Saved, save};
+use body::Body;
+use request::RecordingRequest;
 
 /// Keeps what a worker tells of a recording. `PROCESSING`, with the key of an object as `recordingId`, begins its
 /// processing; `COMPLETE` and `FAILED` report the end of a processing of the worker's own. The credential may be shown as
@@ -34,22 +35,20 @@ pub async fn handle(
     request: Request,
 ) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteRecordings).await?;
-    let call = Call::read(&request)?;
     let store = access.store();
-    let saving = Saving { store, objects: &objects, buckets: &buckets, tenant: &caller.tenant, call: &call };
-    let recording = match saving.save().await? {
-        Saved::Moved(recording) => publish(store, &events, recording, request.received_at()).await?,
-        Saved::Kept(recording) => recording,
+    let saving = RecordingRequest::read(&request, (store, &objects, &buckets), &caller.tenant)?;
+    let recording = match save(&saving).await? {
+        Saved::Changed(recording) => publish(Outbox::new(store, &events), recording, request.received_at()).await?,
+        Saved::Unchanged(recording) => recording,
     };
     Reply::ok(&answer::of(&recording)?)
 }
 
-async fn publish(store: &Store, events: &Events, recording: Recording, now: Timestamp) -> Result<Recording, Error> {
-    let is_begun = recording.status == Status::Uploaded;
-    let news = recording.event_type.or(is_begun.then_some(EventType::Uploaded));
-    let Some(event_type) = news else { return Ok(recording) };
-    if events.publish_or_retry_later(event_type, &recording).await && !is_begun {
-        store.event_published(&recording, event_type, now).await?;
+async fn publish(outbox: Outbox<'_>, recording: Recording, now: Timestamp) -> Result<Recording, Error> {
+    let is_uploaded = recording.status == Status::Uploaded;
+    let event_type = recording.processing.event_type.or(is_uploaded.then_some(EventType::Uploaded));
+    if let Some(event_type) = event_type {
+        outbox.publish_or_retry_later(event_type, &recording, now).await?;
     }
     Ok(recording)
 }

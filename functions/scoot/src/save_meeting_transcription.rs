@@ -1,49 +1,51 @@
 //! `POST /api/v1/transcription/save`
 
-mod saving;
+mod request;
 
 use capstan_domain::{Action, Error, MeetingId, MeetingStatus, MeetingTranscriptionId, Name, Timestamp, Transcription};
 use capstan_events::Events;
-use capstan_http::{Access, ErrorBody, MeetingUser, Refusals, Reply, Request, filled};
-use capstan_store::Store;
+use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
+use capstan_outbox::Outbox;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use saving::{Call, Saved, Saving};
+use crate::payload::{MeetingUser, absent};
+use crate::saving::{Saved, save};
+use request::TranscriptionRequest;
 
-/// A transcription as workers know it. All of it is kept and given back, with fields that are not listed here too; what a
-/// later call leaves out or gives as null stays.
+/// A meeting transcription. All fields are stored and returned, also those that are not listed here. A later request keeps
+/// fields that are absent or null.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = MeetingTranscription)]
 #[serde(rename_all = "camelCase")]
-#[allow(dead_code, reason = "what is not looked at is checked and described")]
+#[allow(dead_code, reason = "unused fields are checked and described")]
 pub struct Body {
-    /// Names the transcription; made where it is left out. The next call with the same is about the same transcription.
+    /// Identifier of the transcription. Created if absent. Requests with the same identifier update the same transcription.
     #[schema(value_type = Option<String>, format = "uuid")]
     social_transcription_id: Option<MeetingTranscriptionId>,
-    /// Names the set of rooms.
+    /// Identifier of the set of rooms.
     #[schema(value_type = Option<String>, format = "uuid")]
     social_room_set_id: Option<MeetingId>,
-    /// Where it stands; `PROCESSING` unless it is known or told otherwise. An end stays.
+    /// Status, `PROCESSING` by default. `COMPLETE` and `FAILED` are final.
     #[schema(value_type = Option<String>, pattern = "^(PROCESSING|COMPLETE|FAILED)$")]
     status: Option<MeetingStatus>,
-    /// What it is called.
+    /// Name of the transcription.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Name>,
-    /// Where the worker keeps it.
+    /// Bucket in which the worker stores it.
     #[serde(rename = "s3Bucket")]
     s3_bucket: Option<String>,
-    /// When what is transcribed began.
+    /// When the transcribed recording began.
     #[schema(value_type = Option<String>, format = DateTime)]
     start_date_time: Option<Timestamp>,
-    /// When the work on it began.
+    /// When transcription began.
     #[schema(value_type = Option<String>, format = DateTime)]
     processing_start_date_time: Option<Timestamp>,
-    /// When the work on it ended.
+    /// When transcription ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     processing_end_date_time: Option<Timestamp>,
-    /// Whose it is.
+    /// The user who owns it.
     #[schema(value_type = Option<MeetingUser>)]
     user: Option<Map<String, Value>>,
 }
@@ -65,31 +67,29 @@ pub struct Body {
 )]
 pub async fn handle((access, events): (Access, Events), request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteTranscriptions).await?;
-    let call = Call::read(&request)?;
-    let saving = Saving { store: access.store(), tenant: &caller.tenant, call: &call };
-    let transcription = match saving.save().await? {
-        Saved::Moved(transcription) => publish(access.store(), &events, transcription).await?,
-        Saved::Kept(transcription) => transcription,
+    let saving = TranscriptionRequest::read(&request, access.store(), &caller.tenant)?;
+    let transcription = match save(&saving).await? {
+        Saved::Changed(transcription) => publish(Outbox::new(access.store(), &events), transcription).await?,
+        Saved::Unchanged(transcription) => transcription,
     };
     Reply::ok(&answer(&transcription)?)
 }
 
-async fn publish(store: &Store, events: &Events, transcription: Transcription) -> Result<Transcription, Error> {
-    let Some(event_type) = transcription.event_type else { return Ok(transcription) };
-    if events.publish_transcription_or_retry_later(event_type, &transcription).await {
-        store.transcription_event_published(&transcription, event_type).await?;
+async fn publish(outbox: Outbox<'_>, transcription: Transcription) -> Result<Transcription, Error> {
+    if let Some(event_type) = transcription.event_type {
+        outbox.publish_transcription_or_retry_later(event_type, &transcription).await?;
     }
     Ok(transcription)
 }
 
-/// All that was told of it, with what Capstan knows.
+/// All fields that workers sent, with those that Capstan sets.
 fn answer(transcription: &Transcription) -> Result<Map<String, Value>, Error> {
-    let told_by_none = || Error::internal("a worker's transcription was told by none");
-    let meeting = transcription.meeting.as_ref().ok_or_else(told_by_none)?;
-    Ok(meeting.told.with([
-        filled(&meeting.told, "socialTranscriptionId", Some(meeting.id)),
-        filled(&meeting.told, "processingStartDateTime", transcription.started_at),
-        filled(&meeting.told, "processingEndDateTime", transcription.completed_at),
+    let without = || Error::internal("a meeting transcription without a payload");
+    let meeting = transcription.meeting.as_ref().ok_or_else(without)?;
+    Ok(meeting.payload.with([
+        absent(&meeting.payload, "socialTranscriptionId", Some(meeting.id)),
+        absent(&meeting.payload, "processingStartDateTime", transcription.started_at),
+        absent(&meeting.payload, "processingEndDateTime", transcription.completed_at),
         ("status", Some(MeetingStatus::from(transcription.status).as_str().to_owned())),
     ]))
 }

@@ -6,6 +6,7 @@ use capstan_domain::{
 };
 use capstan_events::Events;
 use capstan_http::{Access, ErrorBody, Refusals, Reply, Request, TranscriptionBody};
+use capstan_outbox::Outbox;
 use capstan_store::Store;
 use futures_util::future::try_join;
 use serde::Deserialize;
@@ -98,15 +99,24 @@ async fn create(
     let (caller, (found, body)) = access.caller_beside(request, Action::WriteTranscriptions, read).await?;
     let recording = caller.visibility().admit(found.ok_or_else(Error::no_recording)?)?;
     let id = TranscriptionId::new(request.now(), request.entropy());
-    let set = standing(access.store(), &recording, &id).await?;
-    let new = Transcription::new(id, &recording, body.options(set, &providers)?, request.now())?;
+    let defaults = default_options(access.store(), &recording, &id).await?;
+    let new = Transcription::new(id, &recording, body.options(defaults, &providers)?, request.now())?;
     let kept = access.store().create_transcription(new, &recording).await?;
-    events.publish_transcription_or_retry_later(TranscriptionEventType::Due, &kept).await;
+    Outbox::new(access.store(), &events)
+        .publish_transcription_or_retry_later(TranscriptionEventType::Due, &kept)
+        .await?;
     Reply::created(&TranscriptionBody::new(&kept.as_created(), None))
 }
 
-/// What the project has set, when no other transcription of the recording is under way.
-async fn standing(store: &Store, recording: &Recording, id: &TranscriptionId) -> Result<TranscriptionOptions, Error> {
+/// The project's options.
+///
+/// # Errors
+/// [`Error::Conflict`] while another transcription of the recording is under way.
+async fn default_options(
+    store: &Store,
+    recording: &Recording,
+    id: &TranscriptionId,
+) -> Result<TranscriptionOptions, Error> {
     let newest = async {
         match recording.transcription_id().filter(|newest| *newest != id) {
             Some(newest) => store.transcription(newest).await,

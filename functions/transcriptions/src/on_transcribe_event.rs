@@ -37,8 +37,8 @@ pub async fn handle(
     }
     let number = ChunkNumber::new(job.chunk.unwrap_or(0));
     let id = ProviderJobId::of_aws(&job);
-    let asked = transcripts.ask(aws, &transcription, (number, &id), invocation.now).await;
-    transcripts.settle(&transcription, asked.map(drop), invocation.now).await
+    let asked = transcripts.poll(aws, &transcription, (number, &id), invocation.now).await;
+    transcripts.handle_result(&transcription, asked.map(drop), invocation.now).await
 }
 
 #[cfg(test)]

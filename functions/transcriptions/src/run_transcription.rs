@@ -1,7 +1,7 @@
-//! `transcription.due`: a transcription is given to its provider, or the provider is asked how it stands.
+//! `transcription.due`: sends a transcription job to its provider, or polls the provider.
 
-mod sound;
-mod worker;
+mod audio;
+mod job_runner;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
@@ -11,9 +11,10 @@ use capstan_lambda::Invocation;
 use capstan_transcribe::Providers;
 use capstan_transcripts::Transcripts;
 
-use worker::Worker;
+use job_runner::JobRunner;
 
-/// Where providers visibility `transcription-callback`, from `API_URL`. Empty when they cannot, as on a developer's machine.
+/// Base URL at which providers reach `transcription-callback`, from `API_URL`. Empty where they cannot, as on a developer's
+/// machine.
 #[derive(Clone, Debug)]
 pub struct ApiUrl(pub String);
 
@@ -23,11 +24,11 @@ impl FromEnvironment for ApiUrl {
     }
 }
 
-/// Takes up a transcription, unless another worker is at it or it has ended. Running it twice, or twice at once, gives a
-/// provider each chunk once.
+/// Makes one attempt at a transcription, unless another job runner holds its lease or it has ended. Repeated or concurrent
+/// events send each chunk to the provider once.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when AWS was busy: the transcription is taken up again.
+/// [`Error::Unavailable`] when AWS was busy: another attempt follows.
 pub async fn handle(
     (transcripts, providers, ApiUrl(api_url)): (Transcripts, Providers, ApiUrl),
     event: EventBridgeEvent<TranscriptionEvent>,
@@ -37,7 +38,7 @@ pub async fn handle(
     let lease = LeaseId::new(now, entropy);
     let id = &event.detail.transcription_id;
     let Some(claimed) = transcripts.store().claim_transcription(id, &lease, now).await? else { return Ok(()) };
-    Worker { transcripts, providers, api_url, lease, began: now, clock }.bring_on(&claimed).await
+    JobRunner { transcripts, providers, api_url, lease, began: now, clock }.run(&claimed).await
 }
 
 #[cfg(test)]

@@ -51,13 +51,13 @@ pub async fn handle(
     let (number, now) = (ChunkNumber::new(job.chunk.unwrap_or(0)), request.now());
     let heard = match told {
         Ok(Callback::Done(transcript)) => {
-            transcripts.hear(&transcription, number, transcript, now).await.map_err(Into::into)
+            transcripts.save_chunk(&transcription, number, transcript, now).await.map_err(Into::into)
         }
-        Ok(Callback::Ended(id)) => transcripts.ask(provider, &transcription, (number, &id), now).await.map(drop),
+        Ok(Callback::Ended(id)) => transcripts.poll(provider, &transcription, (number, &id), now).await.map(drop),
         Err(CallbackFailure::Failed(failure)) => Err(failure.into()),
         Err(CallbackFailure::NotAuthentic) => Err(Error::Unauthorized.into()),
     };
-    transcripts.settle(&transcription, heard, now).await.map(|()| Reply::no_content())
+    transcripts.handle_result(&transcription, heard, now).await.map(|()| Reply::no_content())
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use capstan_objects::{ObjectKey, Objects};
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
     let (caller, recording) = access.recording(&request, Action::Upload).await?;
     let (media, upload) = recording.multipart_upload(&request.path_media_id()?)?;
-    if media.status == MediaStatus::Uploaded {
+    if media.status() == MediaStatus::Uploaded {
         return Err(Error::Conflict { reason: "the upload is complete; its file goes with the recording".to_owned() });
     }
     let key = ObjectKey::of(&recording, media);

@@ -1,10 +1,11 @@
 //! `POST /v1/recordings/{id}/media/{media_id}/upload/complete`
 
-use capstan_domain::{Action, ClaimedPart, EntityTag, Error, MediaStatus, PartNumber};
+use capstan_domain::{Action, ClaimedPart, EntityTag, Error, PartNumber};
 use capstan_events::Events;
 use capstan_http::{Access, MediaBody, Refusals, Reply, Request};
 use capstan_objects::Objects;
-use capstan_uploads::PartsCompletion;
+use capstan_outbox::Outbox;
+use capstan_uploads::MultipartCompletion;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -51,12 +52,13 @@ pub async fn handle((access, objects, events): (Access, Objects, Events), reques
     let (_, recording) = access.recording(&request, Action::Upload).await?;
     let (media, upload) = recording.multipart_upload(&request.path_media_id()?)?;
     let claimed = claimed(&request)?;
-    if media.status == MediaStatus::Uploaded {
+    if media.uploaded().is_some() {
         return Reply::ok(&MediaBody::from(media));
     }
-    let completion = PartsCompletion { objects: &objects, recording: &recording, media, upload, now: request.now() };
+    let completion =
+        MultipartCompletion { objects: &objects, recording: &recording, media, upload, now: request.now() };
     let object = completion.object(&claimed).await?;
-    let uploaded = completion.record(access.store(), &events, object).await?;
+    let uploaded = completion.record(access.store(), Outbox::new(access.store(), &events), object).await?;
     Reply::ok(&MediaBody::from(&uploaded))
 }
 

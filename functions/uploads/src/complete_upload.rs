@@ -1,15 +1,17 @@
 //! `POST /v1/recordings/{id}/upload-complete`
 
 mod claim;
-mod inspection;
+mod verification;
 
 use capstan_domain::{Action, Error, RecordingId};
 use capstan_events::Events;
 use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 use capstan_objects::Objects;
+use capstan_outbox::Outbox;
+use capstan_uploads::publish_completed;
 
 use claim::{Body, Claim};
-use inspection::Inspection;
+use verification::Verification;
 
 /// Completes an upload: the recording becomes `uploaded`, and `recording.uploaded` is told.
 ///
@@ -35,9 +37,10 @@ pub async fn handle((access, objects, events): (Access, Objects, Events), reques
     let id: RecordingId = request.path_id("recording")?;
     let claim = Claim::of(&request)?;
     let visibility = caller.visibility();
-    let inspection =
-        Inspection { store: access.store(), objects: &objects, visibility: &visibility, now: request.now() };
-    let recording = inspection.complete(&id, &claim).await?.told(&events).await;
+    let store = access.store();
+    let verification = Verification { store, objects: &objects, visibility: &visibility, now: request.now() };
+    let completed = verification.complete(&id, &claim).await?;
+    let recording = publish_completed(completed, Outbox::new(store, &events), request.now()).await?;
     Reply::ok(&RecordingBody::from(&recording))
 }
 

@@ -62,7 +62,7 @@ pub async fn handle((access, objects): (Access, Objects), request: Request) -> R
     let (_, recording) = access.recording(&request, Action::Upload).await?;
     let (media, upload) = recording.multipart_upload(&request.path_media_id()?)?;
     let from = request.query("from_part", PartNumber::RULE)?.unwrap_or(PartNumber::FIRST);
-    if media.status == MediaStatus::Uploaded {
+    if media.status() == MediaStatus::Uploaded {
         return Reply::ok(&Answer::whole(media, upload));
     }
     let key = ObjectKey::of(&recording, media);

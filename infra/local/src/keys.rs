@@ -125,7 +125,7 @@ fn row(key: &Credential, now: Timestamp) -> [String; 7] {
         Grant::Device { device_id, .. } => device_id.to_string(),
         Grant::Upload { recording_id } => recording_id.to_string(),
     };
-    let standing = match key.standing(now) {
+    let status = match key.status(now) {
         CredentialStatus::Good => "good".to_owned(),
         CredentialStatus::GoodUntil(end) => format!("ends {end}"),
         CredentialStatus::Ended(end) => format!("ended {end}"),
@@ -137,7 +137,7 @@ fn row(key: &Credential, now: Timestamp) -> [String; 7] {
         may,
         key.created_at.to_string(),
         key.last_used_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
-        standing,
+        status,
         key.name.clone().unwrap_or_default(),
     ]
 }

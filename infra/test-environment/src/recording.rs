@@ -3,7 +3,7 @@
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
     AudioFacts, Completion, ContentType, Facts, FileSize, Findings, ImageFacts, LeaseId, Media, MediaId, MediaType,
-    MultipartUpload, Outcome, PartPlan, Recording, RecordingId, Sequencer, Sha256, Tenant, Visibility,
+    MultipartUpload, PartPlan, ProcessedMedia, Recording, RecordingId, Sequencer, Sha256, Tenant, Visibility,
 };
 use capstan_objects::ObjectKey;
 use capstan_store::{Changed, Renewal};
@@ -31,7 +31,7 @@ impl<'a> RecordingBuilder<'a> {
         let id = RECORDING.parse().expect("a recording id");
         let mut recording =
             Recording::new(id, TestEnvironment::tenant(), Some(TestEnvironment::end_user_id()), environment.now());
-        recording.device_id = Some(TestEnvironment::device_id());
+        recording.origin.device_id = Some(TestEnvironment::device_id());
         Self { environment, recording, media: Vec::new() }
     }
 
@@ -46,8 +46,8 @@ impl<'a> RecordingBuilder<'a> {
     #[must_use]
     pub fn of(mut self, tenant: Tenant) -> Self {
         let suffix = tenant.to_string().replace(['#', '_'], "");
-        self.recording.end_user_id = Some(format!("eu_{suffix}").parse().expect("an end user id"));
-        self.recording.device_id = Some(format!("dev_{suffix}").parse().expect("a device id"));
+        self.recording.origin.end_user_id = Some(format!("eu_{suffix}").parse().expect("an end user id"));
+        self.recording.origin.device_id = Some(format!("dev_{suffix}").parse().expect("a device id"));
         self.recording.tenant = tenant;
         self
     }
@@ -85,10 +85,10 @@ impl<'a> RecordingBuilder<'a> {
     pub async fn pending(self) -> Recording {
         let Self { environment, recording, media } = self;
         let (id, visibility) = (recording.id.clone(), Visibility::Tenant { tenant: recording.tenant.clone() });
-        if let Some(end_user_id) = &recording.end_user_id {
+        if let Some(end_user_id) = &recording.origin.end_user_id {
             environment.end_user(&recording.tenant, end_user_id).await;
         }
-        if let Some(device_id) = &recording.device_id {
+        if let Some(device_id) = &recording.origin.device_id {
             environment.device(&recording.tenant, device_id).await;
         }
         environment.store.create_recording(recording.clone()).await.expect("the recording is kept");
@@ -125,14 +125,7 @@ impl<'a> RecordingBuilder<'a> {
         let arrivals = [];
         let changed = environment
             .store
-            .complete_inspected_upload(
-                &visibility,
-                &pending,
-                &arrivals,
-                &Completion::default(),
-                None,
-                environment.now(),
-            )
+            .complete_verified_upload(&visibility, &pending, &arrivals, &Completion::default(), None, environment.now())
             .await
             .expect("the table answers");
         let _ = environment.emulators.take_calls();
@@ -200,9 +193,11 @@ impl TestEnvironment {
         let mut claimed = *claimed.expect("nobody else claims it");
         for media in claimed.clone().media.values().filter(|media| media.is_unprocessed()) {
             let findings = Findings { facts: facts(media), renditions: Vec::new(), captured_at: None };
-            let etag = media.stored.as_ref().map(|stored| stored.etag.clone()).unwrap_or_default();
-            let outcome = Outcome { media_id: media.id.clone(), etag, result: Ok(findings) };
-            claimed = made(self.store.note(&claimed, &lease, &outcome, self.now()).await.expect("the table answers"));
+            let etag = media.last_object().map(|object| object.etag.clone()).unwrap_or_default();
+            let processed = ProcessedMedia { media_id: media.id.clone(), etag, outcome: Ok(findings) };
+            claimed = made(
+                self.store.save_outcome(&claimed, &lease, &processed, self.now()).await.expect("the table answers"),
+            );
         }
         let finished = self.store.finish(&claimed, &lease, None, self.now()).await.expect("the table answers");
         let _ = self.emulators.take_calls();

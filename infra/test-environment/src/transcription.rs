@@ -5,6 +5,7 @@ use capstan_domain::{
     TranscriptLocation, Transcription, TranscriptionError, TranscriptionOptions,
 };
 use capstan_objects::ObjectKey;
+use capstan_store::transcript_location;
 
 use crate::recording::made;
 use crate::{RECORDING, TRANSCRIPTION, TestEnvironment};
@@ -82,7 +83,7 @@ impl<'a> TranscriptionBuilder<'a> {
     pub async fn completed(self, transcript: &Transcript) -> Transcription {
         let environment = self.environment;
         let (claimed, _) = self.processing().await;
-        let kept = TranscriptLocation::of(transcript);
+        let kept = transcript_location(transcript);
         if kept == TranscriptLocation::Object {
             let key = ObjectKey::transcript(&claimed);
             environment.objects.put_json(&key, transcript).await.expect("S3 takes the text");

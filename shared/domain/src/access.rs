@@ -334,7 +334,7 @@ impl Credential {
         let is_over = |how: &str, at: Timestamp| {
             Err(Error::Conflict { reason: format!("the key {how} at {at}; make a new one instead") })
         };
-        match self.standing(now) {
+        match self.status(now) {
             CredentialStatus::Revoked(at) => is_over("was revoked", at),
             CredentialStatus::Ended(at) => is_over("ended", at),
             CredentialStatus::Good | CredentialStatus::GoodUntil(_) => {
@@ -345,7 +345,7 @@ impl Credential {
     }
 
     /// Whether it is good now.
-    pub fn standing(&self, now: Timestamp) -> CredentialStatus {
+    pub fn status(&self, now: Timestamp) -> CredentialStatus {
         match (self.revoked_at, self.expires_at) {
             (Some(at), _) => CredentialStatus::Revoked(at),
             (None, Some(end)) if end <= now => CredentialStatus::Ended(end),
@@ -356,7 +356,7 @@ impl Credential {
 
     /// Whether a use now is worth a note: it is a good key's first for an hour.
     pub fn is_use_news(&self, now: Timestamp) -> bool {
-        let is_good = matches!(self.standing(now), CredentialStatus::Good | CredentialStatus::GoodUntil(_));
+        let is_good = matches!(self.status(now), CredentialStatus::Good | CredentialStatus::GoodUntil(_));
         let noted = |at: Timestamp| now < at.plus_seconds(USE_NOTED_SECONDS);
         self.key_id.is_some() && is_good && !self.last_used_at.is_some_and(noted)
     }
@@ -366,7 +366,7 @@ impl Credential {
     /// # Errors
     /// [`Error::Unauthorized`] when it was revoked or has ended.
     pub fn caller(self, hash: CredentialHash, now: Timestamp) -> Result<Caller, Error> {
-        if matches!(self.standing(now), CredentialStatus::Revoked(_) | CredentialStatus::Ended(_)) {
+        if matches!(self.status(now), CredentialStatus::Revoked(_) | CredentialStatus::Ended(_)) {
             return Err(Error::Unauthorized);
         }
         Ok(self.holder(hash))
@@ -461,7 +461,7 @@ impl Visibility {
     pub fn admit(&self, recording: Recording) -> Result<Recording, Error> {
         let covered = match self {
             Self::Tenant { .. } => true,
-            Self::Device { device_id, .. } => recording.device_id.as_ref() == Some(device_id),
+            Self::Device { device_id, .. } => recording.origin.device_id.as_ref() == Some(device_id),
             Self::Recording { recording_id, .. } => recording.id == *recording_id,
         };
         if covered && recording.tenant == *self.tenant() && recording.deleted_at.is_none() {

@@ -1,4 +1,4 @@
-//! A chunk of the sound that is transcribed: no longer and no larger than its provider takes at once.
+//! A chunk of the audio to transcribe: at most as long and as large as its provider accepts.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Offset, Timestamp, TranscriptionError, TranscriptionErrorCode};
 
-/// Seconds after which a call that a provider owes is overdue. Deepgram repeats its own for five minutes.
+/// Seconds after which a provider's callback is overdue. Deepgram repeats its callbacks for five minutes.
 const CALLBACK_SECONDS: i64 = 900;
-/// How often a job is given to a provider that only calls back and never did. Each time may be billed.
-const MAX_UNHEARD: u32 = 3;
+/// How often a chunk is sent to a provider whose callback does not come. Each time may be billed.
+const MAX_SENDINGS: u32 = 3;
 
-/// The number of a chunk, from 0 in the order of time. Sound that is not cut is chunk 0.
+/// The number of a chunk, from 0 in the order of time. Audio that is not cut is chunk 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkNumber(u32);
 
 impl ChunkNumber {
-    /// The chunk of that number.
+    /// From its place, counted from 0.
     pub fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// Its number.
+    /// Its place, counted from 0.
     pub fn get(self) -> u32 {
         self.0
     }
@@ -46,55 +46,55 @@ impl<'de> Deserialize<'de> for ChunkNumber {
     }
 }
 
-/// Where a chunk stands.
+/// Status of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChunkStatus {
-    /// A provider is being given it.
-    Given,
+    /// It is being sent to the provider.
+    Sending,
     /// The provider works on it.
     Awaited {
-        /// By which it knows the chunk.
+        /// The provider's identifier of the job.
         job_id: String,
-        /// When it was given it, the last time.
+        /// When it was last sent.
         since: Timestamp,
-        /// How often it was given it.
+        /// How often it was sent.
         times: u32,
     },
-    /// Its text is there.
+    /// It is transcribed.
     Done,
 }
 
-/// A chunk of the sound, given to a provider as one.
+/// A chunk of the audio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// Where it begins in the whole.
+    /// Its start in the whole audio.
     pub start: Offset,
-    /// Where it ends in the whole.
+    /// Its end in the whole audio.
     pub end: Offset,
-    /// Where it stands.
-    pub standing: ChunkStatus,
+    /// Its status.
+    pub status: ChunkStatus,
 }
 
 impl Chunk {
-    /// How often its provider was given it.
-    pub fn times_given(&self) -> u32 {
-        match self.standing {
+    /// How often it was sent to the provider.
+    pub fn times_sent(&self) -> u32 {
+        match self.status {
             ChunkStatus::Awaited { times, .. } => times,
-            ChunkStatus::Given | ChunkStatus::Done => 0,
+            ChunkStatus::Sending | ChunkStatus::Done => 0,
         }
     }
 
-    /// Whether a provider that only calls back, and did not, is to be given it once more now.
+    /// Whether it must be sent again, because the provider reports by callback only and the callback is overdue.
     ///
     /// # Errors
-    /// `processing_error` when it was given it often enough.
-    pub fn is_to_be_given_again(&self, now: Timestamp) -> Result<bool, TranscriptionError> {
-        match self.standing {
+    /// `processing_error` when it was sent [`MAX_SENDINGS`] times.
+    pub fn must_be_sent_again(&self, now: Timestamp) -> Result<bool, TranscriptionError> {
+        match self.status {
             ChunkStatus::Awaited { since, times, .. } if since.plus_seconds(CALLBACK_SECONDS) <= now => {
-                let message = format!("The provider was given it {times} times and never called back");
+                let message = format!("The provider accepted the audio {times} times and never called back");
                 let given_up = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message);
-                if times < MAX_UNHEARD { Ok(true) } else { Err(given_up) }
+                if times < MAX_SENDINGS { Ok(true) } else { Err(given_up) }
             }
             _ => Ok(false),
         }

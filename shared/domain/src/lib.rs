@@ -1,10 +1,12 @@
-//! The rules of Capstan: what a recording is, who may touch it, and how it moves on.
+//! The rules of Capstan: entities, permissions, statuses and due work.
 //!
-//! Pure: no AWS, no async, no clock and no source of randomness. Time and entropy come in as arguments,
-//! so every rule can be tested by calling it.
+//! Pure: no AWS, no async, no clock and no source of randomness. Time and entropy are arguments, so every rule can be
+//! tested by a call.
 
 mod access;
+mod arrival;
 mod chunk;
+mod completion;
 mod content;
 mod device;
 mod end_user;
@@ -20,6 +22,7 @@ mod part;
 mod provider;
 mod recording;
 mod settings;
+mod status;
 mod text;
 mod time;
 mod transcript;
@@ -30,7 +33,9 @@ pub use access::{
     Action, CREDENTIAL_PREFIXES, Caller, Credential, CredentialHash, CredentialStatus, Grant, Mode, Scope, Secret,
     Tenant, Visibility,
 };
+pub use arrival::Arrival;
 pub use chunk::{Chunk, ChunkNumber, ChunkStatus};
+pub use completion::{CompletedUpload, Completion};
 pub use content::{ContentType, FileSize, MediaType, Sha256};
 pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
 pub use end_user::EndUser;
@@ -42,12 +47,12 @@ pub use id::{
     TranscriptionId,
 };
 pub use media::{
-    AudioFacts, Facts, Findings, ImageFacts, Media, MediaStatus, ProcessingError, ProcessingErrorCode, Rendition,
-    RenditionKind, Sequencer, StoredObject, TranscriptionRendition,
+    AudioFacts, Facts, Findings, ImageFacts, Media, MediaState, MediaStatus, Outcome, ProcessingError,
+    ProcessingErrorCode, Rendition, RenditionKind, Sequencer, StoredObject, TranscriptionRendition, UploadedObject,
 };
 pub use meeting::{
-    BucketName, MeetingBuckets, MeetingId, MeetingRecording, MeetingRecordingId, MeetingStatus, MeetingTranscription,
-    MeetingTranscriptionId, MeetingUserId, Place, ReportedEnd, Told,
+    BucketName, ExternalLocation, InvalidLocation, MeetingBuckets, MeetingId, MeetingPayload, MeetingRecording,
+    MeetingRecordingId, MeetingStatus, MeetingTranscription, MeetingTranscriptionId, MeetingUserId, ReportedEnd,
 };
 pub use metadata::Metadata;
 pub use original_request::{
@@ -55,8 +60,9 @@ pub use original_request::{
 };
 pub use part::{ClaimedPart, EntityTag, MultipartUpload, PartNumber, PartPlan, PlannedPart, ReceivedPart, UploadId};
 pub use provider::{ProviderName, ProviderNames};
-pub use recording::{Completion, Lease, Outcome, Recording, Repeat, Sound, Source, Status};
+pub use recording::{End, Lease, Origin, PrimaryAudio, ProcessedMedia, Processing, Recording, Source, Upload};
 pub use settings::{Settings, TranscriptionSettings};
+pub use status::{Status, TRANSITIONS, TransitionCause};
 pub use text::{Email, ExternalId, FirmwareVersion, InvalidText, Model, Name, SerialNumber};
 pub use time::Timestamp;
 pub use transcript::{Confidence, InvalidLanguage, Language, Offset, Segment, Speaker, Transcript};
@@ -64,17 +70,17 @@ pub use transcription::{
     MAX_TRANSCRIPTIONS, TRANSCRIPTION_LEASE_SECONDS, TranscriptLocation, Transcription, TranscriptionError,
     TranscriptionErrorCode, TranscriptionEventType, TranscriptionOptions, TranscriptionStatus, TranscriptionWork,
 };
-pub use work::{EventType, MAX_ATTEMPTS, Work, told_again_seconds};
+pub use work::{EventType, MAX_ATTEMPTS, Work, due_after_publish, republish_seconds};
 
-/// How many media one recording holds at most.
+/// Most media files of one recording.
 pub const MAX_MEDIA: usize = 100;
 /// Seconds that an upload or download URL is valid.
 pub const URL_SECONDS: u32 = 3600;
 /// Seconds that an upload token is valid.
 pub const UPLOAD_TOKEN_SECONDS: u32 = 900;
-/// Seconds that a recording nobody completes is kept.
+/// Seconds after which a recording is deleted unless its upload is completed.
 pub const PENDING_SECONDS: i64 = 7 * 24 * 3600;
-/// Seconds that a worker holds a recording it processes. It renews the lease well before.
+/// Seconds of a worker's lease on a recording. The worker renews it well before.
 pub const LEASE_SECONDS: i64 = 120;
-/// Seconds between saying that something happened and asking whether anyone acted on it.
+/// Seconds after which the sweep checks whether anything followed from an event.
 pub const PICK_UP_SECONDS: i64 = 120;

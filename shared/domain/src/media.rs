@@ -1,38 +1,37 @@
-//! One file of a recording: what was declared, what S3 holds, what was learned of it.
-
-use std::str::FromStr;
+//! A media file: its declaration, its stored object, and the result of processing it.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{ContentType, FileSize, Md5, MediaId, MultipartUpload, Place, RenditionId, Sha256, Timestamp};
+use crate::{ContentType, ExternalLocation, FileSize, Md5, MediaId, MultipartUpload, RenditionId, Sha256, Timestamp};
 
-/// Where a medium stands.
+/// Status of a media file in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MediaStatus {
-    /// Its bytes are awaited.
+    /// Its object is awaited.
     Pending,
-    /// S3 holds its bytes.
+    /// Its object is stored.
     Uploaded,
 }
 
-/// S3's order of the writes to one key, as text that sorts.
+/// S3's order of the writes to one key.
 ///
-/// AWS: compare within one key only, the shorter one padded with zeros on its right. That is the order of the texts without
-/// the zeros at their ends, which are shorter to keep.
+/// AWS: compare sequencers of the same key only, after padding the shorter one with zeros on its right. Texts without
+/// their trailing zeros sort the same way and are shorter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Sequencer(String);
 
 impl Sequencer {
-    /// The sequencer of a notification.
+    /// From the `sequencer` of an S3 notification.
     pub fn new(sequencer: &str) -> Self {
         Self(sequencer.trim_end_matches('0').to_owned())
     }
 
-    /// The text that sorts.
+    /// As text, without trailing zeros.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -44,39 +43,39 @@ impl<'de> Deserialize<'de> for Sequencer {
     }
 }
 
-/// What S3 holds under a medium's key.
+/// What S3 holds under the key of a media file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredObject {
-    /// Its size in bytes.
+    /// In bytes.
     pub size_bytes: u64,
-    /// S3's entity tag, without quotes. Tells one write from the next; no hash.
+    /// S3's entity tag, without quotes. It differs from write to write and is not a hash.
     pub etag: String,
-    /// SHA-256 of the stored bytes, once they were read.
+    /// SHA-256 of the stored bytes; `None` until they are read.
     pub sha256: Option<Sha256>,
-    /// MD5 of the stored bytes, once they were read.
+    /// MD5 of the stored bytes; `None` until they are read.
     pub md5: Option<Md5>,
-    /// The write's place in S3's order, where a notification told it.
+    /// Order of this write; `None` where no S3 notification reported it.
     pub sequencer: Option<Sequencer>,
-    /// When Capstan took note of it.
+    /// When Capstan recorded it.
     pub recorded_at: Timestamp,
 }
 
-/// What was learned of sound.
+/// Facts of an audio file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AudioFacts {
     /// Length in milliseconds.
     pub duration_ms: u64,
     /// The codec by its usual short name, such as `opus` or `pcm_s16le`.
     pub codec: String,
-    /// Samples a second, in hertz.
+    /// In hertz.
     pub sample_rate_hz: u32,
     /// Number of channels.
     pub channels: u16,
-    /// Integrated loudness by EBU R128, in LUFS. None for silence.
+    /// Integrated loudness by EBU R128, in LUFS. `None` for silence.
     pub loudness_lufs: Option<f64>,
 }
 
-/// What was learned of a picture.
+/// Facts of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFacts {
     /// In pixels.
@@ -85,20 +84,20 @@ pub struct ImageFacts {
     pub height: u32,
 }
 
-/// What was learned of a medium.
+/// Facts of a media file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Facts {
-    /// Of sound, a video's too.
+    /// Of an audio file or the audio track of a video.
     Audio(AudioFacts),
-    /// Of a picture.
+    /// Of an image.
     Image(ImageFacts),
 }
 
 /// When the transcription rendition (FLAC, 16 kHz, mono) is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TranscriptionRendition {
-    /// Only when the usual services cannot take the original.
+    /// Only when common transcription providers do not accept the original.
     #[default]
     WhenNeeded,
     /// Always.
@@ -117,15 +116,15 @@ impl FromStr for TranscriptionRendition {
     }
 }
 
-/// What a rendition is for.
+/// Purpose of a rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RenditionKind {
-    /// The waveform, audiowaveform's JSON version 2.
+    /// Waveform, in the JSON format version 2 of audiowaveform.
     Peaks,
-    /// Ogg Opus that every browser plays.
+    /// Ogg Opus, for browsers.
     Playback,
-    /// FLAC, 16 kHz mono, that every transcription provider takes.
+    /// FLAC, 16 kHz mono, for transcription providers.
     Transcription,
 }
 
@@ -158,35 +157,35 @@ impl RenditionKind {
     }
 }
 
-/// What was made of a medium.
+/// A file that Capstan makes from a media file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rendition {
     /// Its identifier.
     pub id: RenditionId,
-    /// What it is for.
+    /// Its purpose.
     pub kind: RenditionKind,
     /// Its size in bytes.
     pub size_bytes: u64,
 }
 
 impl Rendition {
-    /// The rendition of this kind of a medium. Making it again gives the same one.
+    /// The same media file and kind always give the same identifier.
     pub fn new(media_id: &MediaId, kind: RenditionKind, size_bytes: u64) -> Self {
         Self { id: RenditionId::of(media_id, kind), kind, size_bytes }
     }
 }
 
-/// Why a medium could not be processed.
+/// Why a media file cannot be processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProcessingErrorCode {
-    /// Its sound cannot be read.
+    /// Its audio cannot be decoded.
     AudioCorrupt,
     /// It is of a format that Capstan does not process.
     UnsupportedFormat,
-    /// It holds less than a second of sound.
+    /// It holds less than one second of audio.
     AudioTooShort,
-    /// Capstan failed at it, time and again.
+    /// Processing failed at every attempt.
     ProcessingError,
 }
 
@@ -202,7 +201,7 @@ impl ProcessingErrorCode {
     }
 }
 
-/// Why a medium or a recording failed, in words that a person understands.
+/// Why a media file or a recording failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessingError {
     /// For programs.
@@ -217,15 +216,57 @@ impl fmt::Display for ProcessingError {
     }
 }
 
-/// What a look into a medium brought.
+/// What processing found in and made of a media file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
-    /// What was learned of it.
+    /// Facts of its content.
     pub facts: Facts,
-    /// What was made of it.
+    /// Files made from it.
     pub renditions: Vec<Rendition>,
-    /// When the file says that it was taken.
+    /// Capture time according to the metadata in the file.
     pub captured_at: Option<Timestamp>,
+}
+
+/// Result of processing a media file: its facts and renditions, or why it cannot be processed.
+pub type Outcome = Result<Findings, ProcessingError>;
+
+/// An object that S3 holds under the key of a media file and that Capstan accepted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UploadedObject {
+    /// What S3 holds.
+    pub object: StoredObject,
+    /// Whether the object arrived after its recording was completed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// Result of processing; `None` until the file is processed. Written once.
+    pub outcome: Option<Outcome>,
+}
+
+impl UploadedObject {
+    /// An object that arrived before its recording was completed.
+    pub fn in_time(object: StoredObject) -> Self {
+        Self { object, late: false, outcome: None }
+    }
+
+    /// An object that arrived after its recording was completed.
+    pub fn late(object: StoredObject) -> Self {
+        Self { object, late: true, outcome: None }
+    }
+}
+
+/// Whether the object of a media file is stored, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaState {
+    /// No object has arrived.
+    Awaited {},
+    /// An object arrived whose bytes are not those that the client declared. Another one is awaited.
+    Rejected {
+        /// The rejected object.
+        object: StoredObject,
+    },
+    /// The object is stored.
+    Uploaded(UploadedObject),
 }
 
 /// One file of a recording.
@@ -239,29 +280,22 @@ pub struct Media {
     pub declared_size: Option<FileSize>,
     /// The hash that the client declared.
     pub declared_sha256: Option<Sha256>,
-    /// When it was taken, as the client said.
+    /// When the client says that it was captured.
     pub declared_captured_at: Option<Timestamp>,
-    /// When it was event_published.
+    /// When its first upload URL was created.
     pub created_at: Timestamp,
-    /// When its newest upload URL ends.
+    /// When its newest upload URL expires.
     pub url_expires_at: Timestamp,
-    /// How it is sent, where that is in parts.
+    /// Its multipart upload; `None` for an upload by a single PUT.
     pub multipart: Option<MultipartUpload>,
-    /// Where it lies, where it was not uploaded through Capstan.
-    pub place: Option<Place>,
-    /// Where it stands.
-    pub status: MediaStatus,
-    /// What S3 was last seen to hold.
-    pub stored: Option<StoredObject>,
-    /// Whether it arrived after its recording was completed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub late: bool,
-    /// What a look into it brought, or why there was none. One attribute, written once and by nobody else.
-    pub result: Option<Result<Findings, ProcessingError>>,
+    /// Its bucket and key, where it was not uploaded through Capstan.
+    pub location: Option<ExternalLocation>,
+    /// Whether its object is stored.
+    pub state: MediaState,
 }
 
 impl Media {
-    /// A medium that is event_published now.
+    /// A media file whose object is awaited.
     pub fn new(id: MediaId, content_type: ContentType, url_expires_at: Timestamp, now: Timestamp) -> Self {
         Self {
             id,
@@ -272,62 +306,100 @@ impl Media {
             created_at: now,
             url_expires_at,
             multipart: None,
-            place: None,
-            status: MediaStatus::Pending,
-            stored: None,
-            late: false,
-            result: None,
+            location: None,
+            state: MediaState::Awaited {},
         }
     }
 
-    /// A medium that is there already, in a place of a worker's choice.
-    pub fn at(place: Place, id: MediaId, object: StoredObject, now: Timestamp) -> Self {
+    /// A media file that is stored already, at a location that a meeting worker named.
+    pub fn stored_at(location: ExternalLocation, id: MediaId, object: StoredObject, now: Timestamp) -> Self {
+        let content_type = ContentType::of_key(&location.key);
         Self {
-            place: Some(place.clone()),
-            status: MediaStatus::Uploaded,
-            stored: Some(object),
-            ..Self::new(id, ContentType::of_key(&place.key), now, now)
+            location: Some(location),
+            state: MediaState::Uploaded(UploadedObject::in_time(object)),
+            ..Self::new(id, content_type, now, now)
         }
     }
 
-    /// What a look into it brought.
+    /// `Pending` while an object is awaited, `Uploaded` once one is stored.
+    pub fn status(&self) -> MediaStatus {
+        match self.state {
+            MediaState::Awaited {} | MediaState::Rejected { .. } => MediaStatus::Pending,
+            MediaState::Uploaded(_) => MediaStatus::Uploaded,
+        }
+    }
+
+    /// Its stored object; `None` while one is awaited.
+    pub fn uploaded(&self) -> Option<&UploadedObject> {
+        match &self.state {
+            MediaState::Awaited {} | MediaState::Rejected { .. } => None,
+            MediaState::Uploaded(uploaded) => Some(uploaded),
+        }
+    }
+
+    /// The object that was last seen under its key, rejected or not.
+    pub fn last_object(&self) -> Option<&StoredObject> {
+        match &self.state {
+            MediaState::Awaited {} => None,
+            MediaState::Rejected { object } => Some(object),
+            MediaState::Uploaded(uploaded) => Some(&uploaded.object),
+        }
+    }
+
+    /// The same media file with this object stored in time.
+    #[must_use]
+    pub fn with_object(self, object: StoredObject) -> Self {
+        Self { state: MediaState::Uploaded(UploadedObject::in_time(object)), ..self }
+    }
+
+    /// Whether its object arrived after its recording was completed.
+    pub fn is_late(&self) -> bool {
+        self.uploaded().is_some_and(|uploaded| uploaded.late)
+    }
+
+    /// Result of processing; `None` until it is processed.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.uploaded()?.outcome.as_ref()
+    }
+
+    /// Its facts and renditions, if processing succeeded.
     pub fn findings(&self) -> Option<&Findings> {
-        self.result.as_ref()?.as_ref().ok()
+        self.outcome()?.as_ref().ok()
     }
 
-    /// Why it could not be processed.
+    /// Why it cannot be processed, if processing failed.
     pub fn error(&self) -> Option<&ProcessingError> {
-        self.result.as_ref()?.as_ref().err()
+        self.outcome()?.as_ref().err()
     }
 
-    /// What was made of it.
+    /// Its renditions. Empty until it is processed.
     pub fn renditions(&self) -> &[Rendition] {
         self.findings().map_or(&[], |findings| &findings.renditions)
     }
 
-    /// When it was taken: what the client said, else what the file says.
+    /// When it was captured: the declared time, else the time in the file.
     pub fn captured_at(&self) -> Option<Timestamp> {
         self.declared_captured_at.or_else(|| self.findings()?.captured_at)
     }
 
-    /// Whether its bytes are awaited, or are there and nobody has read them to their end. What was not uploaded through
-    /// Capstan is not hashed.
+    /// Whether its object is awaited, or stored and not hashed yet. An object that was not uploaded through Capstan is
+    /// never hashed, and never unread.
     pub fn is_unread(&self) -> bool {
-        let read = self.stored.as_ref().is_some_and(|stored| stored.sha256.is_some());
-        self.place.is_none() && (self.status == MediaStatus::Pending || !read)
+        let is_hashed = self.uploaded().is_some_and(|uploaded| uploaded.object.sha256.is_some());
+        self.location.is_none() && !is_hashed
     }
 
-    /// Whether its bytes are there and nobody has looked into them.
+    /// Whether its object is stored and not processed yet.
     pub fn is_unprocessed(&self) -> bool {
-        self.status == MediaStatus::Uploaded && self.result.is_none()
+        self.uploaded().is_some_and(|uploaded| uploaded.outcome.is_none())
     }
 
-    /// Its size in bytes: what S3 holds, else what was declared.
+    /// Size in bytes: of the object that was last seen, else as declared.
     pub fn size_bytes(&self) -> Option<u64> {
-        self.stored.as_ref().map(|stored| stored.size_bytes).or(self.declared_size.map(FileSize::bytes))
+        self.last_object().map(|object| object.size_bytes).or(self.declared_size.map(FileSize::bytes))
     }
 
-    /// Whether an object of this size can be the one that was declared.
+    /// Whether an object of this size can be the declared one.
     pub fn expects_size(&self, size_bytes: u64) -> bool {
         self.declared_size.is_none_or(|declared| declared.bytes() == size_bytes)
     }
@@ -338,7 +410,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shorter_sequencer_stands_as_if_padded_on_its_right() {
+    fn a_shorter_sequencer_sorts_as_if_padded_with_zeros() {
         assert!(Sequencer::new("0055AED6DCD90281E5") < Sequencer::new("0055AED6DCD90281E51"));
         assert_eq!(Sequencer::new("00A"), Sequencer::new("00A0"));
         let stored: Sequencer = serde_json::from_str("\"00A\"").unwrap();

@@ -1,4 +1,4 @@
-//! Recordings and transcriptions as Scoot-shaped workers know them: objects that a worker keeps telling of under a UUID.
+//! Meeting recordings and transcriptions: a meeting worker creates and updates them under a UUID of its own.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -57,37 +57,37 @@ macro_rules! uuids {
 }
 
 uuids! {
-    /** Names a recording as workers do. */
+    /** A meeting worker's identifier of a recording. */
     MeetingRecordingId;
-    /** Names a transcription as workers do. */
+    /** A meeting worker's identifier of a transcription. */
     MeetingTranscriptionId;
-    /** Names a session, or the set of rooms that it was held in, as workers do. */
+    /** A meeting worker's identifier of a session or of its set of rooms. */
     MeetingId;
-    /** Names a person as workers do. */
+    /** A meeting worker's identifier of a user. */
     MeetingUserId;
 }
 
 impl MeetingUserId {
-    /// What the project's own system calls the end user.
+    /// The `external_id` of the end user.
     pub fn external_id(&self) -> Result<ExternalId, InvalidText> {
         self.to_string().parse()
     }
 }
 
-/// Where a worker's recording or transcription stands.
+/// Status of a meeting recording or transcription in the Scoot-shaped API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum MeetingStatus {
-    /// Somebody is at it.
+    /// It is being recorded or processed.
     Processing,
-    /// It has ended well.
+    /// It is complete.
     Complete,
-    /// It has ended.
+    /// It failed.
     Failed,
 }
 
 impl MeetingStatus {
-    /// As workers write it.
+    /// As the Scoot-shaped API writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Processing => "PROCESSING",
@@ -96,17 +96,17 @@ impl MeetingStatus {
         }
     }
 
-    /// Where something that stands so stands after a worker's call. A call that names no status leaves it.
+    /// The status after a request that reports `reported`. `None` leaves it unchanged.
     ///
     /// # Errors
     /// [`Error::Conflict`] for any other status after an end.
-    pub fn after(self, told: Option<Self>) -> Result<Self, Error> {
-        match (self, told) {
-            (Self::Processing, told) => Ok(told.unwrap_or(self)),
+    pub fn after(self, reported: Option<Self>) -> Result<Self, Error> {
+        match (self, reported) {
+            (Self::Processing, reported) => Ok(reported.unwrap_or(self)),
             (_, None) => Ok(self),
-            (_, Some(told)) if told == self => Ok(self),
-            (_, Some(told)) => {
-                let reason = format!("it is {}; after an end it becomes {} no more", self.as_str(), told.as_str());
+            (_, Some(reported)) if reported == self => Ok(self),
+            (_, Some(reported)) => {
+                let reason = format!("it is {} and cannot become {}", self.as_str(), reported.as_str());
                 Err(Error::Conflict { reason })
             }
         }
@@ -133,17 +133,17 @@ impl From<Status> for MeetingStatus {
     }
 }
 
-/// How a recording ends that a worker processes itself.
+/// The end of a recording that a meeting worker processes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportedEnd {
-    /// Well.
+    /// Processing succeeded.
     Complete,
-    /// Not.
+    /// Processing failed.
     Failed,
 }
 
 impl MeetingStatus {
-    /// The end that it is, if it is one.
+    /// As an end; `None` for `PROCESSING`.
     pub fn end(self) -> Option<ReportedEnd> {
         match self {
             Self::Processing => None,
@@ -154,12 +154,12 @@ impl MeetingStatus {
 }
 
 impl ReportedEnd {
-    /// The same as the verdict of processing.
+    /// As the verdict of processing.
     ///
     /// # Errors
     /// `processing_error` when it failed.
     pub fn verdict(self) -> Result<(), ProcessingError> {
-        let message = || "The worker that processed it reported that it failed".to_owned();
+        let message = || "The meeting worker reported that it failed".to_owned();
         match self {
             Self::Complete => Ok(()),
             Self::Failed => Err(ProcessingError { code: ProcessingErrorCode::ProcessingError, message: message() }),
@@ -167,15 +167,15 @@ impl ReportedEnd {
     }
 }
 
-/// What a worker told: a JSON object of at most 256 KiB. A field that is null counts as left out.
+/// What meeting workers sent: a JSON object of at most 256 KiB. A null field counts as absent.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Told(Map<String, Value>);
+pub struct MeetingPayload(Map<String, Value>);
 
-impl Told {
-    /// The largest that is kept, in bytes of JSON. An item of DynamoDB's holds 400 kB, and more than this is in it.
+impl MeetingPayload {
+    /// Largest payload, in bytes of JSON.
     pub const MAX_BYTES: usize = 256 * 1024;
 
-    /// What is told for the first time.
+    /// The payload of a first request.
     ///
     /// # Errors
     /// [`Error::RequestTooLarge`].
@@ -188,27 +188,27 @@ impl Told {
         Ok(Self(fields))
     }
 
-    /// The same and what is told later. A field that the later call leaves out stays.
+    /// Merged with the payload of a later request, whose fields replace the earlier ones. Absent fields stay.
     ///
     /// # Errors
-    /// As [`Self::new`], of both together.
-    pub fn and(&self, later: Self) -> Result<Self, Error> {
+    /// As [`Self::new`], for the merged payload.
+    pub fn merged_with(&self, later: Self) -> Result<Self, Error> {
         let mut fields = self.0.clone();
         fields.extend(later.0);
         Self::new(fields)
     }
 
-    /// Whether it is told.
+    /// Whether it has the field.
     pub fn has(&self, field: &str) -> bool {
         self.0.contains_key(field)
     }
 
-    /// A field that is text.
+    /// The text of a field; `None` if it is absent or no text.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.0.get(field)?.as_str()
     }
 
-    /// Its fields, with those that are known better.
+    /// Its fields, with `known` in place of what was sent. `None` keeps what was sent.
     pub fn with(&self, known: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Map<String, Value> {
         let mut fields = self.0.clone();
         fields.extend(known.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?.into()))));
@@ -216,41 +216,41 @@ impl Told {
     }
 }
 
-// As text, as metadata is: DynamoDB's numbers are not JSON's.
-impl Serialize for Told {
+// As JSON text, as metadata is, so that every number is returned as it was sent.
+impl Serialize for MeetingPayload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&serde_json::to_string(&self.0).map_err(serde::ser::Error::custom)?)
     }
 }
 
-impl<'de> Deserialize<'de> for Told {
+impl<'de> Deserialize<'de> for MeetingPayload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         serde_json::from_str(&text).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
-/// What workers told of a recording.
+/// What meeting workers sent of a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeetingRecording {
-    /// By which they know it.
+    /// Their identifier of it.
     pub id: MeetingRecordingId,
-    /// As they told it.
-    pub told: Told,
-    /// How often that was changed: who changes it has seen all that was told before.
+    /// All fields that they sent.
+    pub payload: MeetingPayload,
+    /// Number of changes. A change is refused unless it is based on the last one.
     pub revision: u32,
-    /// When a worker reported its end, where the end is not Capstan's own.
+    /// When a worker reported the end; `None` if Capstan processed it.
     pub reported_at: Option<Timestamp>,
 }
 
-/// What workers told of a transcription.
+/// What meeting workers sent of a transcription.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeetingTranscription {
-    /// By which they know it.
+    /// Their identifier of it.
     pub id: MeetingTranscriptionId,
-    /// As they told it.
-    pub told: Told,
-    /// How often that was changed: who changes it has seen all that was told before.
+    /// All fields that they sent.
+    pub payload: MeetingPayload,
+    /// Number of changes. A change is refused unless it is based on the last one.
     pub revision: u32,
 }
 
@@ -288,16 +288,16 @@ impl<'de> Deserialize<'de> for BucketName {
     }
 }
 
-/// Where a medium lies that was not uploaded through Capstan. Capstan reads it, and never writes or deletes it.
+/// Location of an object that was not uploaded through Capstan. Capstan reads it, and never writes or deletes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// The bucket.
+pub struct ExternalLocation {
+    /// Its bucket.
     pub bucket: BucketName,
-    /// The object's key.
+    /// Its key.
     pub key: String,
 }
 
-/// The buckets that workers may point into.
+/// The buckets whose objects meeting workers may name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeetingBuckets {
     media: BucketName,
@@ -307,9 +307,9 @@ pub struct MeetingBuckets {
 impl FromStr for MeetingBuckets {
     type Err = &'static str;
 
-    /// ARNs with commas between: of the deployment's media bucket, then of those that it allows beside.
+    /// ARNs joined by commas: of the deployment's media bucket, then of the others that it allows.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let rule = "must be ARNs of S3 buckets with commas between";
+        let rule = "must be ARNs of S3 buckets, separated by commas";
         let name = |arn: &str| arn.split_once(":::").and_then(|(_, name)| name.parse().ok()).ok_or(rule);
         let mut names = text.split(',').map(str::trim).filter(|arn| !arn.is_empty()).map(name);
         Ok(Self { media: names.next().ok_or(rule)??, others: names.collect::<Result<_, _>>()? })
@@ -317,27 +317,41 @@ impl FromStr for MeetingBuckets {
 }
 
 impl MeetingBuckets {
-    /// Where the object lies that a worker of this tenant's names. In the media bucket a tenant names only what is below
-    /// `{project}/{mode}/`, where no object of a recording is.
+    /// The location that a meeting worker of this tenant names. In the media bucket, keys must begin with
+    /// `{project}/{mode}/`, where no recording has objects.
     ///
     /// # Errors
-    /// [`Error::Invalid`] of `s3Bucket` and of `recordingId`.
-    pub fn place(&self, tenant: &Tenant, bucket: Option<&str>, key: &str) -> Result<Place, Error> {
+    /// [`InvalidLocation`], with the rule that the bucket or the key breaks.
+    pub fn location(
+        &self,
+        tenant: &Tenant,
+        bucket: Option<&str>,
+        key: &str,
+    ) -> Result<ExternalLocation, InvalidLocation> {
         let bucket = bucket.unwrap_or(self.media.as_str());
         let allowed = std::iter::once(&self.media).chain(&self.others).find(|allowed| allowed.as_str() == bucket);
         let Some(allowed) = allowed else {
-            return Err(Error::invalid("s3Bucket", "must be a bucket that this deployment lets workers name"));
+            return Err(InvalidLocation::Bucket("must be a bucket that this deployment allows"));
         };
         if !(1..=1024).contains(&key.len()) || key.split('/').any(|segment| matches!(segment, "." | "..")) {
             let rule = "must be the key of an object, 1 to 1024 bytes without a segment `.` or `..`";
-            return Err(Error::invalid("recordingId", rule));
+            return Err(InvalidLocation::Key(rule.to_owned()));
         }
         let prefix = format!("{}/{}/", tenant.project_id, tenant.mode.as_str());
         if *allowed == self.media && !key.starts_with(&prefix) {
-            return Err(Error::invalid("recordingId", format!("must begin with `{prefix}` in this bucket")));
+            return Err(InvalidLocation::Key(format!("must begin with `{prefix}` in this bucket")));
         }
-        Ok(Place { bucket: allowed.clone(), key: key.to_owned() })
+        Ok(ExternalLocation { bucket: allowed.clone(), key: key.to_owned() })
     }
+}
+
+/// The rule that a location breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidLocation {
+    /// Rule of the bucket.
+    Bucket(&'static str),
+    /// Rule of the key.
+    Key(String),
 }
 
 #[cfg(test)]
@@ -351,12 +365,12 @@ mod tests {
         Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live }
     }
 
-    fn told(value: Value) -> Told {
-        Told::new(value.as_object().unwrap().clone()).unwrap()
+    fn payload(value: Value) -> MeetingPayload {
+        MeetingPayload::new(value.as_object().unwrap().clone()).unwrap()
     }
 
     #[test]
-    fn from_processing_every_status_follows_and_after_an_end_only_the_same() {
+    fn an_end_is_final() {
         use MeetingStatus::{Complete, Failed, Processing};
         let all = [Processing, Complete, Failed];
         let arrows: Vec<_> = all
@@ -378,46 +392,47 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_later_is_added_and_what_is_left_out_or_null_stays() {
-        let first = told(json!({"name": "a", "recordingSize": 1, "participants": [{"type": "VIDEO"}]}));
-        let both = first.and(told(json!({"name": "b", "recordingSize": null, "socialId": "c"}))).unwrap();
+    fn merges_payloads_and_keeps_absent_and_null_fields() {
+        let first = payload(json!({"name": "a", "recordingSize": 1, "participants": [{"type": "VIDEO"}]}));
+        let both = first.merged_with(payload(json!({"name": "b", "recordingSize": null, "socialId": "c"}))).unwrap();
         let known = [("status", Some("COMPLETE".to_owned())), ("name", None)];
         assert_eq!(
             Value::Object(both.with(known)),
             json!({"name": "b", "recordingSize": 1, "participants": [{"type": "VIDEO"}], "socialId": "c", "status": "COMPLETE"})
         );
         let text = serde_json::to_string(&both).unwrap();
-        assert_eq!(serde_json::from_str::<Told>(&text).unwrap(), both);
+        assert_eq!(serde_json::from_str::<MeetingPayload>(&text).unwrap(), both);
     }
 
     #[test]
-    fn what_is_told_in_all_fits_into_an_item() {
-        let half = |field: &str| told(json!({field: "x".repeat(Told::MAX_BYTES / 2)}));
-        assert!(half("a").and(half("a")).is_ok());
-        assert!(matches!(half("a").and(half("b")), Err(Error::RequestTooLarge { .. })));
+    fn rejects_a_merged_payload_over_256_kib() {
+        let half = |field: &str| payload(json!({field: "x".repeat(MeetingPayload::MAX_BYTES / 2)}));
+        assert!(half("a").merged_with(half("a")).is_ok());
+        assert!(matches!(half("a").merged_with(half("b")), Err(Error::RequestTooLarge { .. })));
     }
 
     #[test]
-    fn a_worker_names_allowed_buckets_and_in_ours_only_what_is_its_tenants() {
+    fn accepts_allowed_buckets_and_only_the_tenants_keys_in_the_media_bucket() {
         let buckets = "arn:aws:s3:::capstan-media,arn:aws:s3:::meetings, arn:aws-cn:s3:::other.one";
         let buckets: MeetingBuckets = buckets.parse().unwrap();
-        let refusal = |bucket, key| match buckets.place(&tenant(), bucket, key) {
-            Ok(place) => format!("{}/{}", place.bucket, place.key),
-            Err(error) => error.to_string().split(':').next().unwrap().to_owned(),
+        let refusal = |bucket, key| match buckets.location(&tenant(), bucket, key) {
+            Ok(location) => format!("{}/{}", location.bucket, location.key),
+            Err(InvalidLocation::Bucket(_)) => "bucket".to_owned(),
+            Err(InvalidLocation::Key(_)) => "key".to_owned(),
         };
         for (bucket, key, expected) in [
             (Some("meetings"), "a/b.mp4", "meetings/a/b.mp4"),
             (Some("other.one"), "proj_2/live/b.mp4", "other.one/proj_2/live/b.mp4"),
-            (Some("strangers"), "a/b.mp4", "s3Bucket"),
-            (Some(""), "a/b.mp4", "s3Bucket"),
+            (Some("strangers"), "a/b.mp4", "bucket"),
+            (Some(""), "a/b.mp4", "bucket"),
             (None, "proj_1/live/b.mp4", "capstan-media/proj_1/live/b.mp4"),
             (Some("capstan-media"), "proj_1/live/b.mp4", "capstan-media/proj_1/live/b.mp4"),
-            (None, "proj_1/test/b.mp4", "recordingId"),
-            (None, "proj_1/rec_1/med_1/audio.opus", "recordingId"),
-            (None, "proj_2/live/b.mp4", "recordingId"),
-            (None, "proj_1/live/../../proj_2/live/b.mp4", "recordingId"),
-            (None, "/proj_1/live/b.mp4", "recordingId"),
-            (Some("meetings"), "", "recordingId"),
+            (None, "proj_1/test/b.mp4", "key"),
+            (None, "proj_1/rec_1/med_1/audio.opus", "key"),
+            (None, "proj_2/live/b.mp4", "key"),
+            (None, "proj_1/live/../../proj_2/live/b.mp4", "key"),
+            (None, "/proj_1/live/b.mp4", "key"),
+            (Some("meetings"), "", "key"),
         ] {
             assert_eq!(refusal(bucket, key), expected, "{bucket:?} {key}");
         }
@@ -428,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_is_read_in_either_case_and_drawn_of_version_4() {
+    fn reads_uuids_in_either_case_and_creates_version_4() {
         let id: MeetingRecordingId = "3C90C3CC-0D44-4B50-8888-8DD25736052A".parse().unwrap();
         assert_eq!(id.to_string(), "3c90c3cc-0d44-4b50-8888-8dd25736052a");
         assert!("3c90c3cc".parse::<MeetingId>().is_err());

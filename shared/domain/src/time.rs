@@ -1,4 +1,4 @@
-//! Moments, to the millisecond.
+//! Timestamps in UTC, to the millisecond.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,35 +8,35 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment in UTC, to the millisecond.
 ///
-/// Written as ISO 8601 with `Z`; read from any RFC 3339 time with an offset.
+/// Printed as ISO 8601 with `Z`, with decimals only where they are not zero. Parsed from any RFC 3339 time with an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
-    /// The moment `milliseconds` after 1970, or `None` outside the years -9999 to 9999.
+    /// Milliseconds since 1970-01-01T00:00:00Z. `None` outside the years -9999 to 9999.
     pub fn from_milliseconds(milliseconds: i64) -> Option<Self> {
         jiff::Timestamp::from_millisecond(milliseconds).ok().map(Self)
     }
 
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970-01-01T00:00:00Z.
     pub fn milliseconds(self) -> i64 {
         self.0.as_millisecond()
     }
 
-    /// This moment and so many seconds more. Stops at the end of the calendar.
+    /// Adds seconds. Saturates at the end of the year 9999.
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
         let later = self.0.saturating_add(SignedDuration::from_secs(seconds));
         Self(later.unwrap_or(jiff::Timestamp::MAX))
     }
 
-    /// This moment without its milliseconds.
+    /// Truncated to the second.
     #[must_use]
     pub fn whole_seconds(self) -> Self {
         Self(jiff::Timestamp::from_second(self.0.as_second()).unwrap_or(self.0))
     }
 
-    /// The first whole minute that is no earlier.
+    /// Rounded up to the minute.
     #[must_use]
     pub fn whole_minute(self) -> Self {
         let over = self.milliseconds().rem_euclid(60_000);
@@ -44,16 +44,11 @@ impl Timestamp {
         later.unwrap_or(self)
     }
 
-    /// This moment, or the millisecond before where it is a whole minute.
+    /// The same moment, or one millisecond earlier if it is a whole minute.
     #[must_use]
     pub fn off_the_minute(self) -> Self {
         let before = if self.whole_minute() == self { Self::from_milliseconds(self.milliseconds() - 1) } else { None };
         before.unwrap_or(self)
-    }
-
-    /// The form whose text order is the order of time: always three decimals.
-    pub fn sortable(self) -> String {
-        format!("{:.3}", self.0)
     }
 }
 
@@ -79,9 +74,10 @@ impl FromStr for Timestamp {
     }
 }
 
+/// Always with three decimals, so that the order of serialized texts is the order of time.
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.collect_str(&format_args!("{:.3}", self.0))
     }
 }
 
@@ -97,16 +93,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_utc_with_z_and_decimals_only_where_there_are_any() {
+    fn prints_decimals_only_where_they_are_not_zero() {
         let whole: Timestamp = "2025-01-15T10:00:00+01:00".parse().unwrap();
         assert_eq!(whole.to_string(), "2025-01-15T09:00:00Z");
-        assert_eq!(whole.sortable(), "2025-01-15T09:00:00.000Z");
         let fraction: Timestamp = "2025-01-15T09:00:00.1239Z".parse().unwrap();
         assert_eq!(fraction.to_string(), "2025-01-15T09:00:00.123Z");
     }
 
     #[test]
-    fn a_minute_is_rounded_up_to_and_stepped_off() {
+    fn serialized_times_sort_as_text() {
+        let serialized = |text: &str| serde_json::to_string(&text.parse::<Timestamp>().unwrap()).unwrap();
+        assert_eq!(serialized("2025-01-15T09:00:00Z"), "\"2025-01-15T09:00:00.000Z\"");
+        assert!(serialized("2025-01-15T09:00:00Z") < serialized("2025-01-15T09:00:00.001Z"));
+    }
+
+    #[test]
+    fn rounds_up_to_the_minute_and_steps_off_it() {
         let rounded = |text: &str| text.parse::<Timestamp>().unwrap().whole_minute().to_string();
         assert_eq!(rounded("2025-01-15T09:00:00Z"), "2025-01-15T09:00:00Z");
         assert_eq!(rounded("2025-01-15T09:00:00.001Z"), "2025-01-15T09:01:00Z");
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_time_without_an_offset() {
+    fn rejects_a_time_without_an_offset() {
         assert!("2025-01-15T09:00:00".parse::<Timestamp>().is_err());
         assert!("yesterday".parse::<Timestamp>().is_err());
     }

@@ -1,4 +1,4 @@
-//! A transcription: the job of making text of a recording, and the arrows between its states.
+//! A transcription job: its status, its transitions and its due work.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,32 +7,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Chunk, ChunkNumber, ChunkStatus, Error, Language, Lease, MAX_ATTEMPTS, MeetingStatus, MeetingTranscription, Offset,
-    PICK_UP_SECONDS, ProviderName, Recording, RecordingId, Status, Tenant, Timestamp, Transcript, TranscriptionId,
+    ProviderName, Recording, RecordingId, Status, Tenant, Timestamp, Transcript, TranscriptionId, due_after_publish,
 };
 
-/// How many transcriptions one recording has at most.
+/// Most transcriptions of one recording.
 pub const MAX_TRANSCRIPTIONS: usize = 100;
-/// Seconds for which a worker holds a transcription: a little more than its function may run.
+/// Seconds of a job runner's lease: a little more than the timeout of its function.
 pub const TRANSCRIPTION_LEASE_SECONDS: i64 = 930;
-/// Seconds after which a provider that was given a job and never told of it is given up.
-const PATIENCE_SECONDS: i64 = 24 * 3600;
+/// Seconds after which a job is given up whose provider does not return a result.
+const GIVE_UP_SECONDS: i64 = 24 * 3600;
 
-/// Where a transcription stands.
+/// Status of a transcription in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TranscriptionStatus {
-    /// Asked for.
+    /// Requested.
     Pending,
-    /// A provider has it, or is being given it.
+    /// Sent, or being sent, to a provider.
     Processing,
-    /// Its text is there.
+    /// The transcript is available.
     Completed,
-    /// There will be none; `error` says why.
+    /// It failed; `error` says why.
     Failed,
 }
 
 impl TranscriptionStatus {
-    /// Every state there is.
+    /// Every status.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Processing, Self::Completed, Self::Failed];
 
     /// As the API writes it.
@@ -45,8 +45,8 @@ impl TranscriptionStatus {
         }
     }
 
-    /// Whether there is an arrow from this state to that one. A failed transcription is not taken up again: another
-    /// attempt is another transcription.
+    /// Whether there is a transition to `next`. A failed transcription stays failed: another attempt is another
+    /// transcription.
     pub fn leads_to(self, next: Self) -> bool {
         matches!(
             (self, next),
@@ -54,7 +54,7 @@ impl TranscriptionStatus {
         )
     }
 
-    /// Whether nothing comes after it.
+    /// Whether it is final.
     pub fn is_end(self) -> bool {
         matches!(self, Self::Completed | Self::Failed)
     }
@@ -66,19 +66,19 @@ impl fmt::Display for TranscriptionStatus {
     }
 }
 
-/// Why there is no transcript.
+/// Why a transcription failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TranscriptionErrorCode {
-    /// Less than a second of sound, or less than the provider needs.
+    /// The audio is shorter than a second, or than the provider requires.
     AudioTooShort,
-    /// The sound cannot be read.
+    /// The audio cannot be decoded.
     AudioCorrupt,
-    /// The provider takes no such format, language or size.
+    /// The provider does not accept the format, the language or the size.
     UnsupportedFormat,
-    /// The deployment has no such provider, or the provider refuses the deployment's key.
+    /// The deployment has no such provider, or the provider rejects the deployment's API key.
     ProviderNotConfigured,
-    /// The provider failed, time and again.
+    /// The provider failed at every attempt.
     ProcessingError,
 }
 
@@ -95,7 +95,7 @@ impl TranscriptionErrorCode {
     }
 }
 
-/// Why a transcription failed, in words that a person understands.
+/// Why a transcription failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptionError {
     /// For programs.
@@ -105,7 +105,7 @@ pub struct TranscriptionError {
 }
 
 impl TranscriptionError {
-    /// An error of that code in these words.
+    /// An error with this code and message.
     pub fn new(code: TranscriptionErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -117,14 +117,14 @@ impl fmt::Display for TranscriptionError {
     }
 }
 
-/// What is asked of a transcription.
+/// Options of a transcription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptionOptions {
-    /// Who transcribes. The deployment's preferred provider unless given.
+    /// The provider; `None` for the deployment's preferred one.
     pub provider: Option<ProviderName>,
-    /// The language that is spoken. The provider finds out unless given.
+    /// The spoken language; `None` for detection by the provider.
     pub language: Option<Language>,
-    /// Whether to tell the speakers apart, where the provider can.
+    /// Whether to label speakers, if the provider supports it.
     pub diarization: bool,
 }
 
@@ -134,30 +134,17 @@ impl Default for TranscriptionOptions {
     }
 }
 
-/// Where the text of a transcription is kept.
+/// Where a transcript is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TranscriptLocation {
-    /// In the item itself.
+    /// With the transcription.
     Item(#[serde(with = "as_json")] Transcript),
-    /// In an object of the transcription's own.
+    /// In an object of its own.
     Object,
 }
 
-/// An item of DynamoDB's holds 400 kB; what is kept beside the text takes the rest.
-const MAX_ITEM_TRANSCRIPT_BYTES: usize = 300_000;
-
-impl TranscriptLocation {
-    /// Where this transcript is to be kept.
-    pub fn of(transcript: &Transcript) -> Self {
-        match serde_json::to_string(transcript) {
-            Ok(text) if text.len() <= MAX_ITEM_TRANSCRIPT_BYTES => Self::Item(transcript.clone()),
-            _ => Self::Object,
-        }
-    }
-}
-
-/// A transcript as text: an attribute of its own for each word's time would be three times as large.
+/// A transcript as JSON text, a third of the size of its nested form.
 mod as_json {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -172,25 +159,25 @@ mod as_json {
     }
 }
 
-/// Something that happened to a transcription, told on the event bus.
+/// An event of a transcription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TranscriptionEventType {
-    /// It waits for somebody to take it up: for the first time, or again.
+    /// A job runner is to claim it, for the first time or again.
     #[serde(rename = "transcription.due")]
     Due,
-    /// Somebody did.
+    /// A job runner claimed it for the first time.
     #[serde(rename = "transcription.started")]
     Started,
-    /// Its text is there.
+    /// The transcript is available.
     #[serde(rename = "transcription.completed")]
     Completed,
-    /// There will be none.
+    /// It failed.
     #[serde(rename = "transcription.failed")]
     Failed,
 }
 
 impl TranscriptionEventType {
-    /// The event's type, such as `transcription.completed`.
+    /// The `type` of the event, such as `transcription.completed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Due => "transcription.due",
@@ -201,68 +188,68 @@ impl TranscriptionEventType {
     }
 }
 
-/// The action that a transcription owes once it is due.
+/// The action that is due for a transcription.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TranscriptionWork {
-    /// Tell the bus.
-    Announce(TranscriptionEventType),
-    /// It was tried as often, or waited for as long, as it may be: fail it.
+    /// Publish an event.
+    Publish(TranscriptionEventType),
+    /// It was tried too often, or takes too long: fail it.
     GiveUp(TranscriptionError),
-    /// Nothing after all.
-    Rest,
+    /// No action.
+    Nothing,
 }
 
-/// A job: text is to be made of the sound of a recording.
+/// A transcription job: audio of a recording to text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transcription {
     /// Its identifier. Later transcriptions sort after earlier ones.
     pub id: TranscriptionId,
-    /// Whose it is.
+    /// Project and mode that own it. Requests outside them get 404.
     pub tenant: Tenant,
-    /// Of which recording; `None` where a worker made it of a sound of its own.
+    /// The recording; `None` for a meeting transcription.
     pub recording_id: Option<RecordingId>,
-    /// What Scoot-shaped workers told of it.
+    /// What meeting workers sent of it, if it is a meeting transcription.
     pub meeting: Option<MeetingTranscription>,
-    /// Where it stands.
+    /// Its status.
     pub status: TranscriptionStatus,
-    /// What was asked for.
+    /// Its options.
     pub options: TranscriptionOptions,
-    /// The chunks that were given to the provider.
+    /// The chunks that are sent to the provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub chunks: BTreeMap<ChunkNumber, Chunk>,
-    /// The language that was spoken, once it is known.
+    /// The spoken language, once it is known.
     pub language: Option<Language>,
-    /// How long the sound is.
+    /// Duration of the audio.
     pub duration: Option<Offset>,
-    /// How many words were said.
+    /// Number of words in the transcript.
     pub word_count: Option<usize>,
-    /// Where the text is.
+    /// Where the transcript is stored.
     pub transcript: Option<TranscriptLocation>,
-    /// Why there is none.
+    /// Why it failed.
     pub error: Option<TranscriptionError>,
-    /// How often it was taken up since its provider was last heard of.
+    /// Attempts since the provider last returned a result.
     #[serde(default, skip_serializing_if = "crate::recording::is_zero")]
     pub attempts: u32,
-    /// Who is at it.
+    /// The attempt that is under way.
     pub lease: Option<Lease>,
-    /// What is still to be event_published.
+    /// The event that is still to be published.
     pub event_type: Option<TranscriptionEventType>,
-    /// When it was asked for.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was first taken up.
+    /// When it was first claimed.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
-    /// When anything about it last changed.
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
 impl Transcription {
-    /// A new transcription of a recording that can have one.
+    /// A transcription of a completed recording.
     ///
     /// # Errors
-    /// [`Error::Conflict`] while the recording is not processed yet; [`Error::NotTranscribable`] when it failed or has no
-    /// sound.
+    /// [`Error::Conflict`] while the recording is not processed; [`Error::NotTranscribable`] when it failed or has no
+    /// audio.
     pub fn new(
         id: TranscriptionId,
         recording: &Recording,
@@ -270,7 +257,7 @@ impl Transcription {
         now: Timestamp,
     ) -> Result<Self, Error> {
         match recording.status {
-            Status::Completed => recording.sound()?,
+            Status::Completed => recording.primary_audio()?,
             Status::Failed => return Err(Error::NotTranscribable(recording.failure())),
             Status::Pending | Status::Uploaded | Status::Processing => {
                 let reason = format!("the recording is {}; only a completed one can be transcribed", recording.status);
@@ -305,15 +292,20 @@ impl Transcription {
         }
     }
 
-    /// A transcription that a worker tells of.
-    pub fn told(id: TranscriptionId, tenant: Tenant, meeting: MeetingTranscription, now: Timestamp) -> Self {
+    /// A transcription that a meeting worker makes.
+    pub fn by_meeting_worker(
+        id: TranscriptionId,
+        tenant: Tenant,
+        meeting: MeetingTranscription,
+        now: Timestamp,
+    ) -> Self {
         Self { meeting: Some(meeting), ..Self::unchecked(id, tenant, None, now) }
-            .moved_to(MeetingStatus::Processing, now)
+            .with_meeting_status(MeetingStatus::Processing, now)
     }
 
-    /// The same as a worker says that it stands now. What stands so already is not told of again.
+    /// The transcription with a status that a meeting worker reports. No event is published if the status is unchanged.
     #[must_use]
-    pub fn moved_to(self, status: MeetingStatus, now: Timestamp) -> Self {
+    pub fn with_meeting_status(self, status: MeetingStatus, now: Timestamp) -> Self {
         let (status, event_type) = match status {
             MeetingStatus::Processing => (TranscriptionStatus::Processing, TranscriptionEventType::Started),
             MeetingStatus::Complete => (TranscriptionStatus::Completed, TranscriptionEventType::Completed),
@@ -323,7 +315,7 @@ impl Transcription {
             return self;
         }
         let has_failed = status == TranscriptionStatus::Failed;
-        let failed = || "The worker that makes it reported that it failed";
+        let failed = || "The meeting worker reported that it failed";
         Self {
             status,
             event_type: Some(event_type),
@@ -334,7 +326,7 @@ impl Transcription {
         }
     }
 
-    /// The transcription that was looked for, if there is one and it is this tenant's.
+    /// The transcription that was read, if it exists and belongs to this tenant.
     ///
     /// # Errors
     /// [`Error::NotFound`] otherwise.
@@ -342,17 +334,17 @@ impl Transcription {
         found.filter(|found| found.tenant == *tenant).ok_or(Error::NotFound { what: "transcription" })
     }
 
-    /// As it was answered to who asked for it, whatever became of it since.
+    /// The transcription as the creating request was answered, without what changed since.
     #[must_use]
     pub fn as_created(self) -> Self {
         let Self { id, tenant, recording_id, options, created_at, .. } = self;
         Self { options, ..Self::unchecked(id, tenant, recording_id, created_at) }
     }
 
-    /// Asks whether another transcription of the same recording may begin.
+    /// Checks that another transcription of the same recording may be created.
     ///
     /// # Errors
-    /// [`Error::Conflict`] while this one is under way.
+    /// [`Error::Conflict`] while this one is pending or processing.
     pub fn require_ended(&self) -> Result<(), Error> {
         if self.status.is_end() {
             return Ok(());
@@ -361,64 +353,65 @@ impl Transcription {
         Err(Error::Conflict { reason })
     }
 
-    /// Asks whether there is a text.
+    /// Checks that there is a transcript.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when there is none yet, or there never will be.
+    /// [`Error::Conflict`] when it is not completed.
     pub fn require_completed(&self) -> Result<(), Error> {
         if self.status == TranscriptionStatus::Completed {
             return Ok(());
         }
-        let reason = format!("the transcription is {}; only a completed one has a text", self.status);
+        let reason = format!("the transcription is {}; only a completed one has a transcript", self.status);
         Err(Error::Conflict { reason })
     }
 
-    /// Whether the text of every chunk is there.
-    pub fn is_heard(&self) -> bool {
-        !self.chunks.is_empty() && self.chunks.values().all(|chunk| chunk.standing == ChunkStatus::Done)
+    /// Whether every chunk is transcribed.
+    pub fn has_all_chunks(&self) -> bool {
+        !self.chunks.is_empty() && self.chunks.values().all(|chunk| chunk.status == ChunkStatus::Done)
     }
 
-    /// When a provider that was given the chunks is next asked how they stand: the longer it takes, the more rarely.
-    pub fn ask_at(&self, now: Timestamp) -> Timestamp {
+    /// When the provider is polled next: the longer the job takes, the less often.
+    pub fn poll_at(&self, now: Timestamp) -> Timestamp {
         let waited = self.started_at.map_or(0, |at| (now.milliseconds() - at.milliseconds()) / 1000);
         now.plus_seconds((waited / 4).clamp(60, 900))
     }
 
-    /// When another attempt is made after one that failed in passing: after 2, 4, 8 minutes and so on, or when the
-    /// provider says.
+    /// When another attempt follows a transient error: after 2, 4, 8 minutes and so on, or after `asked_seconds`, which the
+    /// provider asks for.
     pub fn retry_at(&self, now: Timestamp, asked_seconds: Option<u64>) -> Timestamp {
         let asked = asked_seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(0);
         now.plus_seconds((60_i64 << self.attempts.min(MAX_ATTEMPTS)).max(asked))
     }
 
-    /// When it next owes an action after the change that was made now.
+    /// When the next action is due, after a change made at `now`. `None` when none is.
     pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let owes = self.meeting.is_none() || self.event_type.is_some();
-        owes.then(|| now.plus_seconds(PICK_UP_SECONDS))
+        // No action is due for a meeting transcription but its event.
+        let has_work = self.meeting.is_none() || self.event_type.is_some();
+        has_work.then(|| due_after_publish(now))
     }
 
-    /// What it owes now that it is due.
+    /// The action that is due now.
     pub fn work(&self, now: Timestamp) -> TranscriptionWork {
         use TranscriptionEventType::Due;
         let failed = |message: String| {
             TranscriptionWork::GiveUp(TranscriptionError::new(TranscriptionErrorCode::ProcessingError, message))
         };
-        // Who tells of it works on it, however long that takes.
+        // Its meeting worker may take any time.
         if self.meeting.is_some() {
-            return self.event_type.map_or(TranscriptionWork::Rest, TranscriptionWork::Announce);
+            return self.event_type.map_or(TranscriptionWork::Nothing, TranscriptionWork::Publish);
         }
-        let waited_enough = |at: Timestamp| at.plus_seconds(PATIENCE_SECONDS) <= now;
+        let waited_enough = |at: Timestamp| at.plus_seconds(GIVE_UP_SECONDS) <= now;
         match self.status {
-            TranscriptionStatus::Pending => TranscriptionWork::Announce(Due),
+            TranscriptionStatus::Pending => TranscriptionWork::Publish(Due),
             TranscriptionStatus::Processing if self.started_at.is_some_and(waited_enough) => {
-                failed("The provider did not tell the result within a day.".to_owned())
+                failed("The provider did not return a result within a day.".to_owned())
             }
             TranscriptionStatus::Processing if self.attempts >= MAX_ATTEMPTS => {
-                failed(format!("It was begun {} times and never ended.", self.attempts))
+                failed(format!("It was tried {} times and never ended.", self.attempts))
             }
-            TranscriptionStatus::Processing => TranscriptionWork::Announce(Due),
+            TranscriptionStatus::Processing => TranscriptionWork::Publish(Due),
             TranscriptionStatus::Completed | TranscriptionStatus::Failed => {
-                self.event_type.map_or(TranscriptionWork::Rest, TranscriptionWork::Announce)
+                self.event_type.map_or(TranscriptionWork::Nothing, TranscriptionWork::Publish)
             }
         }
     }
@@ -486,47 +479,31 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_is_given_up_after_eight_attempts_or_a_day() {
+    fn a_job_is_given_up_after_8_attempts_or_a_day() {
         use TranscriptionEventType::Due;
         let gives_up =
             |transcription: &Transcription, at| matches!(transcription.work(at), TranscriptionWork::GiveUp(_));
-        assert_eq!(processing(MAX_ATTEMPTS - 1).work(now()), TranscriptionWork::Announce(Due));
+        assert_eq!(processing(MAX_ATTEMPTS - 1).work(now()), TranscriptionWork::Publish(Due));
         assert!(gives_up(&processing(MAX_ATTEMPTS), now()));
-        assert!(!gives_up(&processing(1), now().plus_seconds(PATIENCE_SECONDS - 1)));
-        assert!(gives_up(&processing(1), now().plus_seconds(PATIENCE_SECONDS)));
+        assert!(!gives_up(&processing(1), now().plus_seconds(GIVE_UP_SECONDS - 1)));
+        assert!(gives_up(&processing(1), now().plus_seconds(GIVE_UP_SECONDS)));
     }
 
     #[test]
-    fn a_provider_is_asked_the_more_rarely_the_longer_it_takes() {
+    fn a_provider_is_polled_less_often_the_longer_it_takes() {
         let asked_after = |waited| {
             let at = now().plus_seconds(waited);
-            (processing(1).ask_at(at).milliseconds() - at.milliseconds()) / 1000
+            (processing(1).poll_at(at).milliseconds() - at.milliseconds()) / 1000
         };
         assert_eq!([0, 239, 400, 3600, 40_000].map(asked_after), [60, 60, 100, 900, 900]);
     }
 
     #[test]
-    fn another_attempt_waits_longer_each_time_and_as_long_as_the_provider_says() {
+    fn retries_back_off_at_least_as_long_as_the_provider_asks() {
         let waits = |attempts, asked| {
             (processing(attempts).retry_at(now(), asked).milliseconds() - now().milliseconds()) / 1000
         };
         assert_eq!([1, 2, 3, 8, 40].map(|attempts| waits(attempts, None)), [120, 240, 480, 15_360, 15_360]);
         assert_eq!((waits(1, Some(600)), waits(1, Some(5))), (600, 120));
-    }
-
-    #[test]
-    fn a_long_transcript_is_kept_in_an_object_of_its_own() {
-        let said = |count: usize| {
-            let segment = crate::Segment {
-                text: "x".repeat(1000),
-                speaker: None,
-                start: Offset::default(),
-                end: Offset::default(),
-                confidence: None,
-            };
-            Transcript::new(None, Offset::default(), vec![segment; count])
-        };
-        assert!(matches!(TranscriptLocation::of(&said(200)), TranscriptLocation::Item(_)));
-        assert_eq!(TranscriptLocation::of(&said(300)), TranscriptLocation::Object);
     }
 }

@@ -88,29 +88,6 @@ impl Events {
         self.tell(event_type.as_str(), &detail).await
     }
 
-    /// Tells what happened to a recording that is due in any case: what the bus did not take is told again then. Whether
-    /// it took it.
-    pub async fn publish_or_retry_later(&self, event_type: EventType, recording: &Recording) -> bool {
-        let told = self.publish(event_type, recording).await;
-        if let Err(error) = &told {
-            tracing::warn!(recording_id = %recording.id, %error, "event_published later");
-        }
-        told.is_ok()
-    }
-
-    /// As [`Self::publish_or_retry_later`], of a transcription.
-    pub async fn publish_transcription_or_retry_later(
-        &self,
-        event_type: TranscriptionEventType,
-        transcription: &Transcription,
-    ) -> bool {
-        let told = self.publish_transcription(event_type, transcription).await;
-        if let Err(error) = &told {
-            tracing::warn!(transcription_id = %transcription.id, %error, "event_published later");
-        }
-        told.is_ok()
-    }
-
     async fn tell(&self, what: &str, detail: &impl Serialize) -> Result<(), Error> {
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)

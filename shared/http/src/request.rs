@@ -156,7 +156,7 @@ impl Request {
     /// # Errors
     /// [`Error::NotFound`], as [`Self::path_id`].
     pub fn path_media_id(&self) -> Result<MediaId, Error> {
-        self.path_parameter("media_id", "medium")
+        self.path_parameter("media_id", "media file")
     }
 
     /// What the path names in that place. What cannot be read names nothing.

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use capstan_domain::{
-    BucketName, ChunkNumber, ContentType, ExportFormat, Media, MediaId, Place, ProjectId, Recording, RecordingId,
-    RenditionKind, Transcription,
+    BucketName, ChunkNumber, ContentType, ExportFormat, ExternalLocation, Media, MediaId, ProjectId, Recording,
+    RecordingId, RenditionKind, Transcription,
 };
 
 /// The key of an object in the media bucket.
@@ -72,7 +72,7 @@ pub struct ObjectLocation {
 impl ObjectLocation {
     /// Of the original of a recording's medium.
     pub fn of(recording: &Recording, media: &Media) -> Self {
-        match &media.place {
+        match &media.location {
             Some(place) => place.into(),
             None => ObjectKey::of(recording, media).into(),
         }
@@ -84,8 +84,8 @@ impl ObjectLocation {
     }
 }
 
-impl From<&Place> for ObjectLocation {
-    fn from(place: &Place) -> Self {
+impl From<&ExternalLocation> for ObjectLocation {
+    fn from(place: &ExternalLocation) -> Self {
         Self { bucket: Some(place.bucket.clone()), key: place.key.clone() }
     }
 }

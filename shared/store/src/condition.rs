@@ -1,27 +1,27 @@
-//! What is required of an item. Paths are attribute names joined by dots.
+//! Conditions on an item.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use capstan_domain::{Error, LeaseId, Status, Tenant, Timestamp, Visibility};
+use capstan_domain::{Error, LeaseId, MediaId, Status, Tenant, Timestamp, Visibility};
 use serde::Serialize;
 
+use crate::attributes::{self, Attribute, DELETED_AT, DEVICE_ID, ID, LEASE, PARTITION, Path, STATUS, TENANT, UNTIL};
 use crate::expression::{Expressions, Placeholders};
 use crate::item::attribute;
-use crate::keys;
 
-/// Something that holds of an item or does not.
+/// A condition on an item.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
-    /// The attribute and the value compare so.
-    Compares(String, Comparison, AttributeValue),
-    /// A map or a set has so many members.
-    Counts(String, Comparison, usize),
-    /// The attribute is there.
-    Exists(String),
-    /// The attribute is not there.
-    Missing(String),
-    /// Each of these holds.
+    /// Compares an attribute with a value.
+    Compares(Path, Comparison, AttributeValue),
+    /// Compares the number of members of a map or a set.
+    Counts(Path, Comparison, usize),
+    /// The attribute exists.
+    Exists(Path),
+    /// The attribute does not exist.
+    Missing(Path),
+    /// All hold.
     All(Vec<Condition>),
-    /// One of these holds.
+    /// At least one holds.
     Any(Vec<Condition>),
 }
 
@@ -69,12 +69,12 @@ impl Condition {
         }
     }
 
-    /// As a request holds it that changes no attribute.
+    /// The expressions of a request without an update.
     pub(crate) fn expressions(&self) -> Expressions {
         Expressions::of(self, |_| None)
     }
 
-    /// As an expression of DynamoDB's.
+    /// The condition expression.
     pub(crate) fn expression(&self, placeholders: &mut Placeholders) -> String {
         match self {
             Self::Compares(path, comparison, value) => {
@@ -102,103 +102,103 @@ fn joined(conditions: &[Condition], by: &str, placeholders: &mut Placeholders) -
 }
 
 pub(crate) fn compares(
-    path: impl Into<String>,
+    path: impl Into<Path>,
     comparison: Comparison,
     value: &impl Serialize,
 ) -> Result<Condition, Error> {
     Ok(Condition::Compares(path.into(), comparison, attribute(value)?))
 }
 
-pub(crate) fn is(path: impl Into<String>, value: &impl Serialize) -> Result<Condition, Error> {
+pub(crate) fn is(path: impl Into<Path>, value: &impl Serialize) -> Result<Condition, Error> {
     compares(path, Comparison::Equal, value)
 }
 
-/// That it has this value, or is missing where there is none.
-pub(crate) fn is_as_seen(path: impl Into<String>, seen: Option<&impl Serialize>) -> Result<Condition, Error> {
-    match seen {
+/// The attribute has the value that was read, or is missing if none was.
+pub(crate) fn is_unchanged(path: impl Into<Path>, read: Option<&impl Serialize>) -> Result<Condition, Error> {
+    match read {
         Some(value) => is(path, value),
         None => Ok(is_missing(path)),
     }
 }
 
-/// That a set has these members and no others.
-pub(crate) fn has_just<T: ToString>(path: &str, members: impl Iterator<Item = T>) -> Condition {
+/// The set has these members and no others.
+pub(crate) fn has_exactly<T: ToString>(set: Attribute, members: impl Iterator<Item = T>) -> Condition {
     let members: Vec<_> = members.map(|member| member.to_string()).collect();
     if members.is_empty() {
-        return is_missing(path);
+        return is_missing(set);
     }
-    Condition::Compares(path.to_owned(), Comparison::Equal, AttributeValue::Ss(members))
+    Condition::Compares(set.into(), Comparison::Equal, AttributeValue::Ss(members))
 }
 
-pub(crate) fn counts(path: &str, comparison: Comparison, number: usize) -> Condition {
-    Condition::Counts(path.to_owned(), comparison, number)
+pub(crate) fn counts(path: impl Into<Path>, comparison: Comparison, number: usize) -> Condition {
+    Condition::Counts(path.into(), comparison, number)
 }
 
-pub(crate) fn exists(path: impl Into<String>) -> Condition {
+pub(crate) fn exists(path: impl Into<Path>) -> Condition {
     Condition::Exists(path.into())
 }
 
-pub(crate) fn is_missing(path: impl Into<String>) -> Condition {
+pub(crate) fn is_missing(path: impl Into<Path>) -> Condition {
     Condition::Missing(path.into())
 }
 
-/// That there is an item of this key.
-pub(crate) fn is_there() -> Condition {
-    exists(keys::PARTITION)
+/// The item exists.
+pub(crate) fn is_present() -> Condition {
+    exists(PARTITION)
 }
 
-/// That there is no item of this key yet.
+/// The item does not exist.
 pub(crate) fn is_new() -> Condition {
-    is_missing(keys::PARTITION)
+    is_missing(PARTITION)
 }
 
-/// That it is there and this tenant's.
+/// The item exists and belongs to this tenant.
 pub(crate) fn is_of(tenant: &Tenant) -> Result<Condition, Error> {
-    is("tenant", tenant)
+    is(TENANT, tenant)
 }
 
-/// That the recording is not deleted.
-pub(crate) fn is_kept() -> Condition {
-    is_missing("deleted_at")
+/// The recording is not deleted.
+pub(crate) fn is_not_deleted() -> Condition {
+    is_missing(DELETED_AT)
 }
 
-/// That the recording is one that the caller can see.
-pub(crate) fn is_within(visibility: &Visibility) -> Result<Condition, Error> {
-    let seen = is_of(visibility.tenant())?.and(is_kept());
+/// The recording is visible to the caller.
+pub(crate) fn is_visible(visibility: &Visibility) -> Result<Condition, Error> {
+    let of_tenant = is_of(visibility.tenant())?.and(is_not_deleted());
     Ok(match visibility {
-        Visibility::Tenant { .. } => seen,
-        Visibility::Device { device_id, .. } => seen.and(is("device_id", device_id)?),
-        Visibility::Recording { recording_id, .. } => seen.and(is("id", recording_id)?),
+        Visibility::Tenant { .. } => of_tenant,
+        Visibility::Device { device_id, .. } => of_tenant.and(is(DEVICE_ID, device_id)?),
+        Visibility::Recording { recording_id, .. } => of_tenant.and(is(ID, recording_id)?),
     })
 }
 
-/// That the recording is in a state that leads to this one.
-pub(crate) fn leads_to(next: Status) -> Result<Condition, Error> {
-    let leaves = Status::ALL.into_iter().filter(|status| status.leads_to(next));
-    leaves.map(|status| is("status", &status)).collect::<Result<_, _>>().map(Condition::Any)
+pub(crate) fn status_is(status: Status) -> Result<Condition, Error> {
+    is(STATUS, &status)
 }
 
-/// That this attempt is at it.
-pub(crate) fn is_held_by(lease: &LeaseId) -> Result<Condition, Error> {
-    is("lease.id", lease)
+/// The media file exists and its object is awaited.
+pub(crate) fn is_awaited(id: &MediaId) -> Condition {
+    exists(attributes::media(id)).and(is_missing(attributes::uploaded(id)))
 }
 
-/// That nobody is at it.
-pub(crate) fn is_unheld(now: Timestamp) -> Result<Condition, Error> {
-    let abandoned = compares(LEASE_UNTIL, Comparison::AtMost, &now.sortable())?;
-    Ok(is_missing(LEASE).or(abandoned))
+/// This attempt holds the lease.
+pub(crate) fn has_lease(lease: &LeaseId) -> Result<Condition, Error> {
+    is(LEASE.then(ID), lease)
 }
 
-pub(crate) const LEASE: &str = "lease";
-pub(crate) const LEASE_UNTIL: &str = "lease.until";
+/// No attempt holds an unexpired lease.
+pub(crate) fn is_unleased(now: Timestamp) -> Result<Condition, Error> {
+    let is_expired = compares(LEASE.then(UNTIL), Comparison::AtMost, &now)?;
+    Ok(is_missing(LEASE).or(is_expired))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_joined_otherwise_within_is_in_brackets() {
-        let (a, b, c) = (exists("a"), is_missing("b"), is("c", &1).unwrap());
+    fn brackets_a_nested_condition() {
+        let (a, b, c) = (exists(STATUS), is_missing(LEASE), is(ID, &1).unwrap());
         let expression = |condition: &Condition| condition.expression(&mut Placeholders::default());
         let either = a.clone().or(b.clone().and(c.clone()));
         assert_eq!(expression(&either), "attribute_exists(#0) OR (attribute_not_exists(#1) AND #2 = :0)");

@@ -7,8 +7,9 @@ use capstan_aws::failure;
 use capstan_domain::{Credential, CredentialHash, Error, KeyId, Tenant, Timestamp};
 use futures_util::future::try_join_all;
 
+use crate::attributes::{EXPIRES_AT, LAST_USED_AT, REVOKED_AT};
 use crate::change::{Change, Changed};
-use crate::condition::{Condition, is_as_seen, is_missing, is_there};
+use crate::condition::{Condition, is_missing, is_present, is_unchanged};
 use crate::expression::Expressions;
 use crate::item::KeyName;
 use crate::keys::Identifier;
@@ -33,9 +34,9 @@ impl Store {
 
     /// Notes that a key is used now, unless another request has just done so. Tries once, and not for long.
     pub async fn note_use(&self, hash: &CredentialHash, seen: &Credential, now: Timestamp) -> Result<(), Error> {
-        let unchanged = is_as_seen("last_used_at", seen.last_used_at.as_ref())?;
-        let mut change = Change::when(is_there().and(unchanged));
-        change.set("last_used_at", &now)?;
+        let unchanged = is_unchanged(LAST_USED_AT, seen.last_used_at.as_ref())?;
+        let mut change = Change::when(is_present().and(unchanged));
+        change.set(LAST_USED_AT, &now)?;
         let Expressions { update, condition, names, values } = change.expressions();
         let timeouts = TimeoutConfig::builder().operation_timeout(NOTE_PATIENCE).build();
         let once = Config::builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
@@ -62,7 +63,7 @@ impl Store {
         put_key(&mut transaction, hash, key)?;
         match transaction.commit(self).await? {
             Committed::Made => Ok(()),
-            Committed::Refused(_) => Err(Error::Conflict { reason: "this key exists".to_owned() }),
+            Committed::Refused(_) => Err(Error::Conflict { reason: "a key with this id exists".to_owned() }),
         }
     }
 
@@ -97,7 +98,7 @@ impl Store {
     pub async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<Credential, Error> {
         let named: KeyName = self.read(id.key()).await?.ok_or_else(no_key)?;
         let mut change = Change::when(is_good());
-        change.set("revoked_at", &now)?;
+        change.set(REVOKED_AT, &now)?;
         match change.apply_at(self, keys::credential(&named.hash)).await? {
             Changed::Made(key) | Changed::Refused(Some(key)) => Ok(*key),
             Changed::Refused(None) => Err(no_key()),
@@ -115,17 +116,17 @@ impl Store {
         end: Timestamp,
     ) -> Result<Timestamp, Error> {
         let end = old.expires_at.map_or(end, |earlier| earlier.min(end));
-        let same_end = is_as_seen("expires_at", old.expires_at.as_ref())?;
+        let same_end = is_unchanged(EXPIRES_AT, old.expires_at.as_ref())?;
         let mut change = Change::when(is_good().and(same_end));
-        change.set("expires_at", &end)?;
+        change.set(EXPIRES_AT, &end)?;
         let mut transaction = Transaction::default();
         transaction.update_item(keys::credential(old_hash), change);
         put_key(&mut transaction, new_hash, new)?;
         match transaction.commit(self).await? {
             Committed::Made => Ok(end),
-            Committed::Refused(_) => {
-                Err(Error::Conflict { reason: "the key was revoked or rotated meanwhile; look at it again".to_owned() })
-            }
+            Committed::Refused(_) => Err(Error::Conflict {
+                reason: "the key was revoked or rotated at the same time; read it again".to_owned(),
+            }),
         }
     }
 }
@@ -139,7 +140,7 @@ fn put_key(transaction: &mut Transaction, hash: &CredentialHash, key: &Credentia
 
 /// That it is there and not revoked.
 fn is_good() -> Condition {
-    is_there().and(is_missing("revoked_at"))
+    is_present().and(is_missing(REVOKED_AT))
 }
 
 fn no_key() -> Error {

@@ -5,15 +5,16 @@ use capstan_domain::{
     FirmwareVersion, Grant, Heartbeat, SerialNumber, Tenant, Timestamp,
 };
 
+use crate::attributes::{
+    BINDING, DEVICES, FIRMWARE_VERSION, LAST_HEARTBEAT, MODEL, REPLACED_BY, REVOKED_AT, TOKEN, TTL, UPDATED_AT,
+};
 use crate::change::{Change, Changed};
-use crate::condition::{Condition, is, is_missing, is_of, is_there};
+use crate::condition::{Condition, is, is_missing, is_of, is_present};
 use crate::item::Named;
 use crate::keys::Identifier;
-use crate::original_requests::{TTL, seconds};
+use crate::original_requests::seconds;
 use crate::transaction::{Committed, MAX_ATTEMPTS, Transaction};
 use crate::{Page, Store, item, keys};
-
-const TOKEN: &str = "binding.token";
 
 /// What became of a device that was to be made known.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Store {
             Some(named) => self.device(&named.names).await?,
             None => None,
         };
-        let conflict = || Error::Conflict { reason: "a device of this id exists".to_owned() };
+        let conflict = || Error::Conflict { reason: "a device with this id exists".to_owned() };
         known.map(|known| Registered::Known(Box::new(known))).ok_or_else(conflict)
     }
 
@@ -78,9 +79,9 @@ impl Store {
     ) -> Result<Device, Error> {
         let mut change = Change::when(is_of(tenant)?);
         change
-            .set("updated_at", &now)?
-            .set_or_remove("model", &wanted.model)?
-            .set_or_remove("firmware_version", &wanted.firmware_version)?
+            .set(UPDATED_AT, &now)?
+            .set_or_remove(MODEL, &wanted.model)?
+            .set_or_remove(FIRMWARE_VERSION, &wanted.firmware_version)?
             .set_metadata(wanted.metadata.as_ref())?;
         self.changed_device(change, id).await
     }
@@ -97,9 +98,9 @@ impl Store {
         firmware_version: Option<&FirmwareVersion>,
     ) -> Result<Device, Error> {
         let mut change = Change::when(is_of(tenant)?);
-        change.set("last_heartbeat", heartbeat)?;
+        change.set(LAST_HEARTBEAT, heartbeat)?;
         if let Some(firmware_version) = firmware_version {
-            change.set("firmware_version", firmware_version)?;
+            change.set(FIRMWARE_VERSION, firmware_version)?;
         }
         self.changed_device(change, id).await
     }
@@ -124,10 +125,10 @@ impl Store {
     ) -> Result<Device, Error> {
         let binding = Binding { end_user_id, token };
         let mut transaction = Transaction::default();
-        let mut bound = Change::when(is_of(&device.tenant)?.and(is_missing("binding")));
-        bound.set("binding", &binding)?.set("updated_at", &now)?;
+        let mut bound = Change::when(is_of(&device.tenant)?.and(is_missing(BINDING)));
+        bound.set(BINDING, &binding)?.set(UPDATED_AT, &now)?;
         let mut owner = Change::when(is_of(&device.tenant)?);
-        owner.add_to_set("devices", [&device.id].into_iter());
+        owner.add_to_set(DEVICES, [&device.id].into_iter());
         let device_place = transaction.update(&device.id, bound);
         let owner_place = transaction.update(&binding.end_user_id, owner);
         transaction.put_new(token_of(&device, &binding, now)?);
@@ -165,7 +166,7 @@ impl Store {
             let mut transaction = Transaction::default();
             unbind(&mut transaction, device, now)?;
             let mut owner = Change::when(is_of(&device.tenant)?);
-            owner.delete_from_set("devices", [&device.id].into_iter());
+            owner.delete_from_set(DEVICES, [&device.id].into_iter());
             transaction.update(&binding.end_user_id, owner);
             Ok(Some((transaction, Device { binding: None, updated_at: now, ..device.clone() })))
         };
@@ -194,7 +195,7 @@ impl Store {
             let binding = Binding { token, ..old.clone() };
             let mut transaction = Transaction::default();
             let mut change = Change::when(is_bound(device, old)?);
-            change.set(TOKEN, &token)?.set("updated_at", &now)?;
+            change.set(BINDING.then(TOKEN), &token)?.set(UPDATED_AT, &now)?;
             transaction.update(&device.id, change);
             match caller.grant {
                 Grant::Device { .. } => {
@@ -224,7 +225,9 @@ impl Store {
                 Committed::Refused(_) => device = self.device(&device.id).await?.ok_or_else(Error::no_device)?,
             }
         }
-        Err(Error::Conflict { reason: "other changes to the device keep coming first; ask again".to_owned() })
+        Err(Error::Conflict {
+            reason: "other requests keep changing the device at the same time; try again".to_owned(),
+        })
     }
 }
 
@@ -232,7 +235,7 @@ impl Store {
 pub(crate) fn unbind(transaction: &mut Transaction, device: &Device, now: Timestamp) -> Result<(), Error> {
     let Some(binding) = &device.binding else { return Ok(()) };
     let mut change = Change::when(is_bound(device, binding)?);
-    change.remove("binding").set("updated_at", &now)?;
+    change.remove(BINDING).set(UPDATED_AT, &now)?;
     transaction.update(&device.id, change);
     transaction.delete(keys::credential(&binding.token));
     Ok(())
@@ -240,16 +243,13 @@ pub(crate) fn unbind(transaction: &mut Transaction, device: &Device, now: Timest
 
 /// That the device is bound as it was when it was read.
 fn is_bound(device: &Device, binding: &Binding) -> Result<Condition, Error> {
-    Ok(is_of(&device.tenant)?.and(is(TOKEN, &binding.token)?))
+    Ok(is_of(&device.tenant)?.and(is(BINDING.then(TOKEN), &binding.token)?))
 }
 
 /// A token lets nobody in any more, and is known for a day by the one in its place.
 fn replaced_by(token: &CredentialHash, now: Timestamp) -> Result<Change, Error> {
-    let mut change = Change::when(is_there());
-    change
-        .set("revoked_at", &now)?
-        .set("replaced_by", token)?
-        .set(TTL, &seconds(now.plus_seconds(FIRST_CALL_SECONDS)))?;
+    let mut change = Change::when(is_present());
+    change.set(REVOKED_AT, &now)?.set(REPLACED_BY, token)?.set(TTL, &seconds(now.plus_seconds(FIRST_CALL_SECONDS)))?;
     Ok(change)
 }
 

@@ -1,4 +1,4 @@
-//! The one durable timer: what owes an action, found when it is due.
+//! Due work: the one durable timer.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_aws::failure;
@@ -11,7 +11,7 @@ use crate::item::Item;
 use crate::keys::Identifier;
 use crate::{Store, item, keys};
 
-/// What is due.
+/// An entity for which an action is due.
 #[derive(Debug)]
 pub enum Due {
     /// A recording.
@@ -20,36 +20,30 @@ pub enum Due {
     Transcription(DueItem<TranscriptionId>),
 }
 
-/// One of a kind that is due.
+/// An entity of one kind for which an action is due.
 #[derive(Debug)]
 pub struct DueItem<I> {
-    /// Which.
+    /// Its identifier.
     pub id: I,
-    due_at: String,
+    /// Since when the action is due.
+    pub due_at: Timestamp,
 }
 
-impl<I> DueItem<I> {
-    /// Since when, in sortable form.
-    pub fn due_at(&self) -> &str {
-        &self.due_at
-    }
-}
-
-/// Until when a sweep has something in hand. Never a whole minute, which is when everything else is due: whether it is
-/// still in hand is seen by when it is due.
+/// A sweep's lease on due work, stored as the time at which the work is due again. It is never a whole minute, and all other
+/// work is due at whole minutes: by that, the sweep recognises its own lease.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepLease(Timestamp);
 
 impl SweepLease {
-    /// Until about that moment.
+    /// A lease until about `moment`.
     pub fn until(moment: Timestamp) -> Self {
         Self(moment.off_the_minute())
     }
 }
 
 impl Store {
-    /// What is due by now, the longest due first within each shard, at most `per_shard` of each.
-    /// One query per shard, side by side.
+    /// Work that is due by `now`, the longest due first within each shard, at most `per_shard` of each. One query per shard,
+    /// concurrently.
     pub async fn due(&self, now: Timestamp, per_shard: i32) -> Result<Vec<Due>, Error> {
         let shards = (0..keys::DUE_SHARDS).map(|shard| self.due_in(shard, now, per_shard));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
@@ -61,9 +55,11 @@ impl Store {
             .query()
             .table_name(&self.table)
             .index_name(keys::DUE.name)
-            .key_condition_expression("due_key = :shard AND due_at <= :now")
+            .key_condition_expression("#shard = :shard AND #due_at <= :now")
+            .expression_attribute_names("#shard", keys::DUE.partition.as_str())
+            .expression_attribute_names("#due_at", keys::DUE.sort.as_str())
             .expression_attribute_values(":shard", AttributeValue::S(keys::due_shard(shard)))
-            .expression_attribute_values(":now", AttributeValue::S(now.sortable()))
+            .expression_attribute_values(":now", item::attribute(&now)?)
             .limit(limit)
             .send()
             .await
@@ -71,9 +67,8 @@ impl Store {
         answer.items.unwrap_or_default().into_iter().map(due).collect()
     }
 
-    /// Takes what is due in hand, so that no other sweep does the same. `None` when another did, or when it is no longer
-    /// due.
-    pub async fn take_due<I: Identifier>(
+    /// Claims due work. `None` when another sweep did, or when it is no longer due.
+    pub async fn claim_due<I: Identifier>(
         &self,
         due: &DueItem<I>,
         SweepLease(until): SweepLease,
@@ -86,33 +81,33 @@ impl Store {
         }
     }
 
-    /// Sets when what is in hand is next due, unless something else did since.
-    pub async fn postpone<I: Identifier>(
+    /// Releases claimed work: sets when it is due next, unless another change did.
+    pub async fn release_due<I: Identifier>(
         &self,
         id: &I,
         held: SweepLease,
         next: Option<Timestamp>,
     ) -> Result<(), Error> {
-        let mut change = Change::when(is_in_hand(held)?);
+        let mut change = Change::when(has_sweep_lease(held)?);
         change.due(id, next)?;
         change.apply(self, id).await.map(drop)
     }
 
-    /// Keeps what is in hand for longer, unless something else came between.
-    pub async fn hold_longer<I: Identifier>(
+    /// Renews a sweep's lease, unless another change set when the work is due.
+    pub async fn renew_sweep_lease<I: Identifier>(
         &self,
         id: &I,
         held: SweepLease,
         SweepLease(until): SweepLease,
     ) -> Result<(), Error> {
-        let mut change = Change::when(is_in_hand(held)?);
+        let mut change = Change::when(has_sweep_lease(held)?);
         change.due_exactly(id, until)?;
         change.apply(self, id).await.map(drop)
     }
 }
 
-fn is_in_hand(SweepLease(until): SweepLease) -> Result<Condition, Error> {
-    is(keys::DUE.sort, &until.sortable())
+fn has_sweep_lease(SweepLease(until): SweepLease) -> Result<Condition, Error> {
+    is(keys::DUE.sort, &until)
 }
 
 fn due(item: Item) -> Result<Due, Error> {
@@ -120,12 +115,12 @@ fn due(item: Item) -> Result<Due, Error> {
     struct Keys {
         #[serde(rename = "PK")]
         partition: String,
-        due_at: String,
+        due_at: Timestamp,
     }
     let Keys { partition, due_at } = item::from_item(item)?;
     match partition.split_once('#') {
         Some(("TXN", id)) => Ok(Due::Transcription(DueItem { id: id.parse().map_err(Error::internal)?, due_at })),
         Some(("REC", id)) => Ok(Due::Recording(DueItem { id: id.parse().map_err(Error::internal)?, due_at })),
-        _ => Err(Error::internal("what is due is neither a recording nor a transcription")),
+        _ => Err(Error::internal("a due item is neither a recording nor a transcription")),
     }
 }

@@ -2,8 +2,9 @@
 
 use capstan_domain::{Device, DeviceId, EndUser, EndUserId, Error, ExternalId, Tenant, Timestamp};
 
+use crate::attributes::DEVICES;
 use crate::change::Change;
-use crate::condition::{has_just, is_of};
+use crate::condition::{has_exactly, is_of};
 use crate::devices::unbind;
 use crate::item::Named;
 use crate::keys::Identifier;
@@ -38,7 +39,7 @@ impl Store {
             Some(taken) => {
                 Error::ResourceAlreadyExists { what: "an end user", param: "external_id", id: taken.names.to_string() }
             }
-            None => Error::Conflict { reason: "an end user of this id exists".to_owned() },
+            None => Error::Conflict { reason: "an end user with this id exists".to_owned() },
         })
     }
 
@@ -68,7 +69,9 @@ impl Store {
         let tenant = new.tenant.clone();
         match self.create_end_user(EndUser { external_id: Some(external_id.clone()), ..new }).await {
             Err(Error::ResourceAlreadyExists { .. }) => {
-                let busy = || Error::Conflict { reason: "the end user is being changed; ask again".to_owned() };
+                let busy = || Error::Conflict {
+                    reason: "another request changes the end user at the same time; try again".to_owned(),
+                };
                 self.end_user_called(&tenant, external_id).await?.ok_or_else(busy)
             }
             made => made,
@@ -112,7 +115,7 @@ impl Store {
                 delete(&mut transaction, &end_user)?;
             } else {
                 let mut fewer = Change::when(is_of(&end_user.tenant)?);
-                fewer.delete_from_set("devices", devices.iter());
+                fewer.delete_from_set(DEVICES, devices.iter());
                 transaction.update(&end_user.id, fewer);
             }
             match transaction.commit(self).await? {
@@ -122,13 +125,13 @@ impl Store {
             }
             end_user = self.end_user(&end_user.id).await?.ok_or_else(Error::no_end_user)?;
         }
-        Err(Error::Conflict { reason: "devices of the end user keep being bound; ask again".to_owned() })
+        Err(Error::Conflict { reason: "other requests keep binding devices to the end user; try again".to_owned() })
     }
 }
 
 /// Deletes an end user to whom just the devices are bound that were read.
 fn delete(transaction: &mut Transaction, end_user: &EndUser) -> Result<(), Error> {
-    let as_read = is_of(&end_user.tenant)?.and(has_just("devices", end_user.devices.iter()));
+    let as_read = is_of(&end_user.tenant)?.and(has_exactly(DEVICES, end_user.devices.iter()));
     transaction.delete_when(as_read, end_user.id.key());
     if let Some(external_id) = &end_user.external_id {
         transaction.delete(keys::external_id(&end_user.tenant, external_id));

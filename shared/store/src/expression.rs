@@ -1,15 +1,16 @@
-//! Names and values as DynamoDB's expressions hold them: beside the expression, behind placeholders.
+//! Placeholders for the names and values in DynamoDB's expressions.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::attributes::Path;
 use crate::condition::Condition;
 
-/// The names and the values that expressions speak of.
+/// Names and values of the expressions of one request.
 ///
-/// Placeholders are numbers, and the same name or value has one: an expression may hold 4 KB, which a change of a hundred
-/// media comes near to.
+/// Placeholders are numbers, and equal names or values share one: DynamoDB limits an expression to 4 KB, and a change of
+/// a hundred media files comes near to that.
 #[derive(Default)]
 pub(crate) struct Placeholders {
     names: HashMap<String, String>,
@@ -17,8 +18,8 @@ pub(crate) struct Placeholders {
 }
 
 impl Placeholders {
-    pub(crate) fn path(&mut self, path: &str) -> String {
-        path.split('.').map(|name| self.name(name)).collect::<Vec<_>>().join(".")
+    pub(crate) fn path(&mut self, path: &Path) -> String {
+        path.names().map(|name| self.name(name)).collect::<Vec<_>>().join(".")
     }
 
     fn name(&mut self, name: &str) -> String {
@@ -40,21 +41,21 @@ impl Placeholders {
     }
 }
 
-/// What is to be done to an item and what is required of it, as a request holds it.
+/// The expressions of one request, with their placeholders.
 #[derive(Default)]
 pub(crate) struct Expressions {
-    /// What changes; nothing where an item is put or deleted.
+    /// The update expression; `None` where an item is put or deleted.
     pub(crate) update: Option<String>,
-    /// What is required.
+    /// The condition expression.
     pub(crate) condition: Option<String>,
-    /// The names that both speak of.
+    /// Names by placeholder.
     pub(crate) names: Option<HashMap<String, String>>,
-    /// The values that both speak of.
+    /// Values by placeholder.
     pub(crate) values: Option<HashMap<String, AttributeValue>>,
 }
 
 impl Expressions {
-    /// Of what is required, and what changes if it holds.
+    /// Of a condition and the update that it guards.
     pub(crate) fn of(condition: &Condition, update: impl FnOnce(&mut Placeholders) -> Option<String>) -> Self {
         let mut placeholders = Placeholders::default();
         let update = update(&mut placeholders);

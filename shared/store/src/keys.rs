@@ -1,4 +1,4 @@
-//! The keys of the table and of its indexes. A key can be made without the entity.
+//! Keys of the table and of its indexes. A key needs the identifier only, not the entity.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -12,32 +12,30 @@ use capstan_domain::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::attributes::{Attribute, DEVICE_KEY, DUE_AT, DUE_KEY, END_USER_KEY, ID, PARTITION, PROJECT_KEY, SORT};
 use crate::item::KeyName;
-
-pub(crate) const PARTITION: &str = "PK";
-pub(crate) const SORT: &str = "SK";
 
 /// One partition takes 1,000 writes a second; each list of a project is spread over this many.
 const PROJECT_SHARDS: u8 = 8;
-/// As many for what is due, which every recording of every project writes.
+/// As many for due work, which every recording of every project writes.
 pub(crate) const DUE_SHARDS: u8 = 8;
 
 pub(crate) type Key = HashMap<String, AttributeValue>;
 
 fn key(partition: String, sort: &str) -> Key {
     HashMap::from([
-        (PARTITION.to_owned(), AttributeValue::S(partition)),
-        (SORT.to_owned(), AttributeValue::S(sort.to_owned())),
+        (PARTITION.as_str().to_owned(), AttributeValue::S(partition)),
+        (SORT.as_str().to_owned(), AttributeValue::S(sort.to_owned())),
     ])
 }
 
-/// An identifier that names an item of its own, which the project's list of its kind holds.
+/// An identifier of an item that a project's list contains.
 pub trait Identifier: Clone + Ord + Hash + Display + DeserializeOwned {
-    /// What it names.
+    /// The entity that it identifies.
     type Entity: DeserializeOwned;
-    /// How it begins.
+    /// Prefix of the identifiers of this kind, such as `rec_`.
     const PREFIX: &'static str;
-    /// What sets the list of its kind apart from the tenant's others.
+    /// Part of the list's key that differs between kinds.
     const LIST: &'static str;
 
     /// The key of the item.
@@ -94,27 +92,27 @@ impl Identifier for KeyId {
     }
 }
 
-/// What a tenant has set.
+/// Settings of a tenant.
 pub(crate) fn settings(tenant: &Tenant) -> Key {
     key(format!("SETTINGS#{tenant}"), "SETTINGS")
 }
 
-/// What only one end user of a tenant's can be called.
+/// Reserves an external id within a tenant.
 pub(crate) fn external_id(tenant: &Tenant, external_id: &ExternalId) -> Key {
     unique(tenant, "external", external_id)
 }
 
-/// What only one device of a tenant's can be called.
+/// Reserves a serial number within a tenant.
 pub(crate) fn serial_number(tenant: &Tenant, serial_number: &SerialNumber) -> Key {
     unique(tenant, "serial", serial_number)
 }
 
-/// What only one recording of a tenant's can be called by workers.
+/// Reserves a meeting recording's id within a tenant.
 pub(crate) fn meeting_recording(tenant: &Tenant, id: &MeetingRecordingId) -> Key {
     unique(tenant, "meeting-recording", id)
 }
 
-/// What only one transcription of a tenant's can be called by workers.
+/// Reserves a meeting transcription's id within a tenant.
 pub(crate) fn meeting_transcription(tenant: &Tenant, id: &MeetingTranscriptionId) -> Key {
     unique(tenant, "meeting-transcription", id)
 }
@@ -131,18 +129,18 @@ pub(crate) fn credential(hash: &CredentialHash) -> Key {
     key(format!("KEY#{hash}"), "KEY")
 }
 
-/// An index by which things are listed, with its partition's and its sort key's names.
+/// A global secondary index.
 #[derive(Clone, Copy)]
 pub(crate) struct Index {
     pub(crate) name: &'static str,
-    pub(crate) partition: &'static str,
-    pub(crate) sort: &'static str,
+    pub(crate) partition: Attribute,
+    pub(crate) sort: Attribute,
 }
 
-pub(crate) const BY_PROJECT: Index = Index { name: "by-project", partition: "project_key", sort: "id" };
-pub(crate) const BY_DEVICE: Index = Index { name: "by-device", partition: "device_key", sort: "id" };
-pub(crate) const BY_END_USER: Index = Index { name: "by-end-user", partition: "end_user_key", sort: "id" };
-pub(crate) const DUE: Index = Index { name: "due", partition: "due_key", sort: "due_at" };
+pub(crate) const BY_PROJECT: Index = Index { name: "by-project", partition: PROJECT_KEY, sort: ID };
+pub(crate) const BY_DEVICE: Index = Index { name: "by-device", partition: DEVICE_KEY, sort: ID };
+pub(crate) const BY_END_USER: Index = Index { name: "by-end-user", partition: END_USER_KEY, sort: ID };
+pub(crate) const DUE: Index = Index { name: "due", partition: DUE_KEY, sort: DUE_AT };
 
 /// Crockford's base 32, of which our ids are made.
 const DIGITS: &[u8] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -174,12 +172,23 @@ pub(crate) fn end_user(tenant: &Tenant, id: &EndUserId) -> String {
     format!("{tenant}#{id}")
 }
 
+/// Keys of the lists of a device's and an end user's recordings.
+pub(crate) fn of_owner(
+    tenant: &Tenant,
+    end_user_id: Option<&EndUserId>,
+    device_id: Option<&DeviceId>,
+) -> impl Iterator<Item = (Attribute, String)> {
+    let end_user = end_user_id.map(|id| (END_USER_KEY, end_user(tenant, id)));
+    let device = device_id.map(|id| (DEVICE_KEY, device(tenant, id)));
+    end_user.into_iter().chain(device)
+}
+
 pub(crate) fn due_shard(shard: u8) -> String {
     format!("DUE#{shard}")
 }
 
-/// When that is due which is to be looked after from a moment on. The steps of a recording follow each other at once, and
-/// DynamoDB bills each move within the index: rounded, most of them find it due when it is due already.
+/// The minute in which an action is due. DynamoDB bills every change of an index key, and the steps of a recording follow
+/// each other closely: rounded to the minute, most of them leave the key as it is.
 pub(crate) fn due_minute(at: Timestamp) -> Timestamp {
     at.whole_minute()
 }

@@ -1,9 +1,10 @@
-//! The single table: one item per recording, transcription, end user and device, one method per access pattern.
+//! The DynamoDB table: one item per recording, transcription, end user and device, one method per access pattern.
 //!
-//! Every method is one DynamoDB call unless its documentation says otherwise; callers count on that.
+//! Every method is one DynamoDB call unless its documentation says otherwise.
 //! IAM: `GetItem`, `PutItem`, `UpdateItem`, `DeleteItem`, `ConditionCheckItem`, `BatchGetItem` on the table, `Query` on
 //! its indexes.
 
+mod attributes;
 mod change;
 mod condition;
 mod credentials;
@@ -15,6 +16,7 @@ mod item;
 mod keys;
 mod list;
 mod meeting;
+mod optimistic;
 mod original_requests;
 mod processing;
 mod recordings;
@@ -34,8 +36,10 @@ pub use due::{Due, DueItem, SweepLease};
 pub use keys::Identifier;
 pub use list::{ListQuery, Page, Position};
 pub use meeting::{ByName, MeetingChange, MeetingStep};
+pub use optimistic::retry_overtaken;
 pub use original_requests::Begun;
-pub use uploads::{Arrival, MultipartRenewal, Owner, Renewal, UploadedFile};
+pub use transcriptions::transcript_location;
+pub use uploads::{MultipartRenewal, Owner, Recorded, Renewal, UploadedFile};
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ pub struct Store {
     table: String,
 }
 
-/// The one that `TABLE_NAME` names.
+/// The table that `TABLE_NAME` names.
 impl FromEnvironment for Store {
     async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
         Ok(Self::new(Client::new(&impatient(environment.aws())), environment.variable("TABLE_NAME")?))
@@ -52,7 +56,7 @@ impl FromEnvironment for Store {
 }
 
 impl Store {
-    /// The table of that name.
+    /// A table by its name.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into() }
     }

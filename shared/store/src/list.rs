@@ -7,6 +7,7 @@ use capstan_aws::{busy, failure};
 use capstan_domain::{DeviceId, EndUserId, Error, Recording, RecordingId, Status, Tenant, Timestamp, Visibility};
 use futures_util::future::try_join_all;
 
+use crate::attributes::ID;
 use crate::item::Item;
 use crate::keys::{self, Identifier, Index};
 use crate::{Store, item};
@@ -43,8 +44,8 @@ pub struct ListQuery {
 
 impl ListQuery {
     fn keeps(&self, recording: &Recording) -> bool {
-        self.device_id.as_ref().is_none_or(|id| recording.device_id.as_ref() == Some(id))
-            && self.end_user_id.as_ref().is_none_or(|id| recording.end_user_id.as_ref() == Some(id))
+        self.device_id.as_ref().is_none_or(|id| recording.origin.device_id.as_ref() == Some(id))
+            && self.end_user_id.as_ref().is_none_or(|id| recording.origin.end_user_id.as_ref() == Some(id))
             && self.status.is_none_or(|status| recording.status == status)
             && self.created_after.is_none_or(|moment| recording.created_at > moment)
             && self.updated_after.is_none_or(|moment| recording.updated_at > moment)
@@ -204,8 +205,8 @@ impl Store {
             .table_name(&self.table)
             .index_name(stretch.index.name)
             .key_condition_expression("#partition = :partition AND #sort BETWEEN :floor AND :ceiling")
-            .expression_attribute_names("#partition", stretch.index.partition)
-            .expression_attribute_names("#sort", stretch.index.sort)
+            .expression_attribute_names("#partition", stretch.index.partition.as_str())
+            .expression_attribute_names("#sort", stretch.index.sort.as_str())
             .expression_attribute_values(":partition", AttributeValue::S(partition.to_owned()))
             .expression_attribute_values(":floor", AttributeValue::S(floor))
             .expression_attribute_values(":ceiling", AttributeValue::S(ceiling))
@@ -273,6 +274,6 @@ struct Found<I: Identifier> {
 }
 
 fn id_of<I: Identifier>(item: &Item) -> Result<I, Error> {
-    let id = item.get("id").cloned().ok_or_else(|| Error::internal("an item has no id"))?;
+    let id = item.get(ID.as_str()).cloned().ok_or_else(|| Error::internal("an item has no id"))?;
     serde_dynamo::from_attribute_value(id).map_err(Error::internal)
 }

@@ -1,61 +1,63 @@
-//! What Scoot-shaped workers tell of: found by the name that they gave it, which only one of a tenant's has.
+//! Meeting recordings and transcriptions, found by the UUID that a meeting worker gave them.
 
 use capstan_domain::{
-    EndUserId, Error, Media, MeetingRecording, MeetingRecordingId, MeetingTranscriptionId, Name, PICK_UP_SECONDS,
-    Recording, RecordingId, ReportedEnd, Status, Tenant, Timestamp, Transcription, TranscriptionId,
+    EndUserId, Error, Media, MeetingRecording, MeetingRecordingId, MeetingTranscriptionId, Name, Recording,
+    RecordingId, ReportedEnd, Status, Tenant, Timestamp, Transcription, TranscriptionId, TransitionCause,
+    due_after_publish,
 };
 
+use crate::attributes::{
+    self, COMPLETED_AT, ENDED_AT, ERROR, EVENT_TYPE, MEETING, NAME, NAMES, PROCESSED_AT, REVISION, STARTED_AT, STATUS,
+    UPDATED_AT, UPLOADED_AT,
+};
 use crate::change::{Change, Changed};
-use crate::condition::{is, is_kept, is_of};
+use crate::condition::{is, is_not_deleted, is_of, is_unchanged, status_is};
 use crate::item::{Item, Named};
 use crate::keys::{Identifier, Key};
 use crate::transaction::{Committed, Transaction};
 use crate::{Store, item, keys};
 
-/// What changes with every call that tells anything new.
-const REVISION: &str = "meeting.revision";
-
-/// What is called by a name of a worker's.
+/// Result of a lookup by a UUID that a meeting worker gave.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ByName<E, I> {
-    /// This.
+    /// The entity.
     Known(Box<E>),
-    /// Nothing. Something was, and is deleted.
+    /// The entity with this identifier had the UUID, and was deleted.
     Gone(I),
-    /// Nothing.
+    /// No entity has or had the UUID.
     Unknown,
 }
 
-/// What a worker's call changes in a recording.
+/// Changes that a meeting worker's request makes to a recording. `None` leaves a field unchanged.
 #[derive(Clone, Debug)]
 pub struct MeetingChange {
-    /// What workers told of it by now.
+    /// What workers sent of it so far.
     pub meeting: MeetingRecording,
-    /// What it is called.
+    /// Its name.
     pub name: Option<Name>,
-    /// When it began.
+    /// When the take began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// When the take ended.
     pub ended_at: Option<Timestamp>,
-    /// Whose it is.
+    /// The end user who made it.
     pub end_user_id: Option<EndUserId>,
-    /// How it moves on.
+    /// Its change of status.
     pub step: MeetingStep,
 }
 
-/// How a recording moves on by a worker's call.
+/// Change of status by a meeting worker's request.
 #[derive(Clone, Debug)]
 pub enum MeetingStep {
-    /// It stands as it stands.
+    /// None.
     Stay,
-    /// Its object is there: it is to be processed.
+    /// The object is stored: Capstan is to process it.
     Begin(Box<Media>),
-    /// Whoever processed it is done.
+    /// The worker that processed it reports the end.
     End(ReportedEnd),
 }
 
 impl Store {
-    /// What workers of the tenant's call so. Two calls, one where there is nothing.
+    /// A recording by the UUID that a worker gave it. Two calls, one where no recording has the UUID.
     pub async fn meeting_recording(
         &self,
         tenant: &Tenant,
@@ -85,20 +87,20 @@ impl Store {
         Ok(found.map_or(ByName::Gone(names), |entity| ByName::Known(Box::new(entity))))
     }
 
-    /// Keeps a new recording under the name that a worker gave it, in the place of one that is deleted. `false` when
-    /// another came first. One transaction.
+    /// Creates a recording under the UUID that a worker gave it. `gone` is the deleted recording that had the UUID. `false`
+    /// when another request came first. One transaction.
     pub async fn create_meeting_recording(
         &self,
         recording: &Recording,
         id: &MeetingRecordingId,
         gone: Option<&RecordingId>,
     ) -> Result<bool, Error> {
-        let item = item::recording(recording, recording.due_at(recording.created_at))?;
+        let item = item::recording(recording)?;
         let key = keys::meeting_recording(&recording.tenant, id);
         self.create_named(item, item::named(key, &recording.id)?, gone).await
     }
 
-    /// Keeps a new transcription under the name that a worker gave it. As [`Self::create_meeting_recording`].
+    /// Creates a transcription under the UUID that a worker gave it. As [`Self::create_meeting_recording`].
     pub async fn create_meeting_transcription(
         &self,
         transcription: &Transcription,
@@ -119,13 +121,13 @@ impl Store {
         let mut transaction = Transaction::default();
         transaction.put_new(item);
         match gone {
-            Some(gone) => transaction.put_when(is("names", gone)?, name),
+            Some(gone) => transaction.put_when(is(NAMES, gone)?, name),
             None => transaction.put_new(name),
         };
         Ok(matches!(transaction.commit(self).await?, Committed::Made))
     }
 
-    /// Changes a recording as it was seen. Refused when it moved on since.
+    /// Updates a recording as it was read. Refused when another meeting request or a status change came first.
     pub async fn update_meeting_recording(
         &self,
         seen: &Recording,
@@ -133,33 +135,32 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let revision = seen.meeting.as_ref().map(|meeting| meeting.revision);
-        let as_seen = is(REVISION, &revision)?.and(is("status", &seen.status)?);
-        let mut change = Change::when(is_of(&seen.tenant)?.and(is_kept()).and(as_seen));
+        let is_revision = is_unchanged(MEETING.then(REVISION), revision.as_ref())?;
+        let mut change = Change::when(is_of(&seen.tenant)?.and(is_not_deleted()).and(is_revision));
         change
-            .set("meeting", &wanted.meeting)?
-            .set_if("name", wanted.name.as_ref())?
-            .set_if("started_at", wanted.started_at.as_ref())?
-            .set_if("ended_at", wanted.ended_at.as_ref())?
-            .set("updated_at", &now)?;
-        if let Some(end_user_id) = &wanted.end_user_id {
-            let key = keys::end_user(&seen.tenant, end_user_id);
-            change.set("end_user_id", end_user_id)?.set(keys::BY_END_USER.partition, &key)?;
-        }
+            .set(MEETING, &wanted.meeting)?
+            .set_if(NAME, wanted.name.as_ref())?
+            .set_if(STARTED_AT, wanted.started_at.as_ref())?
+            .set_if(ENDED_AT, wanted.ended_at.as_ref())?
+            .set(UPDATED_AT, &now)?
+            .set_owner(&seen.tenant, wanted.end_user_id.as_ref(), None)?;
         match &wanted.step {
-            MeetingStep::Stay => {}
+            MeetingStep::Stay => {
+                change.require(status_is(seen.status)?);
+            }
             MeetingStep::Begin(media) => {
                 change
-                    .transition(Status::Uploaded)?
-                    .set(&format!("media.{}", media.id), media)?
-                    .set("uploaded_at", &now)?
-                    .due(&seen.id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+                    .transition(seen.status, TransitionCause::Client, Status::Uploaded)?
+                    .set(attributes::media(&media.id), media)?
+                    .set(UPLOADED_AT, &now)?
+                    .due(&seen.id, Some(due_after_publish(now)))?;
             }
             MeetingStep::End(end) => report(&mut change, seen, *end, now)?,
         }
         change.apply(self, &seen.id).await
     }
 
-    /// Keeps what workers told of a transcription by now, and where it stands. Refused when it moved on since.
+    /// Updates a transcription as it was read. Refused when another request changed it since.
     pub async fn update_meeting_transcription(
         &self,
         seen: &Transcription,
@@ -167,30 +168,30 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changed<Transcription>, Error> {
         let revision = seen.meeting.as_ref().map(|meeting| meeting.revision);
-        let as_seen = is(REVISION, &revision)?.and(is("status", &seen.status)?);
-        let mut change = Change::when(is_of(&seen.tenant)?.and(as_seen));
-        change.set("meeting", &next.meeting)?.set("updated_at", &now)?;
+        let is_revision = is_unchanged(MEETING.then(REVISION), revision.as_ref())?;
+        let mut change = Change::when(is_of(&seen.tenant)?.and(is_revision).and(is(STATUS, &seen.status)?));
+        change.set(MEETING, &next.meeting)?.set(UPDATED_AT, &now)?;
         if next.status != seen.status {
             change
-                .set("status", &next.status)?
-                .set_if("event_type", next.event_type.as_ref())?
-                .set_if("error", next.error.as_ref())?
-                .set_if("completed_at", next.completed_at.as_ref())?
+                .set(STATUS, &next.status)?
+                .set_if(EVENT_TYPE, next.event_type.as_ref())?
+                .set_if(ERROR, next.error.as_ref())?
+                .set_if(COMPLETED_AT, next.completed_at.as_ref())?
                 .due(&seen.id, next.due_at(now))?;
         }
         change.apply(self, &seen.id).await
     }
 }
 
-/// An end from wherever it stands: a worker that processes a recording itself may be done before Capstan begins.
+/// The end of a recording that its worker processes itself, perhaps before Capstan begins to.
 fn report(change: &mut Change, seen: &Recording, end: ReportedEnd, now: Timestamp) -> Result<(), Error> {
-    let ended = seen.clone().ended(end, now);
+    let reported = seen.clone().reported(end, now)?;
     change
-        .set("status", &ended.status)?
-        .set_if("event_type", ended.event_type.as_ref())?
-        .set_if("error", ended.error.as_ref())?
-        .set_if("uploaded_at", ended.uploaded_at.as_ref())?
-        .set_if("processed_at", ended.processed_at.as_ref())?
-        .due(&seen.id, ended.due_at(now))?;
+        .transition(seen.status, TransitionCause::Report, reported.status)?
+        .set_if(EVENT_TYPE, reported.processing.event_type.as_ref())?
+        .set_if(ERROR, reported.end.error.as_ref())?
+        .set_if(UPLOADED_AT, reported.upload.uploaded_at.as_ref())?
+        .set_if(PROCESSED_AT, reported.end.processed_at.as_ref())?
+        .due(&seen.id, reported.due_at(now))?;
     Ok(())
 }

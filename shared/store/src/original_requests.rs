@@ -1,103 +1,97 @@
-//! First calls under an `Idempotency-Key`: begun, attempted again, answered.
+//! Original requests of idempotency keys: begun, resumed, answered.
 
 use capstan_domain::{Error, OriginalRequest, OriginalRequestId, Timestamp};
 
+use crate::attributes::{ANSWER, BEGAN_AT, PAYLOAD, RUNNING_UNTIL, SEED, TTL};
 use crate::change::{Change, Changed, delete_when};
 use crate::condition::{Comparison, Condition, compares, is, is_missing, is_new};
 use crate::{Store, keys};
 
-/// What DynamoDB removes an item by, within days of that time.
-pub(crate) const TTL: &str = "ttl";
-const RUNNING_UNTIL: &str = "running_until";
-const ANSWER: &str = "answer";
-
-/// What a call under an `Idempotency-Key` found.
+/// Whether a request is the first with its idempotency key.
 #[derive(Debug)]
 pub enum Begun {
-    /// It is the first.
+    /// It is.
     First,
-    /// This one came first.
+    /// This request came first.
     Known(Box<OriginalRequest>),
 }
 
 impl Store {
-    /// Keeps a call as the first under its key, unless one is known that has not expired.
+    /// Records a request as the original of its idempotency key, unless an unexpired one is recorded.
     pub async fn begin_request(
         &self,
         id: &OriginalRequestId,
         call: &OriginalRequest,
         now: Timestamp,
     ) -> Result<Begun, Error> {
-        // DynamoDB removes what has expired some time later, within days.
+        // DynamoDB deletes an expired item later, within days.
         let expired = compares(TTL, Comparison::AtMost, &seconds(now))?;
         let mut change = Change::when(is_new().or(expired));
         change
-            .set("payload", &call.payload)?
-            .set("began_at", &call.began_at)?
-            .set("seed", &call.seed)?
+            .set(PAYLOAD, &call.payload)?
+            .set(BEGAN_AT, &call.began_at)?
+            .set(SEED, &call.seed)?
             .set(RUNNING_UNTIL, &call.running_until)?
             .set(TTL, &seconds(call.expires_at()))?
             .remove(ANSWER);
-        match change.apply_at::<OriginalRequest>(self, keys::original_request(id)).await? {
+        let key = keys::original_request(id);
+        let is_this = |known: &OriginalRequest| known.seed == call.seed;
+        match change.apply_at::<OriginalRequest>(self, key).await?.unless_applied(is_this) {
             Changed::Made(_) => Ok(Begun::First),
-            // The SDK repeats a call whose answer was lost: then the first is this one.
-            Changed::Refused(Some(known)) if known.seed == call.seed => Ok(Begun::First),
             Changed::Refused(Some(known)) => Ok(Begun::Known(known)),
-            Changed::Refused(None) => Err(Error::internal("a first call was neither new nor known")),
+            Changed::Refused(None) => Err(Error::internal("an original request was refused without a known one")),
         }
     }
 
-    /// Begins another attempt at an abandoned call. `false` when someone else did.
+    /// Begins another attempt at an abandoned request. `false` when another request did.
     pub async fn resume_request(
         &self,
         id: &OriginalRequestId,
         seen: &OriginalRequest,
         resumed: &OriginalRequest,
     ) -> Result<bool, Error> {
-        let mut change = Change::when(is_held(seen)?);
+        let mut change = Change::when(is_current(seen)?);
         change.set(RUNNING_UNTIL, &resumed.running_until)?;
-        match change.apply_at::<OriginalRequest>(self, keys::original_request(id)).await? {
-            Changed::Made(_) => Ok(true),
-            Changed::Refused(known) => Ok(known.is_some_and(|known| known == Box::new(resumed.clone()))),
-        }
+        let changed = change.apply_at::<OriginalRequest>(self, keys::original_request(id)).await?;
+        Ok(matches!(changed.unless_applied(|known| known == resumed), Changed::Made(_)))
     }
 
-    /// Keeps the answer to a call, unless someone else has taken the call over.
+    /// Saves the response to a request, unless another attempt has resumed it.
     pub async fn save_response(
         &self,
         id: &OriginalRequestId,
         call: &OriginalRequest,
         answer: &str,
     ) -> Result<(), Error> {
-        let mut change = Change::when(is_held(call)?);
+        let mut change = Change::when(is_current(call)?);
         change.set(ANSWER, &answer)?;
         change.apply_at::<OriginalRequest>(self, keys::original_request(id)).await.map(drop)
     }
 
-    /// Lets go of a call whose answer is not kept: its next repeat is another attempt at it.
+    /// Abandons a request whose response is not saved: the next replay is another attempt.
     pub async fn abandon_request(
         &self,
         id: &OriginalRequestId,
         call: &OriginalRequest,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut change = Change::when(is_held(call)?);
+        let mut change = Change::when(is_current(call)?);
         change.set(RUNNING_UNTIL, &now)?;
         change.apply_at::<OriginalRequest>(self, keys::original_request(id)).await.map(drop)
     }
 
-    /// Forgets a call that was refused and so did nothing: its key is free.
+    /// Deletes a request that was rejected and had no effect: its key may be used again.
     pub async fn forget_request(&self, id: &OriginalRequestId, call: &OriginalRequest) -> Result<(), Error> {
-        delete_when(is_held(call)?, self, keys::original_request(id)).await
+        delete_when(is_current(call)?, self, keys::original_request(id)).await
     }
 }
 
-/// That the call is in the hands of this attempt at it.
-fn is_held(call: &OriginalRequest) -> Result<Condition, Error> {
+/// This attempt is the last one, and has no response.
+fn is_current(call: &OriginalRequest) -> Result<Condition, Error> {
     Ok(is(RUNNING_UNTIL, &call.running_until)?.and(is_missing(ANSWER)))
 }
 
-/// As DynamoDB's TTL wants it.
+/// Seconds since 1970, as DynamoDB's TTL requires.
 pub(crate) fn seconds(at: Timestamp) -> i64 {
     at.milliseconds() / 1000
 }

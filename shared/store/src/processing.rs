@@ -1,110 +1,106 @@
-//! Processing: claimed by one worker at a time, renewed while it lives, finished once.
+//! Processing: claimed by one worker at a time, renewed while it runs, ended once.
 
 use capstan_domain::{
-    Error, EventType, LEASE_SECONDS, Lease, LeaseId, Media, MediaId, Outcome, PICK_UP_SECONDS, ProcessingError,
-    Recording, RecordingId, Status, Timestamp,
+    Error, EventType, LEASE_SECONDS, Lease, LeaseId, Media, ProcessedMedia, ProcessingError, Recording, RecordingId,
+    Status, Timestamp, TransitionCause, due_after_publish,
 };
 
 use crate::Store;
+use crate::attributes::{
+    ATTEMPTS, ERROR, ETAG, EVENT_TYPE, LATE_ARRIVALS, LEASE, OUTCOME, PROCESSED_AT, UNTIL, UPDATED_AT, uploaded,
+    uploaded_object,
+};
 use crate::change::{Change, Changed};
-use crate::condition::{Condition, LEASE, LEASE_UNTIL, is, is_held_by, is_kept, is_missing, is_unheld};
+use crate::condition::{Condition, has_lease, is, is_missing, is_not_deleted, is_unleased, status_is};
 
 impl Store {
-    /// Claims a recording that has media to process. `None` when there is nothing to do or another worker is at it.
-    /// Two calls for media that arrived late.
+    /// Claims a recording that has files to process. `None` when it has none or another worker holds the lease. One call
+    /// for a recording that was uploaded, two for late files and after a worker died.
     pub async fn claim(
         &self,
         id: &RecordingId,
         lease: &LeaseId,
         now: Timestamp,
     ) -> Result<Option<Box<Recording>>, Error> {
-        let abandoned = is("status", &Status::Processing)?.and(is_unheld(now)?);
-        let mut change = Change::when(is("status", &Status::Uploaded)?.or(abandoned));
-        change.set("status", &Status::Processing)?;
-        hold(&mut change, id, lease, now)?;
-        match change.apply(self, id).await? {
+        let mut change = claiming(id, lease, now)?;
+        change.transition(Status::Uploaded, TransitionCause::Processing, Status::Processing)?;
+        let recording = match self.claimed(change, id, lease).await? {
+            Changed::Made(recording) => return Ok(Some(recording)),
+            Changed::Refused(None) => return Ok(None),
+            Changed::Refused(Some(recording)) => recording,
+        };
+        let is_interrupted = recording.status == Status::Processing;
+        let has_late_files = matches!(recording.status, Status::Completed | Status::Failed)
+            && recording.media.values().any(Media::is_unprocessed);
+        if !is_interrupted && !has_late_files {
+            return Ok(None);
+        }
+        let mut change = claiming(id, lease, now)?;
+        change.require(is_unleased(now)?).require(status_is(recording.status)?);
+        match self.claimed(change, id, lease).await? {
             Changed::Made(recording) => Ok(Some(recording)),
-            // The SDK repeats a call whose answer was lost: then the claim is made already.
-            Changed::Refused(Some(old)) if old.lease.as_ref().is_some_and(|held| held.id == *lease) => Ok(Some(old)),
-            Changed::Refused(Some(old)) if old.media.values().any(Media::is_unprocessed) => {
-                self.claim_late_media(id, lease, now).await
-            }
             Changed::Refused(_) => Ok(None),
         }
     }
 
-    async fn claim_late_media(
-        &self,
-        id: &RecordingId,
-        lease: &LeaseId,
-        now: Timestamp,
-    ) -> Result<Option<Box<Recording>>, Error> {
-        let settled = is("status", &Status::Completed)?.or(is("status", &Status::Failed)?);
-        let mut change = Change::when(is_unheld(now)?.and(settled));
-        hold(&mut change, id, lease, now)?;
-        match change.apply(self, id).await? {
-            Changed::Made(recording) => Ok(Some(recording)),
-            // As in `claim`.
-            Changed::Refused(Some(old)) if old.lease.as_ref().is_some_and(|held| held.id == *lease) => Ok(Some(old)),
-            Changed::Refused(_) => Ok(None),
-        }
+    async fn claimed(&self, claim: Change, id: &RecordingId, lease: &LeaseId) -> Result<Changed, Error> {
+        let is_claimed = |known: &Recording| known.processing.lease.as_ref().is_some_and(|held| held.id == *lease);
+        claim.apply_once(self, id, is_claimed).await
     }
 
-    /// Holds on to a claimed recording. `false` when the lease was lost or the recording deleted, and with it the work.
+    /// Renews the lease on a recording. `false` when the lease was lost or the recording deleted: the work must stop.
     pub async fn renew_lease(&self, id: &RecordingId, lease: &LeaseId, now: Timestamp) -> Result<bool, Error> {
-        // The objects of a deleted one are due to be removed, and stay so.
-        let mut change = Change::when(is_held_by(lease)?.and(is_kept()));
-        change.hold_until(id, now.plus_seconds(LEASE_SECONDS))?;
+        // The objects of a deleted recording are due for deletion, and stay so.
+        let mut change = Change::when(has_lease(lease)?.and(is_not_deleted()));
+        change.extend_lease(id, now.plus_seconds(LEASE_SECONDS))?;
         Ok(matches!(change.apply(self, id).await?, Changed::Made(_)))
     }
 
-    /// Notes what became of one medium, and holds on to the recording: it goes on, so attempts count anew from this one.
-    /// Refused when the lease was lost, and when the medium was written again since it was looked into.
-    pub async fn note(
+    /// Saves the result of one media file, and renews the lease. Attempts count anew, since the work makes progress.
+    /// Refused when the lease was lost, and when the object was overwritten since it was read.
+    pub async fn save_outcome(
         &self,
         claimed: &Recording,
         lease: &LeaseId,
-        outcome: &Outcome,
+        processed: &ProcessedMedia,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        let mut change = concluding(lease, std::iter::once(outcome), now)?;
-        change.hold_until(&claimed.id, now.plus_seconds(LEASE_SECONDS))?.set("attempts", &1)?;
+        let mut change = saving(lease, std::iter::once(processed), now)?;
+        change.extend_lease(&claimed.id, now.plus_seconds(LEASE_SECONDS))?.set(ATTEMPTS, &1)?;
         change.apply(self, &claimed.id).await
     }
 
-    /// Ends processing, with what became of the last medium. Refused as [`Self::note`], and when media arrived since
-    /// the claim, which are then to be processed too.
+    /// Ends processing, and saves the result of the last media file. Refused as [`Self::save_outcome`], and when objects
+    /// arrived since the claim: they are to be processed first.
     pub async fn finish(
         &self,
         claimed: &Recording,
         lease: &LeaseId,
-        last: Option<&Outcome>,
+        last: Option<&ProcessedMedia>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let id = &claimed.id;
-        let mut change = concluding(lease, last.into_iter(), now)?;
-        change.require(no_more_arrivals(claimed)?).remove(LEASE).remove("attempts");
-        let seen = claimed.clone().with_outcomes(last);
+        let mut change = saving(lease, last.into_iter(), now)?;
+        change.require(has_no_more_arrivals(claimed)?).remove(LEASE).remove(ATTEMPTS);
+        let processed = claimed.clone().with_processed(last);
         if claimed.status == Status::Processing {
-            settle(&mut change, id, seen.verdict(), now)?;
+            end(&mut change, id, processed.verdict(), now)?;
         } else {
-            // Who finishes it may die before it asks for text of a sound that came late: somebody looks again.
-            let due_at = if seen.has_late_sound() { Some(now.plus_seconds(PICK_UP_SECONDS)) } else { seen.due_at(now) };
-            change.due(id, due_at)?;
+            change.due(id, processed.due_after_late_processing(now))?;
         }
         change.apply(self, id).await
     }
 
-    /// Lets go of a recording that could not be read or written now, until another attempt.
+    /// Releases a recording that could not be read or written because of a transient error, until the next attempt.
     pub async fn release(&self, claimed: &Recording, lease: &LeaseId, now: Timestamp) -> Result<(), Error> {
-        let mut change = Change::when(is_held_by(lease)?.and(is_kept()));
-        change.set(LEASE_UNTIL, &now.sortable())?.due(&claimed.id, Some(claimed.retry_at(now)))?;
+        let mut change = Change::when(has_lease(lease)?.and(is_not_deleted()));
+        change.set(LEASE.then(UNTIL), &now)?.due(&claimed.id, Some(claimed.retry_at(now)))?;
         change.apply(self, &claimed.id).await.map(drop)
     }
 
-    /// Gives up what was begun as often as it may: the media that are still unprocessed get the error, and the
-    /// primary one decides how a recording that is being processed ends. Does nothing while a worker is at it, or when
-    /// a medium was written again since it was read.
+    /// Gives up processing: the unprocessed media files fail with the error, and the primary one decides how a recording
+    /// that is being processed ends. Does nothing while a worker holds the lease, or when an object was overwritten since
+    /// the recording was read.
     pub async fn give_up(
         &self,
         recording: &Recording,
@@ -112,27 +108,25 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let id = &recording.id;
-        let as_taken = is("status", &recording.status)?;
-        let mut change = Change::when(is_unheld(now)?.and(is_kept()).and(as_taken));
-        change.remove(LEASE).remove("attempts").set("updated_at", &now)?;
-        let mut given_up = recording.clone();
-        for media in given_up.media.values_mut().filter(|media| media.is_unprocessed()) {
-            media.result = Some(Err(error.clone()));
-            change.set(&result(&media.id), &media.result)?;
-            // Other bytes that came since are not given up unread.
-            let etag = media.stored.as_ref().map(|stored| &stored.etag);
-            change.require(is(format!("media.{}.stored.etag", media.id), &etag)?);
-        }
+        let failed = |media: &Media| {
+            let uploaded = media.uploaded().filter(|_| media.is_unprocessed())?;
+            let etag = uploaded.object.etag.clone();
+            Some(ProcessedMedia { media_id: media.id.clone(), etag, outcome: Err(error.clone()) })
+        };
+        let failed: Vec<_> = recording.media.values().filter_map(failed).collect();
+        let mut change = Change::when(is_unleased(now)?.and(is_not_deleted()).and(status_is(recording.status)?));
+        change.remove(LEASE).remove(ATTEMPTS).set(UPDATED_AT, &now)?;
+        set_outcomes(&mut change, failed.iter())?;
         if recording.status == Status::Processing {
-            settle(&mut change, id, given_up.verdict(), now)?;
+            end(&mut change, id, recording.clone().with_processed(&failed).verdict(), now)?;
         } else {
-            change.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+            change.due(id, Some(due_after_publish(now)))?;
         }
         change.apply(self, id).await
     }
 
-    /// Notes that the end of processing was event_published. Two calls where a medium arrived meanwhile or the recording was
-    /// deleted: when that is due stays as it is.
+    /// Records that the event of the end was published. Two calls where an object arrived or the recording was deleted at
+    /// the same time: the time at which the next action is due then stays.
     pub async fn event_published(
         &self,
         recording: &Recording,
@@ -140,77 +134,79 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), Error> {
         let id = &recording.id;
-        let noted = || -> Result<Change, Error> {
-            let mut change = Change::when(is("event_type", &event_type)?);
-            change.remove("event_type");
+        let published = || -> Result<Change, Error> {
+            let mut change = Change::when(is(EVENT_TYPE, &event_type)?);
+            change.remove(EVENT_TYPE);
             Ok(change)
         };
-        let mut change = noted()?;
-        let as_seen = no_more_arrivals(recording)?.and(is_kept());
-        change.require(as_seen).due(id, unpublished(recording).due_at(now))?;
+        let mut after = recording.clone();
+        after.processing.event_type = None;
+        let mut change = published()?;
+        let is_unchanged = has_no_more_arrivals(recording)?.and(is_not_deleted());
+        change.require(is_unchanged).due(id, after.due_at(now))?;
         match change.apply(self, id).await? {
-            Changed::Refused(Some(newer)) if newer.event_type == Some(event_type) => {
-                noted()?.apply(self, id).await.map(drop)
+            Changed::Refused(Some(newer)) if newer.processing.event_type == Some(event_type) => {
+                published()?.apply(self, id).await.map(drop)
             }
             _ => Ok(()),
         }
     }
 }
 
-/// That no medium arrived since the recording was read.
-fn no_more_arrivals(seen: &Recording) -> Result<Condition, Error> {
-    let as_many = is("late_arrivals", &seen.late_arrivals)?;
-    // Zero is not kept, but in items that an earlier version made.
-    Ok(if seen.late_arrivals == 0 { is_missing("late_arrivals").or(as_many) } else { as_many })
+/// No object arrived late since the recording was read.
+fn has_no_more_arrivals(read: &Recording) -> Result<Condition, Error> {
+    match read.processing.late_arrivals {
+        0 => Ok(is_missing(LATE_ARRIVALS)),
+        count => is(LATE_ARRIVALS, &count),
+    }
 }
 
-/// What every write of a worker requires and says.
-fn concluding<'a>(
-    lease: &LeaseId,
-    outcomes: impl Iterator<Item = &'a Outcome>,
-    now: Timestamp,
-) -> Result<Change, Error> {
-    let mut change = Change::when(is_held_by(lease)?.and(is_kept()));
-    change.set("updated_at", &now)?;
-    for outcome in outcomes {
-        let same = is(format!("media.{}.stored.etag", outcome.media_id), &outcome.etag)?;
-        change.require(same).set(&result(&outcome.media_id), &outcome.result)?;
-    }
+/// Takes the lease, and counts the attempt.
+fn claiming(id: &RecordingId, lease: &LeaseId, now: Timestamp) -> Result<Change, Error> {
+    let mut change = Change::when(is_not_deleted());
+    let lease = Lease::from(lease.clone(), now);
+    let until = lease.until;
+    change.set(LEASE, &lease)?.set(UPDATED_AT, &now)?.add(ATTEMPTS, 1).due(id, Some(until))?;
     Ok(change)
 }
 
-fn result(id: &MediaId) -> String {
-    format!("media.{id}.result")
+/// Saves results under a lease.
+fn saving<'a>(
+    lease: &LeaseId,
+    processed: impl Iterator<Item = &'a ProcessedMedia>,
+    now: Timestamp,
+) -> Result<Change, Error> {
+    let mut change = Change::when(has_lease(lease)?.and(is_not_deleted()));
+    change.set(UPDATED_AT, &now)?;
+    set_outcomes(&mut change, processed)?;
+    Ok(change)
 }
 
-fn unpublished(recording: &Recording) -> Recording {
-    let mut recording = recording.clone();
-    recording.event_type = None;
-    recording
-}
-
-fn hold(change: &mut Change, id: &RecordingId, lease: &LeaseId, now: Timestamp) -> Result<(), Error> {
-    change
-        .require(is_kept())
-        .set(LEASE, &Lease::from(lease.clone(), now))?
-        .set("updated_at", &now)?
-        .add("attempts", 1)
-        .due(id, Some(now.plus_seconds(LEASE_SECONDS)))?;
+fn set_outcomes<'a>(change: &mut Change, processed: impl Iterator<Item = &'a ProcessedMedia>) -> Result<(), Error> {
+    for ProcessedMedia { media_id, etag, outcome } in processed {
+        // The object may have been overwritten since it was read.
+        change.require(is(uploaded_object(media_id, ETAG), etag)?);
+        change.set(uploaded(media_id).then(OUTCOME), outcome)?;
+    }
     Ok(())
 }
 
-fn settle(
+/// Ends the processing of a recording.
+fn end(
     change: &mut Change,
     id: &RecordingId,
     verdict: Result<(), ProcessingError>,
     now: Timestamp,
 ) -> Result<(), Error> {
     let (status, event_type) = Recording::end_of(&verdict);
-    change.transition(status)?.set("processed_at", &now)?.set("event_type", &event_type)?;
-    change.due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+    change
+        .transition(Status::Processing, TransitionCause::Processing, status)?
+        .set(PROCESSED_AT, &now)?
+        .set(EVENT_TYPE, &event_type)?
+        .due(id, Some(due_after_publish(now)))?;
     match verdict {
-        Ok(()) => change.remove("error"),
-        Err(error) => change.set("error", &error)?,
+        Ok(()) => change.remove(ERROR),
+        Err(error) => change.set(ERROR, &error)?,
     };
     Ok(())
 }

@@ -1,101 +1,101 @@
-//! Media on their way: event_published, arrived, completed.
+//! Uploads: media files declared, objects recorded, uploads completed.
 
 use capstan_domain::{
-    Completion, ContentType, DeviceId, EndUserId, Error, FileDetails, FileSize, MAX_MEDIA, Media, MediaId, MediaStatus,
-    MultipartUpload, Name, PICK_UP_SECONDS, Recording, RecordingId, Sha256, Status, StoredObject, Timestamp, UploadId,
-    Visibility,
+    Arrival, Completion, ContentType, DeviceId, EndUserId, Error, FileDetails, FileSize, MAX_MEDIA, Media, MediaId,
+    MediaState, MediaStatus, MultipartUpload, Name, Recording, RecordingId, Sha256, Status, StoredObject, Timestamp,
+    TransitionCause, UploadId, UploadedObject, Visibility, due_after_publish,
 };
 
+use crate::Store;
+use crate::attributes::{
+    AWAITED, COMPLETION, CONTENT_TYPE, DECLARED_CAPTURED_AT, DECLARED_SHA256, DECLARED_SIZE, DUE_AT, ENDED_AT, ETAG,
+    EXPIRES_AT, FILE, ID, LATE_ARRIVALS, MD5, MEDIA, MULTIPART, NAME, OUTCOME, SEQUENCER, SHA256, STARTED_AT, STATUS,
+    UPDATED_AT, UPLOADED_AT, URL_EXPIRES_AT, VERIFIED_AT, media, media_attribute, media_state, rejected_object,
+    uploaded, uploaded_object,
+};
 use crate::change::{Change, Changed};
 use crate::condition::{
-    Comparison, Condition, compares, counts, exists, is, is_as_seen, is_kept, is_missing, is_within,
+    Comparison, Condition, compares, counts, exists, has_exactly, is, is_awaited, is_missing, is_not_deleted,
+    is_unchanged, is_visible, status_is,
 };
-use crate::{Store, keys};
 
-/// The set of media whose bytes are awaited. Absent when there is none, which is what completion asks for.
-pub(crate) const AWAITED: &str = "awaited";
-
-/// What changes when a medium is signed for again.
+/// Changes of a media file for which another upload URL is signed. `None` leaves a declaration unchanged.
 #[derive(Clone, Debug)]
 pub struct Renewal {
-    /// The pending medium.
+    /// The media file, whose object is awaited.
     pub media_id: MediaId,
-    /// The type as declared again, which must be the same: the object's key ends with it.
+    /// The declared type. It must be unchanged: the object key ends with its extension.
     pub content_type: Option<ContentType>,
-    /// Its size as now declared.
+    /// The declared size.
     pub size: Option<FileSize>,
-    /// Its hash as now declared.
+    /// The declared hash.
     pub sha256: Option<Sha256>,
-    /// When it was taken, as now declared.
+    /// The declared capture time.
     pub captured_at: Option<Timestamp>,
-    /// When the new URL ends.
+    /// When the new URL expires.
     pub url_expires_at: Timestamp,
-    /// How it is sent in parts, unless it is sent in one chunk.
+    /// The multipart upload; `None` for an upload by a single PUT.
     pub multipart: Option<MultipartRenewal>,
 }
 
-/// How a medium is sent in parts from now on.
+/// The multipart upload of a media file from now on.
 #[derive(Clone, Debug)]
 pub struct MultipartRenewal {
-    /// The upload that was seen, if there was one.
+    /// The multipart upload that was read, if there was one.
     pub seen: Option<UploadId>,
-    /// The upload that is under way: the same, or one that takes its place.
+    /// The same multipart upload, or the one that replaces it.
     pub upload: MultipartUpload,
 }
 
-/// Who made a recording, as far as it is known.
+/// Who made a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// The person.
+    /// The end user; `None` if unknown.
     pub end_user_id: Option<EndUserId>,
-    /// With which device.
+    /// The device; `None` if unknown.
     pub device_id: Option<DeviceId>,
 }
 
-/// What is known of a file when its upload is completed.
+/// What a Plaud-shaped client says of a file when it completes the upload, and what S3 holds.
 #[derive(Clone, Debug)]
 pub struct UploadedFile {
-    /// Its medium.
+    /// The media file.
     pub media_id: MediaId,
-    /// What S3 holds.
+    /// Its object.
     pub object: StoredObject,
-    /// Whose it is.
+    /// Who made the recording.
     pub owner: Owner,
-    /// What it is called.
+    /// Name of the recording.
     pub name: Option<Name>,
-    /// When it began.
+    /// When the take began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// When the take ended.
     pub ended_at: Option<Timestamp>,
-    /// When the claimed hash was found to be right.
+    /// When the claimed hash was verified.
     pub verified_at: Option<Timestamp>,
-    /// What its client told of it.
+    /// The client's own fields.
     pub details: FileDetails,
-    /// What marks the call.
+    /// The completing request.
     pub completion: Completion,
 }
 
-/// What an object's arrival meant.
+/// Result of recording an object.
 #[derive(Debug)]
-pub enum Arrival {
-    /// It was awaited, and its recording is still open.
+pub enum Recorded {
+    /// Recorded before the upload was completed.
     InTime,
-    /// It was awaited, and its recording was completed without it: it is still to be processed.
+    /// Recorded after the upload was completed: it is to be processed.
     Late(Box<Recording>),
-    /// It is known already.
-    Repeated,
-    /// It replaces bytes that were already acted on, or is not of the size that was declared.
+    /// It was recorded before, or a newer object was.
+    Known,
+    /// It is not taken, for this reason.
     Ignored(&'static str),
-    /// Its recording or its medium is gone or never was.
+    /// Its recording or its media file does not exist.
     Orphaned,
 }
 
-fn media(id: &MediaId, field: &str) -> String {
-    format!("media.{id}.{field}")
-}
-
 impl Store {
-    /// Announces a medium of a pending recording. Two calls where an earlier attempt event_published it.
+    /// Adds a media file to a pending recording. Two calls where an earlier request has added it.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::TooManyMedia`].
@@ -103,54 +103,49 @@ impl Store {
         &self,
         visibility: &Visibility,
         id: &RecordingId,
-        medium: &Media,
+        new: &Media,
         now: Timestamp,
     ) -> Result<Recording, Error> {
-        let room = counts("media", Comparison::Less, MAX_MEDIA);
-        let new = is_missing(format!("media.{}", medium.id));
-        let mut change = Change::when(is_open_for_media(visibility, now)?.and(room).and(new));
-        change
-            .set(&format!("media.{}", medium.id), medium)?
-            .set("updated_at", &now)?
-            .add_to_set(AWAITED, [&medium.id].into_iter());
+        let has_room = counts(MEDIA, Comparison::Less, MAX_MEDIA);
+        let is_new = is_missing(media(&new.id));
+        let mut change = Change::when(is_open_for_media(visibility, now)?.and(has_room).and(is_new));
+        change.set(media(&new.id), new)?.set(UPDATED_AT, &now)?.add_to_set(AWAITED, [&new.id].into_iter());
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => {
                 let old = visibility.admit(*old.ok_or_else(Error::no_recording)?)?;
-                // The SDK repeats a call whose answer was lost, and a client a request: then it is event_published already.
-                match old.media.get(&medium.id) {
-                    Some(known) if known.url_expires_at == medium.url_expires_at => Ok(old),
-                    Some(known) => self.prolong(visibility, id, &known.id, medium.url_expires_at, now).await,
+                // A client repeats its request with the same identifiers and signs a URL that expires later.
+                match old.media.get(&new.id) {
+                    Some(known) if known.url_expires_at == new.url_expires_at => Ok(old),
+                    Some(known) => self.extend_url_expiry(visibility, id, &known.id, new.url_expires_at, now).await,
                     None => Err(old.refuse_media(now)),
                 }
             }
         }
     }
 
-    /// Notes when the newest URL of a medium ends.
-    async fn prolong(
+    async fn extend_url_expiry(
         &self,
         visibility: &Visibility,
         id: &RecordingId,
-        medium: &MediaId,
+        media_id: &MediaId,
         url_expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<Recording, Error> {
-        let known = exists(format!("media.{medium}"));
-        let mut change = Change::when(is_open_for_media(visibility, now)?.and(known));
-        change.set(&media(medium, "url_expires_at"), &url_expires_at)?;
+        let mut change = Change::when(is_open_for_media(visibility, now)?.and(exists(media(media_id))));
+        change.set(media_attribute(media_id, URL_EXPIRES_AT), &url_expires_at)?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => Err(visibility.admit(*old.ok_or_else(Error::no_recording)?)?.refuse_media(now)),
         }
     }
 
-    /// Renews what was declared of a pending medium.
+    /// Updates the declaration of a media file whose object is awaited.
     ///
     /// # Errors
-    /// As [`Self::add_media`]; [`Error::Invalid`] of `media_id` when it is not a pending medium of the recording, and of
-    /// `multipart` when it is sent in parts and was not asked for so; [`Error::Conflict`] when its upload in parts is
-    /// not the one that was seen.
+    /// As [`Self::add_media`]; [`Error::Invalid`] of `media_id` when no object of that media file is awaited, and of
+    /// `multipart` when it has a multipart upload and the renewal has none; [`Error::Conflict`] when its multipart upload
+    /// is not the one that was read.
     pub async fn renew_media(
         &self,
         visibility: &Visibility,
@@ -158,27 +153,28 @@ impl Store {
         renewal: &Renewal,
         now: Timestamp,
     ) -> Result<Recording, Error> {
-        let medium = &renewal.media_id;
-        let mut change = Change::when(is_open_for_media(visibility, now)?.and(is_pending(medium)?));
-        change.set(&media(medium, "url_expires_at"), &renewal.url_expires_at)?.set("updated_at", &now)?;
+        let media_id = &renewal.media_id;
+        let mut change = Change::when(is_open_for_media(visibility, now)?.and(is_awaited(media_id)));
+        change.set(media_attribute(media_id, URL_EXPIRES_AT), &renewal.url_expires_at)?.set(UPDATED_AT, &now)?;
+        let multipart_id = media_attribute(media_id, MULTIPART.then(ID));
         match &renewal.multipart {
             Some(renewed) => {
-                let as_seen = is_as_seen(media(medium, "multipart.id"), renewed.seen.as_ref())?;
-                // The SDK repeats a call whose answer was lost.
-                let done = is(media(medium, "multipart.id"), &renewed.upload.id)?;
-                change.require(as_seen.or(done)).set(&media(medium, "multipart"), &renewed.upload)?;
+                let is_seen = is_unchanged(multipart_id.clone(), renewed.seen.as_ref())?;
+                // An earlier sending of this request may have set it.
+                let is_set = is(multipart_id, &renewed.upload.id)?;
+                change.require(is_seen.or(is_set)).set(media_attribute(media_id, MULTIPART), &renewed.upload)?;
             }
             None => {
-                change.require(is_missing(media(medium, "multipart")));
+                change.require(is_missing(media_attribute(media_id, MULTIPART)));
             }
         }
         if let Some(content_type) = renewal.content_type {
-            change.require(is(media(medium, "content_type"), &content_type)?);
+            change.require(is(media_attribute(media_id, CONTENT_TYPE), &content_type)?);
         }
         change
-            .set_if(&media(medium, "declared_captured_at"), renewal.captured_at.as_ref())?
-            .set_if(&media(medium, "declared_size"), renewal.size.as_ref())?
-            .set_if(&media(medium, "declared_sha256"), renewal.sha256.as_ref())?;
+            .set_if(media_attribute(media_id, DECLARED_CAPTURED_AT), renewal.captured_at.as_ref())?
+            .set_if(media_attribute(media_id, DECLARED_SIZE), renewal.size.as_ref())?
+            .set_if(media_attribute(media_id, DECLARED_SHA256), renewal.sha256.as_ref())?;
         match change.apply(self, id).await? {
             Changed::Made(recording) => Ok(*recording),
             Changed::Refused(old) => {
@@ -188,138 +184,136 @@ impl Store {
         }
     }
 
-    /// Takes away a medium whose upload in parts was aborted.
+    /// Removes a media file whose multipart upload was aborted.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] when its bytes came after all, or are sent in another upload.
+    /// [`Error::NotFound`]; [`Error::Conflict`] when its object was stored, or another multipart upload was begun.
     pub async fn remove_media(
         &self,
         visibility: &Visibility,
         id: &RecordingId,
-        medium: &MediaId,
+        media_id: &MediaId,
         aborted: &UploadId,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let same = is(media(medium, "multipart.id"), aborted)?;
-        let mut change = Change::when(is_within(visibility)?.and(is_pending(medium)?).and(same));
-        change
-            .remove(&format!("media.{medium}"))
-            .delete_from_set(AWAITED, [medium].into_iter())
-            .set("updated_at", &now)?;
-        match change.apply(self, id).await? {
-            Changed::Made(_) => Ok(()),
+        let is_aborted = is(media_attribute(media_id, MULTIPART.then(ID)), aborted)?;
+        let mut change = Change::when(is_visible(visibility)?.and(is_awaited(media_id)).and(is_aborted));
+        change.remove(media(media_id)).delete_from_set(AWAITED, [media_id].into_iter()).set(UPDATED_AT, &now)?;
+        let is_removed = |known: &Recording| !known.media.contains_key(media_id);
+        match change.apply_once(self, id, is_removed).await? {
+            Changed::Made(recording) => visibility.admit(*recording).map(drop),
             Changed::Refused(old) => {
-                let old = visibility.admit(*old.ok_or_else(Error::no_recording)?)?;
-                let reason = "the upload was completed or begun anew meanwhile".to_owned();
-                // The SDK repeats a call whose answer was lost: then the medium is gone already.
-                if old.media.contains_key(medium) { Err(Error::Conflict { reason }) } else { Ok(()) }
+                visibility.admit(*old.ok_or_else(Error::no_recording)?)?;
+                let reason = "the multipart upload was completed or replaced at the same time".to_owned();
+                Err(Error::Conflict { reason })
             }
         }
     }
 
-    /// Takes note of an object that S3 holds. One call in the common case, two where it is late or a repeat.
+    /// Records an object that S3 holds, as [`Recording::arrival`] decides. One call in the common case, two where the
+    /// object is late or known.
     pub async fn record_object(
         &self,
         id: &RecordingId,
-        medium: &MediaId,
+        media_id: &MediaId,
         object: &StoredObject,
         now: Timestamp,
-    ) -> Result<Arrival, Error> {
-        let mut change = arriving(medium, object, now)?;
-        change.require(is("status", &Status::Pending)?).require(is_newer_than_recorded(medium, object)?);
-        let old = match change.apply(self, id).await? {
-            Changed::Made(_) => return Ok(Arrival::InTime),
-            Changed::Refused(None) => return Ok(Arrival::Orphaned),
-            Changed::Refused(Some(old)) => old,
+    ) -> Result<Recorded, Error> {
+        let recording = match self.record_object_in_time(id, media_id, object, now).await? {
+            Changed::Made(_) => return Ok(Recorded::InTime),
+            Changed::Refused(None) => return Ok(Recorded::Orphaned),
+            Changed::Refused(Some(recording)) => recording,
         };
-        let Some(known) = old.media.get(medium).filter(|_| old.deleted_at.is_none()) else {
-            return Ok(Arrival::Orphaned);
-        };
-        if let Some(stored) = known.stored.as_ref().filter(|_| known.status == MediaStatus::Uploaded) {
-            if stored.etag == object.etag {
-                return self.complement_object(&old, medium, stored, object, now).await;
-            }
-            return match (object.sequencer > stored.sequencer, old.status) {
-                (false, _) | (true, Status::Pending) => Ok(Arrival::Repeated),
-                (true, _) if known.result.is_some() => Ok(Arrival::Ignored("other bytes were processed")),
-                (true, _) => self.replace_object(id, medium, stored, object, now).await,
-            };
+        match recording.arrival(media_id, object) {
+            Arrival::Complements(_) => self.complement_object(&recording, media_id, object, now).await,
+            Arrival::Replaces(stored) => self.replace_object(&recording, media_id, stored, object, now).await,
+            Arrival::Late => self.record_late_object(id, media_id, object, now).await,
+            // Refused although it seemed in time: another write came first.
+            Arrival::InTime | Arrival::Known => Ok(Recorded::Known),
+            Arrival::Ignored(reason) => Ok(Recorded::Ignored(reason)),
+            Arrival::Orphaned => Ok(Recorded::Orphaned),
         }
-        if !known.expects_size(object.size_bytes) {
-            return Ok(Arrival::Ignored("it has another size than was declared"));
-        }
-        if object.sha256.zip(known.declared_sha256).is_some_and(|(stored, declared)| stored != declared) {
-            return Ok(Arrival::Ignored("it holds other bytes than were declared"));
-        }
-        self.record_late_object(id, medium, object, now).await
     }
 
-    /// The notification of an object that completion saw first: adds what completion did not know.
+    async fn record_object_in_time(
+        &self,
+        id: &RecordingId,
+        media_id: &MediaId,
+        object: &StoredObject,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        let mut change = storing(media_id, &UploadedObject::in_time(object.clone()), now)?;
+        change
+            .require(is_of_declared_size(media_id, object)?)
+            .require(status_is(Status::Pending)?)
+            .require(is_newer_than_recorded(media_id, object)?);
+        change.apply(self, id).await
+    }
+
+    /// Adds hash and sequencer to an object that was recorded before its notification came.
     async fn complement_object(
         &self,
         recording: &Recording,
-        medium: &MediaId,
-        stored: &StoredObject,
+        media_id: &MediaId,
         object: &StoredObject,
         now: Timestamp,
-    ) -> Result<Arrival, Error> {
-        let tells_nothing = object.sha256.is_none() && object.sequencer.is_none();
-        if tells_nothing || (stored.sha256.is_some() && stored.sequencer >= object.sequencer) {
-            return Ok(Arrival::Repeated);
-        }
-        let mut change = Change::when(is(media(medium, "stored.etag"), &object.etag)?);
+    ) -> Result<Recorded, Error> {
+        let mut change = Change::when(is(uploaded_object(media_id, ETAG), &object.etag)?);
         change
-            .set_if(&media(medium, "stored.sha256"), object.sha256.as_ref())?
-            .set_if(&media(medium, "stored.md5"), object.md5.as_ref())?
-            .set_if(&media(medium, "stored.sequencer"), object.sequencer.as_ref())?;
-        // Its completion says that it changed, and is refused where it changed since it was looked over.
+            .set_if(uploaded_object(media_id, SHA256), object.sha256.as_ref())?
+            .set_if(uploaded_object(media_id, MD5), object.md5.as_ref())?
+            .set_if(uploaded_object(media_id, SEQUENCER), object.sequencer.as_ref())?;
+        // While the recording is pending, a completion that has read it is refused if `updated_at` changes.
         if recording.status != Status::Pending {
-            change.set("updated_at", &now)?;
+            change.set(UPDATED_AT, &now)?;
         }
         change.apply(self, &recording.id).await?;
-        Ok(Arrival::Repeated)
+        Ok(Recorded::Known)
     }
 
-    /// Other bytes for a medium of a completed recording that nobody has looked into: they are what is there now.
+    /// Replaces the object of a completed recording, unless the replaced one was processed.
     pub async fn replace_object(
         &self,
-        id: &RecordingId,
-        medium: &MediaId,
-        stored: &StoredObject,
+        recording: &Recording,
+        media_id: &MediaId,
+        replaced: &StoredObject,
         object: &StoredObject,
         now: Timestamp,
-    ) -> Result<Arrival, Error> {
-        let mut change = replacing(medium, object, now)?;
-        let unread = is_missing(media(medium, "result"));
-        let same = is(media(medium, "stored.etag"), &stored.etag)?;
-        change.require(unread).require(same).due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
-        match change.apply(self, id).await? {
-            Changed::Made(recording) => Ok(Arrival::Late(recording)),
-            Changed::Refused(_) => Ok(Arrival::Ignored("other bytes were processed")),
+    ) -> Result<Recorded, Error> {
+        let late = recording.media.get(media_id).is_some_and(Media::is_late);
+        let state = UploadedObject { late, ..UploadedObject::in_time(object.clone()) };
+        let mut change = storing(media_id, &state, now)?;
+        change
+            .require(is_missing(uploaded(media_id).then(OUTCOME)))
+            .require(is(uploaded_object(media_id, ETAG), &replaced.etag)?)
+            .due(&recording.id, Some(due_after_publish(now)))?;
+        match change.apply(self, &recording.id).await? {
+            Changed::Made(recording) => Ok(Recorded::Late(recording)),
+            Changed::Refused(_) => Ok(Recorded::Ignored("other bytes were processed")),
         }
     }
 
     async fn record_late_object(
         &self,
         id: &RecordingId,
-        medium: &MediaId,
+        media_id: &MediaId,
         object: &StoredObject,
         now: Timestamp,
-    ) -> Result<Arrival, Error> {
-        let mut change = arriving(medium, object, now)?;
+    ) -> Result<Recorded, Error> {
+        let mut change = storing(media_id, &UploadedObject::late(object.clone()), now)?;
         change
-            .require(is_pending(medium)?)
-            .require(compares("status", Comparison::Other, &Status::Pending)?)
-            .set(&media(medium, "late"), &true)?
-            .add("late_arrivals", 1)
-            .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+            .require(is_of_declared_size(media_id, object)?)
+            .require(is_awaited(media_id))
+            .require(compares(STATUS, Comparison::Other, &Status::Pending)?)
+            .add(LATE_ARRIVALS, 1)
+            .due(id, Some(due_after_publish(now)))?;
         match change.apply(self, id).await? {
-            Changed::Made(recording) => Ok(Arrival::Late(recording)),
-            Changed::Refused(_) => Ok(Arrival::Repeated),
+            Changed::Made(recording) => Ok(Recorded::Late(recording)),
+            Changed::Refused(_) => Ok(Recorded::Known),
         }
     }
 
-    /// Completes an upload of which nothing is missing.
+    /// Completes an upload of which no object is awaited.
     pub async fn complete_upload(
         &self,
         visibility: &Visibility,
@@ -328,35 +322,38 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let mut change = completing(visibility, id, completion, now)?;
-        change.require(is_missing(AWAITED)).require(counts("media", Comparison::More, 0));
+        change.require(is_missing(AWAITED)).require(counts(MEDIA, Comparison::More, 0));
         change.apply(self, id).await
     }
 
-    /// Completes an upload as it was looked over: `seen` is the recording with the arrivals that S3 was found to
-    /// hold. Refused when any medium was event_published or has arrived since.
-    pub async fn complete_inspected_upload(
+    /// Completes an upload whose awaited objects were found in S3: `seen` is the recording as it was read, `found` the
+    /// objects. Refused when any media file was added or recorded since.
+    pub async fn complete_verified_upload(
         &self,
         visibility: &Visibility,
         seen: &Recording,
-        arrivals: &[(MediaId, StoredObject)],
+        found: &[(MediaId, StoredObject)],
         completion: &Completion,
         verified_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let mut change = completing(visibility, &seen.id, completion, now)?;
-        let as_many = counts("media", Comparison::Equal, seen.media.len());
-        change.require(is("updated_at", &seen.updated_at)?).require(as_many);
-        for (medium, object) in arrivals {
-            change.require(is_pending(medium)?);
-            change.set(&media(medium, "stored"), object)?.set(&media(medium, "status"), &MediaStatus::Uploaded)?;
+        // One condition for all media files: an expression has at most 4 KB.
+        let awaited = seen.media_in(MediaStatus::Pending).map(|media| &media.id);
+        change
+            .require(is(UPDATED_AT, &seen.updated_at)?)
+            .require(counts(MEDIA, Comparison::Equal, seen.media.len()))
+            .require(has_exactly(AWAITED, awaited));
+        for (media_id, object) in found {
+            let state = MediaState::Uploaded(UploadedObject::in_time(object.clone()));
+            change.set(media_state(media_id), &state)?;
         }
-        change.delete_from_set(AWAITED, arrivals.iter().map(|(medium, _)| medium));
-        change.set_if("verified_at", verified_at.as_ref())?;
+        change.delete_from_set(AWAITED, found.iter().map(|(media_id, _)| media_id));
+        change.set_if(VERIFIED_AT, verified_at.as_ref())?;
         change.apply(self, &seen.id).await
     }
 
-    /// Completes the upload of a file as it was looked over: its one medium holds this object, and its owner is known.
-    /// Refused when anything changed since.
+    /// Completes the upload of a Plaud-shaped file as it was read. Refused when the recording changed since.
     pub async fn complete_file(
         &self,
         visibility: &Visibility,
@@ -365,128 +362,114 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         let mut change = completing(visibility, &seen.id, &file.completion, now)?;
-        change.require(is("updated_at", &seen.updated_at)?).delete_from_set(AWAITED, [&file.media_id].into_iter());
+        let state = MediaState::Uploaded(UploadedObject::in_time(file.object.clone()));
+        change.require(is(UPDATED_AT, &seen.updated_at)?).delete_from_set(AWAITED, [&file.media_id].into_iter());
         change
-            .set(&media(&file.media_id, "stored"), &file.object)?
-            .set(&media(&file.media_id, "status"), &MediaStatus::Uploaded)?
-            .set("file", &file.details)?
-            .set_if("name", file.name.as_ref())?
-            .set_if("started_at", file.started_at.as_ref())?
-            .set_if("ended_at", file.ended_at.as_ref())?
-            .set_if("verified_at", file.verified_at.as_ref())?;
-        if let Some(end_user_id) = &file.owner.end_user_id {
-            let key = keys::end_user(&seen.tenant, end_user_id);
-            change.set("end_user_id", end_user_id)?.set(keys::BY_END_USER.partition, &key)?;
-        }
-        if let Some(device_id) = &file.owner.device_id {
-            let key = keys::device(&seen.tenant, device_id);
-            change.set("device_id", device_id)?.set(keys::BY_DEVICE.partition, &key)?;
-        }
+            .set(media_state(&file.media_id), &state)?
+            .set(FILE, &file.details)?
+            .set_if(NAME, file.name.as_ref())?
+            .set_if(STARTED_AT, file.started_at.as_ref())?
+            .set_if(ENDED_AT, file.ended_at.as_ref())?
+            .set_if(VERIFIED_AT, file.verified_at.as_ref())?
+            .set_owner(&seen.tenant, file.owner.end_user_id.as_ref(), file.owner.device_id.as_ref())?;
         change.apply(self, &seen.id).await
     }
 
-    /// Asks for the bytes of a pending recording to be verified in the background, unless that was asked already.
+    /// Requests that the objects of a pending recording are hashed in the background, unless that was requested before.
     pub async fn request_verification(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
-        let unasked = compares(keys::DUE.sort, Comparison::AtLeast, &recording.expires_at.sortable())?;
-        let mut change = Change::when(is("status", &Status::Pending)?.and(unasked));
+        let is_unrequested = compares(DUE_AT, Comparison::AtLeast, &recording.upload.expires_at)?;
+        let mut change = Change::when(status_is(Status::Pending)?.and(is_unrequested));
         change.due_exactly(&recording.id, now)?;
         change.apply(self, &recording.id).await.map(drop)
     }
 
-    /// Awaits other bytes for a medium whose stored bytes are not those that the client meant.
+    /// Rejects the object of a media file whose bytes are not the declared ones. Another object is awaited.
     pub async fn reject_object(
         &self,
         id: &RecordingId,
-        medium: &MediaId,
+        media_id: &MediaId,
         object: &StoredObject,
         now: Timestamp,
     ) -> Result<(), Error> {
-        // Right bytes may have arrived while the wrong ones were hashed.
-        let same = is_missing(media(medium, "stored")).or(is(media(medium, "stored.etag"), &object.etag)?);
-        let is_known = exists(format!("media.{medium}"));
-        let mut change = Change::when(is("status", &Status::Pending)?.and(is_known).and(same));
+        // The right object may have been stored while the wrong one was hashed.
+        let (stored, rejected) = (uploaded_object(media_id, ETAG), rejected_object(media_id, ETAG));
+        let is_stored = is(stored.clone(), &object.etag)?;
+        let is_awaited = is_missing(stored).and(is_missing(rejected.clone()).or(is(rejected, &object.etag)?));
+        let mut change =
+            Change::when(status_is(Status::Pending)?.and(exists(media(media_id))).and(is_stored.or(is_awaited)));
         change
-            .set(&media(medium, "status"), &MediaStatus::Pending)?
-            .set(&media(medium, "stored"), object)?
-            .set("updated_at", &now)?
-            .add_to_set(AWAITED, [medium].into_iter());
+            .set(media_state(media_id), &MediaState::Rejected { object: object.clone() })?
+            .set(UPDATED_AT, &now)?
+            .add_to_set(AWAITED, [media_id].into_iter());
         change.apply(self, id).await.map(drop)
     }
 }
 
 fn refuse_renewal(recording: &Recording, renewal: &Renewal, now: Timestamp) -> Error {
-    let medium = match recording.awaited(&renewal.media_id, now) {
-        Ok(medium) => medium,
+    let media = match recording.awaited(&renewal.media_id, now) {
+        Ok(media) => media,
         Err(refusal) => return refusal,
     };
-    if renewal.content_type.is_some_and(|declared| declared != medium.content_type) {
-        let rule = format!("must stay {}, as it was first declared", medium.content_type.as_str());
+    if renewal.content_type.is_some_and(|declared| declared != media.content_type) {
+        let rule = format!("must stay {}, as it was first declared", media.content_type.as_str());
         return Error::file_type(rule);
     }
-    if medium.multipart.is_some() && renewal.multipart.is_none() {
-        return Error::invalid("multipart", "must be true: this medium is sent in parts, until its upload is aborted");
+    if media.multipart.is_some() && renewal.multipart.is_none() {
+        return Error::invalid(
+            "multipart",
+            "must be true: the media file has a multipart upload; abort that upload first to use a single PUT",
+        );
     }
-    Error::Conflict { reason: "another change to the recording came first; ask again".to_owned() }
+    Error::Conflict { reason: "another request changed the recording at the same time; try again".to_owned() }
 }
 
 fn is_open_for_media(visibility: &Visibility, now: Timestamp) -> Result<Condition, Error> {
-    let open = compares("expires_at", Comparison::More, &now)?;
-    Ok(is_within(visibility)?.and(is("status", &Status::Pending)?).and(open))
+    let is_unexpired = compares(EXPIRES_AT, Comparison::More, &now)?;
+    Ok(is_visible(visibility)?.and(status_is(Status::Pending)?).and(is_unexpired))
 }
 
-fn is_pending(medium: &MediaId) -> Result<Condition, Error> {
-    is(media(medium, "status"), &MediaStatus::Pending)
+/// While the recording is pending, a newer object replaces an older one, and a rejected object is not taken again.
+fn is_newer_than_recorded(media_id: &MediaId, object: &StoredObject) -> Result<Condition, Error> {
+    let rejected_etag = rejected_object(media_id, ETAG);
+    let is_not_rejected =
+        is_missing(rejected_etag.clone()).or(compares(rejected_etag, Comparison::Other, &object.etag)?);
+    let Some(sequencer) = &object.sequencer else {
+        return Ok(is_missing(uploaded(media_id)).and(is_not_rejected));
+    };
+    // An object that was recorded without a notification has no sequencer: this one is newer, or the same.
+    let recorded = uploaded_object(media_id, SEQUENCER);
+    let is_newer = is_missing(recorded.clone()).or(compares(recorded, Comparison::Less, sequencer)?);
+    Ok(is_newer.and(is_not_rejected))
 }
 
-fn is_newer_than_recorded(medium: &MediaId, object: &StoredObject) -> Result<Condition, Error> {
-    // A write whose bytes were found to be wrong is awaited no more, however often it is told.
-    let not_refused = is(media(medium, "status"), &MediaStatus::Uploaded)?
-        .or(is_missing(media(medium, "stored")))
-        .or(compares(media(medium, "stored.etag"), Comparison::Other, &object.etag)?);
-    let pending = is_pending(medium)?;
-    let Some(sequencer) = &object.sequencer else { return Ok(pending.and(not_refused)) };
-    let path = media(medium, "stored.sequencer");
-    let older = compares(&path, Comparison::Less, sequencer)?;
-    // What a look without a notification recorded has no place in S3's order: what is there now is newer or the same.
-    Ok(pending.or(is_missing(path)).or(older).and(not_refused))
+fn is_of_declared_size(media_id: &MediaId, object: &StoredObject) -> Result<Condition, Error> {
+    let declared = media_attribute(media_id, DECLARED_SIZE);
+    Ok(is_missing(declared.clone()).or(is(declared, &object.size_bytes)?))
 }
 
-fn is_of_declared_size(medium: &MediaId, object: &StoredObject) -> Result<Condition, Error> {
-    let path = media(medium, "declared_size");
-    Ok(is_missing(&path).or(is(path, &object.size_bytes)?))
-}
-
-/// A medium has bytes, of the size that was declared.
-fn arriving(medium: &MediaId, object: &StoredObject, now: Timestamp) -> Result<Change, Error> {
-    let mut change = replacing(medium, object, now)?;
-    change.require(is_of_declared_size(medium, object)?);
-    Ok(change)
-}
-
-/// A medium has these bytes now.
-fn replacing(medium: &MediaId, object: &StoredObject, now: Timestamp) -> Result<Change, Error> {
-    let mut change = Change::when(exists(format!("media.{medium}")).and(is_kept()));
+/// Stores the object of a media file, whatever its state was.
+fn storing(media_id: &MediaId, object: &UploadedObject, now: Timestamp) -> Result<Change, Error> {
+    let mut change = Change::when(exists(media(media_id)).and(is_not_deleted()));
     change
-        .set(&media(medium, "status"), &MediaStatus::Uploaded)?
-        .set(&media(medium, "stored"), object)?
-        .set("updated_at", &now)?
-        .delete_from_set(AWAITED, [medium].into_iter());
+        .set(media_state(media_id), &MediaState::Uploaded(object.clone()))?
+        .set(UPDATED_AT, &now)?
+        .delete_from_set(AWAITED, [media_id].into_iter());
     Ok(change)
 }
 
-/// The upload is complete.
+/// Completes the upload.
 fn completing(
     visibility: &Visibility,
     id: &RecordingId,
     completion: &Completion,
     now: Timestamp,
 ) -> Result<Change, Error> {
-    let mut change = Change::when(is_within(visibility)?);
+    let mut change = Change::when(is_visible(visibility)?);
     change
-        .transition(Status::Uploaded)?
-        .set("uploaded_at", &now)?
-        .set("updated_at", &now)?
-        .set("completion", completion)?
-        .due(id, Some(now.plus_seconds(PICK_UP_SECONDS)))?;
+        .transition(Status::Pending, TransitionCause::Client, Status::Uploaded)?
+        .set(UPLOADED_AT, &now)?
+        .set(UPDATED_AT, &now)?
+        .set(COMPLETION, completion)?
+        .due(id, Some(due_after_publish(now)))?;
     Ok(change)
 }

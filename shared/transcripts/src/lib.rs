@@ -1,9 +1,9 @@
-//! From what a provider says to the end of a transcription: texts of chunks are kept as they come, from an answer, a
-//! callback or a question; whoever brings the last one joins them.
+//! From a provider's results to the end of a transcription. The transcript of each chunk is saved when it comes, by a
+//! response, a callback or a poll; the last one to come joins them.
 //!
-//! Everything may come twice, late, at once, or after the end: what is kept is kept once, and the end is told once.
+//! Results may come twice, late, concurrently, or after the end: each is saved once, and the end is published once.
 
-mod setback;
+mod job_error;
 
 use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
 use capstan_domain::{
@@ -12,13 +12,14 @@ use capstan_domain::{
 };
 use capstan_events::Events;
 use capstan_objects::{ObjectKey, Objects};
-use capstan_store::{Changed, Store};
+use capstan_outbox::Outbox;
+use capstan_store::{Changed, Store, transcript_location};
 use capstan_transcribe::{Part, Polled, Provider, ProviderJobId, join};
 use futures_util::future::{join_all, try_join_all};
 
-pub use setback::JobError;
+pub use job_error::JobError;
 
-/// Where transcriptions are kept, and the bus that is told of them.
+/// Saves results of transcriptions and publishes their events.
 #[derive(Clone, Debug)]
 pub struct Transcripts {
     store: Store,
@@ -26,15 +27,15 @@ pub struct Transcripts {
     events: Events,
 }
 
-/// What asking a provider for a chunk came to.
+/// Result of polling a provider for a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Its text was there, and is kept.
-    Heard,
-    /// The provider is at work.
+pub enum PolledChunk {
+    /// Its transcript is saved.
+    Done,
+    /// The provider works on it.
     Running,
-    /// This provider only calls back.
-    Silent,
+    /// The provider reports by callback only.
+    OnlyByCallback,
 }
 
 impl FromEnvironment for Transcripts {
@@ -45,9 +46,13 @@ impl FromEnvironment for Transcripts {
 }
 
 impl Transcripts {
-    /// Of this table, this bucket and this bus.
+    /// Transcriptions in this table and bucket, with events on this bus.
     pub fn new(store: Store, objects: Objects, events: Events) -> Self {
         Self { store, objects, events }
+    }
+
+    fn outbox(&self) -> Outbox<'_> {
+        Outbox::new(&self.store, &self.events)
     }
 
     /// The table.
@@ -60,14 +65,14 @@ impl Transcripts {
         &self.objects
     }
 
-    /// Asks for the transcription of a completed recording, where its project wants that of all. Doing it again changes
-    /// nothing, and of any other recording it does nothing. A GetItem; a transaction and a PutEvents more where it does.
+    /// Creates the transcription of a completed recording, if its project wants every recording transcribed. Repeating it
+    /// changes nothing; so does any other recording. One GetItem, and a transaction and a PutEvents if it creates one.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when AWS was busy.
     pub async fn request(&self, recording: &Recording, now: Timestamp) -> Result<(), Error> {
-        let is_kept = recording.deleted_at.is_none();
-        if recording.status != Status::Completed || !is_kept || !recording.transcriptions.is_empty() {
+        let is_deleted = recording.deleted_at.is_some();
+        if recording.status != Status::Completed || is_deleted || !recording.transcriptions.is_empty() {
             return Ok(());
         }
         let settings = self.store.settings(&recording.tenant).await?.transcription;
@@ -75,30 +80,29 @@ impl Transcripts {
             return Ok(());
         }
         let id = TranscriptionId::of(&recording.id);
-        // What has no sound has no words; its project need not be told of that each time.
+        // Without audio there is nothing to transcribe, and no failed transcription is created.
         let Ok(wanted) = Transcription::new(id, recording, settings.options, now) else { return Ok(()) };
         match self.store.create_transcription(wanted, recording).await {
-            Ok(made) => self.events.publish_transcription(TranscriptionEventType::Due, &made).await,
+            Ok(created) => self.outbox().publish_transcription(TranscriptionEventType::Due, &created).await,
             Err(Error::Conflict { .. } | Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Tells what a transcription still owes to be told, and notes that.
+    /// Publishes the pending event of a transcription, if it has one, and acknowledges it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the bus did not take it; it stays owed.
+    /// [`Error::Unavailable`] when the bus did not take it; the event stays pending.
     pub async fn publish(&self, transcription: &Transcription) -> Result<(), Error> {
         let Some(event_type) = transcription.event_type else { return Ok(()) };
-        self.events.publish_transcription(event_type, transcription).await?;
-        self.store.transcription_event_published(transcription, event_type).await
+        self.outbox().publish_transcription(event_type, transcription).await
     }
 
-    /// Keeps the text of a chunk, and ends the transcription with the last one. Nothing happens after its end.
+    /// Saves the transcript of a chunk, and completes the transcription with the last one. Does nothing after its end.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when AWS was busy.
-    pub async fn hear(
+    pub async fn save_chunk(
         &self,
         transcription: &Transcription,
         number: ChunkNumber,
@@ -110,12 +114,12 @@ impl Transcripts {
         }
         self.objects.put_json(&ObjectKey::chunk_transcript(transcription, number), &transcript).await?;
         match self.store.record_chunk(&transcription.id, number, &ChunkStatus::Done, now).await? {
-            Changed::Made(newer) if newer.is_heard() => self.join(&newer, now).await,
+            Changed::Made(newer) if newer.has_all_chunks() => self.join(&newer, now).await,
             Changed::Made(_) | Changed::Refused(_) => Ok(()),
         }
     }
 
-    /// Ends a transcription whose chunks are all heard.
+    /// Completes a transcription whose chunks are all transcribed.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when AWS was busy.
@@ -123,12 +127,12 @@ impl Transcripts {
         let parts = transcription.chunks.iter().map(|(number, chunk)| async move {
             let key = ObjectKey::chunk_transcript(transcription, *number);
             let transcript = self.objects.json(&key).await?;
-            let transcript = transcript.ok_or_else(|| Error::internal(format!("there is no {key}")))?;
+            let transcript = transcript.ok_or_else(|| Error::internal(format!("the object {key} does not exist")))?;
             Ok::<_, Error>(Part { start: chunk.start, end: chunk.end, transcript })
         });
         let parts = try_join_all(parts).await?;
         self.complete(transcription, join(parts), now).await?;
-        self.clear(transcription).await;
+        self.delete_chunks(transcription).await;
         Ok(())
     }
 
@@ -138,20 +142,20 @@ impl Transcripts {
         mut transcript: Transcript,
         now: Timestamp,
     ) -> Result<(), Error> {
-        // Some providers tell of the words only, and the sound goes on after the last.
+        // Some providers return the end of the last word as the duration.
         let ends = transcription.chunks.values().map(|chunk| chunk.end);
         transcript.duration = ends.fold(transcript.duration, Offset::max);
-        let kept = TranscriptLocation::of(&transcript);
-        if kept == TranscriptLocation::Object {
+        let location = transcript_location(&transcript);
+        if location == TranscriptLocation::Object {
             self.objects.put_json(&ObjectKey::transcript(transcription), &transcript).await?;
         }
-        match self.store.complete_transcription(&transcription.id, &transcript, &kept, now).await? {
+        match self.store.complete_transcription(&transcription.id, &transcript, &location, now).await? {
             Changed::Made(completed) => self.publish(&completed).await,
             Changed::Refused(_) => Ok(()),
         }
     }
 
-    /// Ends a transcription without its text. Nothing happens after its end.
+    /// Fails a transcription. Does nothing after its end.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when AWS was busy.
@@ -166,58 +170,60 @@ impl Transcripts {
         };
         tracing::info!(transcription_id = %failed.id, %error, "transcription failed");
         self.publish(&failed).await?;
-        self.clear(transcription).await;
+        self.delete_chunks(transcription).await;
         Ok(())
     }
 
-    /// Asks a provider how a chunk stands, and keeps its text if it is there.
+    /// Polls a provider for a chunk, and saves its transcript if it is done.
     ///
     /// # Errors
-    /// [`JobError`], the provider's or ours.
-    pub async fn ask(
+    /// [`JobError`].
+    pub async fn poll(
         &self,
         provider: &Provider,
         transcription: &Transcription,
         (number, id): (ChunkNumber, &ProviderJobId),
         now: Timestamp,
-    ) -> Result<Asked, JobError> {
+    ) -> Result<PolledChunk, JobError> {
         match provider.poll(id).await? {
             Polled::Done(transcript) => {
-                self.hear(transcription, number, transcript, now).await?;
-                Ok(Asked::Heard)
+                self.save_chunk(transcription, number, transcript, now).await?;
+                Ok(PolledChunk::Done)
             }
-            Polled::Running => Ok(Asked::Running),
-            Polled::OnlyByCallback => Ok(Asked::Silent),
+            Polled::Running => Ok(PolledChunk::Running),
+            Polled::OnlyByCallback => Ok(PolledChunk::OnlyByCallback),
         }
     }
 
-    /// What is to be done about news that may have been bad: what is final ends the transcription.
+    /// Handles the result of saving a provider's report: a permanent error fails the transcription.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when whoever brought the news should bring it again.
-    pub async fn settle(
+    /// [`Error::Unavailable`] when the report should be delivered again.
+    pub async fn handle_result(
         &self,
         transcription: &Transcription,
-        news: Result<(), JobError>,
+        result: Result<(), JobError>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        match news {
+        match result {
             Ok(()) => Ok(()),
-            Err(JobError::Final(error)) => self.fail(transcription, &error, now).await,
-            Err(JobError::Passing { reason, .. }) => Err(Error::Unavailable { retry_after: 30, cause: reason.into() }),
-            Err(JobError::Ours(error)) => Err(error),
+            Err(JobError::Permanent(error)) => self.fail(transcription, &error, now).await,
+            Err(JobError::Transient { reason, .. }) => {
+                Err(Error::Unavailable { retry_after: 30, cause: reason.into() })
+            }
+            Err(JobError::Internal(error)) => Err(error),
         }
     }
 
-    /// Deletes what was kept of chunks. What is left goes with the recording.
-    async fn clear(&self, transcription: &Transcription) {
+    /// Deletes the objects of chunks. Any that are left are deleted with the recording.
+    async fn delete_chunks(&self, transcription: &Transcription) {
         let keys = transcription.chunks.keys().flat_map(|number| {
             [ObjectKey::chunk_transcript(transcription, *number), ObjectKey::chunk_audio(transcription, *number)]
         });
         let keys: Vec<_> = if transcription.chunks.len() > 1 { keys.collect() } else { Vec::new() };
         for deleted in join_all(keys.iter().map(|key| self.objects.delete(key))).await {
             if let Err(error) = deleted {
-                tracing::warn!(transcription_id = %transcription.id, %error, "a chunk is left");
+                tracing::warn!(transcription_id = %transcription.id, %error, "cannot delete an object of a chunk");
             }
         }
     }

@@ -111,7 +111,7 @@ async fn their_recordings_stay() {
     environment.recording().pending().await;
     call(&function(&environment), event("delete-end-user")).await;
     let recording = environment.stored(RECORDING).await.unwrap();
-    assert_eq!((recording.end_user_id, recording.deleted_at), (Some(TestEnvironment::end_user_id()), None));
+    assert_eq!((recording.origin.end_user_id, recording.deleted_at), (Some(TestEnvironment::end_user_id()), None));
 }
 
 #[tokio::test]

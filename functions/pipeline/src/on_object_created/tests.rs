@@ -30,7 +30,7 @@ async fn takes_the_event_file() {
     environment.store.add_media(&visibility, &recording.id, &media, environment.now()).await.unwrap();
     environment.put(&recording, &media.id, ContentType::AudioOpus, b"opus".to_vec()).await;
     function(&environment).invoke(event("on-object-created")).await.unwrap();
-    assert_eq!(environment.stored(RECORDING).await.unwrap().media[&media.id].status, MediaStatus::Uploaded);
+    assert_eq!(environment.stored(RECORDING).await.unwrap().media[&media.id].status(), MediaStatus::Uploaded);
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn records_the_size_and_the_hash_of_the_stored_bytes_with_one_read_and_one
     let notification = notified(&environment, &recording, "bytes").await;
     function(&environment).invoke(notification).await.unwrap();
     assert_eq!(environment.emulators.take_calls(), ["s3:GetObject", "dynamodb:UpdateItem"]);
-    let stored = medium(&environment).await.stored.unwrap();
+    let stored = medium(&environment).await.last_object().cloned().unwrap();
     assert_eq!((stored.size_bytes, stored.sha256), (5, Some(Sha256::of(b"bytes"))));
 }
 
@@ -53,7 +53,7 @@ async fn a_notification_twice_and_out_of_order_changes_nothing() {
     let function = function(&environment);
     for notification in [&second, &first, &second, &first] {
         function.invoke(notification.clone()).await.unwrap();
-        let stored = medium(&environment).await.stored.unwrap();
+        let stored = medium(&environment).await.last_object().cloned().unwrap();
         assert_eq!((stored.size_bytes, stored.sha256), (6, Some(Sha256::of(b"second"))));
     }
 }
@@ -65,7 +65,7 @@ async fn bytes_that_replace_others_while_the_recording_is_open_are_taken() {
     let function = function(&environment);
     function.invoke(notified(&environment, &recording, "first").await).await.unwrap();
     function.invoke(notified(&environment, &recording, "second").await).await.unwrap();
-    assert_eq!(medium(&environment).await.stored.unwrap().sha256, Some(Sha256::of(b"second")));
+    assert_eq!(medium(&environment).await.last_object().cloned().unwrap().sha256, Some(Sha256::of(b"second")));
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn bytes_that_replace_others_after_completion_are_ignored() {
     let recording = environment.recording().holding(ContentType::AudioOpus, "first").uploaded().await;
     let notification = notified(&environment, &recording, "second").await;
     function(&environment).invoke(notification).await.unwrap();
-    assert_eq!(medium(&environment).await.stored.unwrap().sha256, Some(Sha256::of(b"first")));
+    assert_eq!(medium(&environment).await.last_object().cloned().unwrap().sha256, Some(Sha256::of(b"first")));
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_medium_that_arrives_after_completion_is_announced_and_due() {
         (&told.event["detail-type"], &told.event["detail"]["recording_id"]),
         (&json!("media.uploaded"), &json!(RECORDING))
     );
-    assert_eq!(medium(&environment).await.status, MediaStatus::Uploaded);
+    assert_eq!(medium(&environment).await.status(), MediaStatus::Uploaded);
     assert_eq!(environment.stored(RECORDING).await.unwrap().status, Status::Completed);
     environment.advance(capstan_domain::PICK_UP_SECONDS);
     assert_eq!(
@@ -126,7 +126,7 @@ async fn an_object_of_another_size_than_declared_does_not_count_as_arrived() {
     };
     environment.store.renew_media(&visibility, &recording.id, &renewal, environment.now()).await.unwrap();
     function(&environment).invoke(notified(&environment, &recording, "five!").await).await.unwrap();
-    assert_eq!(medium(&environment).await.status, MediaStatus::Pending);
+    assert_eq!(medium(&environment).await.status(), MediaStatus::Pending);
 }
 
 #[tokio::test]
@@ -150,5 +150,5 @@ async fn a_busy_service_makes_the_invocation_fail_so_that_lambda_repeats_it() {
     assert!(function(&environment).invoke(notification.clone()).await.is_err());
     environment.emulators.faults().clear();
     function(&environment).invoke(notification).await.unwrap();
-    assert_eq!(medium(&environment).await.status, MediaStatus::Uploaded);
+    assert_eq!(medium(&environment).await.status(), MediaStatus::Uploaded);
 }

@@ -45,7 +45,7 @@ async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
     let recording = process(&environment).await;
-    assert_eq!((recording.status, &recording.error), (Status::Completed, &None));
+    assert_eq!((recording.status, &recording.end.error), (Status::Completed, &None));
     let media = medium(&recording, "med_1");
     let Some(Facts::Audio(audio)) = media.findings().map(|findings| &findings.facts) else { panic!("{media:?}") };
     assert_eq!((audio.codec.as_str(), audio.channels), ("opus", 1));
@@ -76,7 +76,7 @@ async fn makes_the_renditions_that_are_missing_and_no_others() {
         let environment = TestEnvironment::start().await;
         environment.recording().holding(content_type, fixture(name)).uploaded().await;
         let recording = process(&environment).await;
-        assert_eq!((recording.status, &recording.error), (Status::Completed, &None), "{name}");
+        assert_eq!((recording.status, &recording.end.error), (Status::Completed, &None), "{name}");
         assert_eq!(kinds(medium(&recording, "med_1")), expected, "{name}");
         assert_eq!(environment.object_keys().await.len(), 1 + expected.len(), "{name}");
     }
@@ -124,7 +124,7 @@ async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands(
         environment.recording().holding(ContentType::AudioWav, bytes).uploaded().await;
         let recording = process(&environment).await;
         assert_eq!(recording.status, Status::Failed, "{name}");
-        let error = recording.error.clone().unwrap();
+        let error = recording.end.error.clone().unwrap();
         assert_eq!(error.code, code, "{name}: {error}");
         assert!(error.message.contains(' '), "{name}: {error}");
         assert_eq!(medium(&recording, "med_1").error(), Some(&error));
@@ -143,7 +143,7 @@ async fn a_bad_picture_fails_itself_and_not_the_recording() {
         .uploaded()
         .await;
     let recording = process(&environment).await;
-    assert_eq!((recording.status, &recording.error), (Status::Completed, &None));
+    assert_eq!((recording.status, &recording.end.error), (Status::Completed, &None));
     assert!(medium(&recording, "med_1").error().is_some());
 }
 
@@ -216,7 +216,7 @@ async fn a_medium_that_arrives_during_processing_is_processed_before_its_end() {
     processing.await.unwrap().unwrap();
     let after = environment.stored(RECORDING).await.unwrap();
     assert_eq!(after.status, Status::Completed);
-    assert!(after.media.values().all(|media| media.findings().is_some() && media.status == MediaStatus::Uploaded));
+    assert!(after.media.values().all(|media| media.findings().is_some() && media.status() == MediaStatus::Uploaded));
 }
 
 #[tokio::test]
@@ -249,14 +249,14 @@ async fn attempts_count_anew_with_each_medium_that_is_done() {
     for died in 1..4 {
         let lease = LeaseId::new(environment.now(), died);
         let claimed = environment.store.claim(&recording.id, &lease, environment.now()).await.unwrap().unwrap();
-        assert_eq!(u128::from(claimed.attempts), died);
+        assert_eq!(u128::from(claimed.processing.attempts), died);
         environment.advance(LEASE_SECONDS);
     }
     environment.emulators.faults().fail_after(1, "GetObject", Fault::Internal, 20);
     assert!(function(&environment).invoke(event("process-recording")).await.is_err());
     let stored = environment.stored(RECORDING).await.unwrap();
     assert!(medium(&stored, "med_1").findings().is_some());
-    assert_eq!(stored.attempts, 1);
+    assert_eq!(stored.processing.attempts, 1);
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn a_recording_that_was_deleted_meanwhile_is_left_alone() {
     ));
     environment.advance(LEASE_SECONDS);
     let deleted = process(&environment).await;
-    assert_eq!((deleted.status, deleted.attempts), (Status::Processing, 1));
+    assert_eq!((deleted.status, deleted.processing.attempts), (Status::Processing, 1));
 }
 
 #[tokio::test]
@@ -338,7 +338,7 @@ async fn a_medium_that_is_gone_holds_up_no_other_and_is_given_up_in_the_end() {
     for attempt in 1..=capstan_domain::MAX_ATTEMPTS {
         assert!(function.invoke(event("process-recording")).await.is_err(), "attempt {attempt}");
         let stored = environment.stored(RECORDING).await.unwrap();
-        assert_eq!((stored.status, stored.attempts), (Status::Processing, attempt));
+        assert_eq!((stored.status, stored.processing.attempts), (Status::Processing, attempt));
         assert!(medium(&stored, "med_2").findings().is_some());
         assert!(
             environment.store.due(environment.now(), 10).await.unwrap().is_empty(),
@@ -353,7 +353,7 @@ async fn a_medium_that_is_gone_holds_up_no_other_and_is_given_up_in_the_end() {
         capstan_domain::ProcessingError { code: ProcessingErrorCode::ProcessingError, message: "given up".to_owned() };
     environment.store.give_up(&stored, &error, environment.now()).await.unwrap();
     let stored = environment.stored(RECORDING).await.unwrap();
-    assert_eq!((stored.status, &stored.error), (Status::Completed, &None), "the audio decides");
+    assert_eq!((stored.status, &stored.end.error), (Status::Completed, &None), "the audio decides");
     assert_eq!(medium(&stored, "med_1").error(), Some(&error));
 }
 
@@ -369,7 +369,7 @@ async fn bytes_that_replaced_others_before_anyone_looked_are_processed() {
     object.sequencer = Some(capstan_domain::Sequencer::new("02"));
     environment.store.record_object(&recording.id, &media_id, &object, environment.now()).await.unwrap();
     let processed = process(&environment).await;
-    assert_eq!((processed.status, &processed.error), (Status::Completed, &None));
+    assert_eq!((processed.status, &processed.end.error), (Status::Completed, &None));
     assert_eq!(processed.content_sha256(), object.sha256);
 }
 
@@ -382,7 +382,7 @@ async fn bytes_that_replaced_others_and_that_nobody_told_of_are_processed_by_ano
         .await;
     assert!(function(&environment).invoke(event("process-recording")).await.is_err());
     let processed = process(&environment).await;
-    assert_eq!((processed.status, &processed.error), (Status::Completed, &None));
+    assert_eq!((processed.status, &processed.end.error), (Status::Completed, &None));
 }
 
 #[tokio::test]
@@ -395,8 +395,8 @@ async fn bytes_that_came_after_the_last_attempt_are_not_given_up_unread() {
     environment.put(&claimed, &media_id, ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).await;
     let place = capstan_objects::ObjectLocation::of(&claimed, medium(&claimed, "med_1"));
     let found = environment.objects.find(place, environment.now()).await.unwrap().unwrap();
-    let seen = medium(&claimed, "med_1").stored.as_ref().unwrap();
-    environment.store.replace_object(&claimed.id, &media_id, seen, &found, environment.now()).await.unwrap();
+    let seen = medium(&claimed, "med_1").last_object().unwrap();
+    environment.store.replace_object(&claimed, &media_id, seen, &found, environment.now()).await.unwrap();
     let error =
         capstan_domain::ProcessingError { code: ProcessingErrorCode::ProcessingError, message: "given up".to_owned() };
     environment.store.give_up(&claimed, &error, environment.now()).await.unwrap();

@@ -1,4 +1,4 @@
-//! One worker at one recording, held by a lease that it renews.
+//! A worker: processes one recording under a lease that it renews.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use capstan_audio::{AudioError, Job, Processed, TranscriptionRendition};
 use capstan_aws::busy;
 use capstan_domain::{
-    AudioFacts, Error, Facts, Findings, ImageFacts, LeaseId, Media, MediaId, MediaType, Outcome, ProcessingError,
-    ProcessingErrorCode, Recording, Rendition, StoredObject, Timestamp,
+    AudioFacts, Error, Facts, Findings, ImageFacts, LeaseId, Media, MediaId, MediaType, ProcessedMedia,
+    ProcessingError, ProcessingErrorCode, Recording, Rendition, Timestamp, UploadedObject,
 };
 use capstan_image::ImageError;
 use capstan_lambda::Clock;
@@ -31,11 +31,11 @@ pub(crate) struct Worker<'a> {
     pub(crate) clock: Clock,
 }
 
-/// Why a worker stops before the end.
+/// Why a worker stops early.
 enum Interruption {
-    /// The recording is another's, or was deleted.
+    /// Another worker holds the lease, or the recording was deleted.
     Lost,
-    /// It cannot go on now.
+    /// An error.
     Failed(Error),
 }
 
@@ -46,12 +46,12 @@ impl From<Error> for Interruption {
 }
 
 impl Worker<'_> {
-    /// Processes a claimed recording, and what arrives of it meanwhile. What became of each medium is noted before the
-    /// next is begun, so that another attempt begins there. `None` when the lease was lost or the recording deleted.
+    /// Processes a claimed recording, with files that arrive at the same time. Each file's result is saved before the next
+    /// file starts, so that another attempt continues there. `None` when the lease was lost or the recording deleted.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when a medium could not be read or a rendition not be written now: the others are
-    /// processed, and the recording is let go until another attempt.
+    /// [`Error::Unavailable`] when a file could not be read or a rendition not be written: the other files are processed,
+    /// and the recording is released until the next attempt.
     pub(crate) async fn process(&self, claimed: Recording) -> Result<Option<Recording>, Error> {
         match self.process_all(claimed).await {
             Ok(finished) => Ok(Some(finished)),
@@ -61,34 +61,35 @@ impl Worker<'_> {
     }
 
     async fn process_all(&self, mut held: Recording) -> Result<Recording, Interruption> {
-        let mut last: Option<Outcome> = None;
+        let mut last: Option<ProcessedMedia> = None;
         let mut unreadable: BTreeMap<MediaId, Error> = BTreeMap::new();
         loop {
             let is_done = |id: &MediaId| last.as_ref().is_some_and(|last| last.media_id == *id);
             let mut waiting = held.media.values().filter(|media| media.is_unprocessed());
             let next = waiting.find(|media| !is_done(&media.id) && !unreadable.contains_key(&media.id)).cloned();
             match (next, last.take()) {
-                // What is last of all is noted with the end.
+                // The last result is saved together with the end.
                 (None, last_of_all) if unreadable.is_empty() => {
                     match self.store.finish(&held, &self.lease, last_of_all.as_ref(), self.clock.now()).await? {
                         Changed::Made(finished) => return Ok(*finished),
                         refused => held = self.still_held(refused)?,
                     }
-                    // Another medium came meanwhile: this one is not looked into again, unless it was written again.
-                    last = last_of_all.filter(|outcome| outcome.is_of(&held));
+                    // Another file arrived. This one is not processed again unless it was overwritten.
+                    last = last_of_all.filter(|processed| processed.is_of(&held));
                 }
-                (_, Some(outcome)) => {
-                    held = self.still_held(self.store.note(&held, &self.lease, &outcome, self.clock.now()).await?)?;
+                (_, Some(processed)) => {
+                    let now = self.clock.now();
+                    held = self.still_held(self.store.save_outcome(&held, &self.lease, &processed, now).await?)?;
                 }
-                (Some(media), None) => match self.look_into(&held, &media).await {
-                    Ok(outcome) => last = Some(outcome),
+                (Some(media), None) => match self.process_media(&held, &media).await {
+                    Ok(processed) => last = Some(processed),
                     Err(Interruption::Failed(error @ Error::Unavailable { .. })) => {
-                        let error = self.look_whether_replaced(&held, &media).await.err().unwrap_or(error);
+                        let error = self.record_replacement(&held, &media).await.err().unwrap_or(error);
                         unreadable.insert(media.id, error);
                     }
                     Err(other) => return Err(other),
                 },
-                (None, None) => return Err(self.put_off(&held, unreadable).await),
+                (None, None) => return Err(self.release(&held, unreadable).await),
             }
         }
     }
@@ -102,7 +103,7 @@ impl Worker<'_> {
         }
     }
 
-    async fn put_off(&self, held: &Recording, unreadable: BTreeMap<MediaId, Error>) -> Interruption {
+    async fn release(&self, held: &Recording, unreadable: BTreeMap<MediaId, Error>) -> Interruption {
         if let Err(error) = self.store.release(held, &self.lease, self.clock.now()).await {
             return error.into();
         }
@@ -110,36 +111,37 @@ impl Worker<'_> {
     }
 
     fn holds(&self, recording: &Recording) -> bool {
-        recording.deleted_at.is_none() && recording.lease.as_ref().is_some_and(|lease| lease.id == self.lease)
+        recording.deleted_at.is_none()
+            && recording.processing.lease.as_ref().is_some_and(|lease| lease.id == self.lease)
     }
 
-    /// Bytes that were replaced cannot be read by their entity tag. Where nobody has told of the new ones, nobody may
-    /// ever: another attempt reads those. A worker's own object is read as it was first seen, or not at all.
-    async fn look_whether_replaced(&self, recording: &Recording, media: &Media) -> Result<(), Error> {
-        let Some(stored) = media.stored.as_ref().filter(|_| media.place.is_none()) else { return Ok(()) };
+    /// An overwritten object cannot be read by its entity tag. If its notification was lost, the new object is recorded
+    /// here, and the next attempt reads it. An object outside Capstan's bucket is only read as it was first seen.
+    async fn record_replacement(&self, recording: &Recording, media: &Media) -> Result<(), Error> {
+        let Some(stored) = media.uploaded().filter(|_| media.location.is_none()) else { return Ok(()) };
         let now = self.clock.now();
         match self.objects.find(ObjectLocation::of(recording, media), now).await? {
-            Some(found) if found.etag != stored.etag => {
-                self.store.replace_object(&recording.id, &media.id, stored, &found, now).await.map(drop)
+            Some(found) if found.etag != stored.object.etag => {
+                self.store.replace_object(recording, &media.id, &stored.object, &found, now).await.map(drop)
             }
             _ => Ok(()),
         }
     }
 
-    async fn look_into(&self, recording: &Recording, media: &Media) -> Result<Outcome, Interruption> {
-        let stored = media.stored.as_ref().ok_or_else(|| Error::internal("an uploaded medium has no object"))?;
+    async fn process_media(&self, recording: &Recording, media: &Media) -> Result<ProcessedMedia, Interruption> {
+        let stored = media.uploaded().ok_or_else(|| Error::internal("a media file without an object"))?;
         match media.content_type.media_type() {
-            MediaType::Audio | MediaType::Video => self.look_into_audio(recording, media, stored).await,
-            MediaType::Image => self.look_into_image(recording, media, stored).await,
+            MediaType::Audio | MediaType::Video => self.process_audio(recording, media, stored).await,
+            MediaType::Image => self.process_image(recording, media, stored).await,
         }
     }
 
-    async fn look_into_audio(
+    async fn process_audio(
         &self,
         recording: &Recording,
         media: &Media,
-        stored: &StoredObject,
-    ) -> Result<Outcome, Interruption> {
+        stored: &UploadedObject,
+    ) -> Result<ProcessedMedia, Interruption> {
         let scratch = tempfile::tempdir().map_err(Error::internal)?;
         let (reader, transcription) = (self.reader(recording, media, stored), self.transcription);
         let (length, path) = (reader.length(), scratch.path().to_owned());
@@ -148,25 +150,25 @@ impl Worker<'_> {
             let job = Job { scratch: &path, longest: LONGEST, transcription };
             capstan_audio::process(reader, length, &job, &mut |_| abandoned())
         });
-        let result = match self.holding(recording, decoding).await?.map_err(Error::internal)? {
+        let outcome = match self.holding(recording, decoding).await?.map_err(Error::internal)? {
             Ok(processed) => {
-                let renditions = self.keep_renditions(recording, media, &processed).await?;
+                let renditions = self.store_renditions(recording, media, &processed).await?;
                 Ok(Findings { facts: Facts::Audio(facts(&processed)), renditions, captured_at: None })
             }
             Err(error) => Err(audio_failure(error)?),
         };
-        Ok(Outcome { media_id: media.id.clone(), etag: stored.etag.clone(), result })
+        Ok(ProcessedMedia { media_id: media.id.clone(), etag: stored.object.etag.clone(), outcome })
     }
 
-    async fn look_into_image(
+    async fn process_image(
         &self,
         recording: &Recording,
         media: &Media,
-        stored: &StoredObject,
-    ) -> Result<Outcome, Interruption> {
+        stored: &UploadedObject,
+    ) -> Result<ProcessedMedia, Interruption> {
         let reader = self.reader(recording, media, stored);
         let reading = tokio::task::spawn_blocking(move || capstan_image::inspect(reader));
-        let result = match self.holding(recording, reading).await?.map_err(Error::internal)? {
+        let outcome = match self.holding(recording, reading).await?.map_err(Error::internal)? {
             Ok(image) => Ok(Findings {
                 facts: Facts::Image(ImageFacts { width: image.width, height: image.height }),
                 renditions: Vec::new(),
@@ -174,14 +176,14 @@ impl Worker<'_> {
             }),
             Err(error) => Err(image_failure(error)?),
         };
-        Ok(Outcome { media_id: media.id.clone(), etag: stored.etag.clone(), result })
+        Ok(ProcessedMedia { media_id: media.id.clone(), etag: stored.object.etag.clone(), outcome })
     }
 
-    fn reader(&self, recording: &Recording, media: &Media, stored: &StoredObject) -> capstan_objects::ObjectReader {
-        self.objects.reader(ObjectLocation::of(recording, media), stored)
+    fn reader(&self, recording: &Recording, media: &Media, stored: &UploadedObject) -> capstan_objects::ObjectReader {
+        self.objects.reader(ObjectLocation::of(recording, media), &stored.object)
     }
 
-    async fn keep_renditions(
+    async fn store_renditions(
         &self,
         recording: &Recording,
         media: &Media,
@@ -198,7 +200,7 @@ impl Worker<'_> {
         Ok(renditions)
     }
 
-    /// Waits for work and renews the lease meanwhile.
+    /// Waits for work, and renews the lease meanwhile.
     async fn holding<T>(&self, recording: &Recording, work: impl Future<Output = T>) -> Result<T, Interruption> {
         let mut work = pin!(work);
         loop {
@@ -208,7 +210,7 @@ impl Worker<'_> {
                     match self.store.renew_lease(&recording.id, &self.lease, self.clock.now()).await {
                         Ok(true) => {}
                         Ok(false) => return Err(Interruption::Lost),
-                        Err(error) => tracing::warn!(recording_id = %recording.id, %error, "lease not renewed"),
+                        Err(error) => tracing::warn!(recording_id = %recording.id, %error, "cannot renew the lease"),
                     }
                 }
             }
@@ -216,7 +218,7 @@ impl Worker<'_> {
     }
 }
 
-/// A guard, and what tells a decoder to stop once the guard is dropped: a blocking thread cannot be cancelled.
+/// A guard, and a check that stops the decoder once the guard is dropped: a blocking thread cannot be cancelled.
 fn abandonable() -> (mpsc::Sender<()>, impl FnMut() -> ControlFlow<()>) {
     let (working, abandoned) = mpsc::channel();
     let ask = move || match abandoned.try_recv() {
@@ -238,7 +240,7 @@ fn facts(processed: &Processed) -> AudioFacts {
     }
 }
 
-/// What a file cannot help is tried again; what lies in the file is final.
+/// Transient errors are retried. Defects in the file are permanent.
 fn audio_failure(error: AudioError) -> Result<ProcessingError, Error> {
     let message = error.to_string();
     let code = match error {

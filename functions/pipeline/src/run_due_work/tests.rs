@@ -5,7 +5,7 @@ use capstan_domain::{
 use capstan_emulators::Fault;
 use capstan_lambda::Function;
 use capstan_objects::ObjectKey;
-use capstan_store::{Arrival, Changed, Due, SweepLease};
+use capstan_store::{Changed, Due, Recorded, SweepLease};
 use capstan_test_environment::{RECORDING, TestEnvironment, event};
 
 fn function(environment: &TestEnvironment) -> Function {
@@ -83,7 +83,7 @@ async fn bytes_whose_notification_was_lost_are_hashed_after_their_url_ended() {
         .unwrap();
     let visibility = Visibility::Tenant { tenant: TestEnvironment::tenant() };
     let (arrivals, completion) = ([(media_id, found.unwrap())], Completion::default());
-    let completed = environment.store.complete_inspected_upload(
+    let completed = environment.store.complete_verified_upload(
         &visibility,
         &recording,
         &arrivals,
@@ -110,23 +110,23 @@ async fn bytes_other_than_those_declared_since_are_not_taken_after_their_url_end
     let recording = pending.pending().await;
     let (media_id, visibility) =
         (TestEnvironment::media_id("med_2"), Visibility::Tenant { tenant: TestEnvironment::tenant() });
-    let wrong = recording.media[&media_id].stored.clone().unwrap();
+    let wrong = recording.media[&media_id].last_object().cloned().unwrap();
     environment.store.reject_object(&recording.id, &media_id, &wrong, environment.now()).await.unwrap();
     let renewed = environment.redeclared(&recording, &media_id, Sha256::of(b"right")).await;
     let completion = Completion::default();
     let completed =
-        environment.store.complete_inspected_upload(&visibility, &renewed, &[], &completion, None, environment.now());
+        environment.store.complete_verified_upload(&visibility, &renewed, &[], &completion, None, environment.now());
     assert!(matches!(completed.await.unwrap(), Changed::Made(_)));
     let finished = environment.processed(&recording.id).await;
     environment.store.event_published(&finished, EventType::Completed, environment.now()).await.unwrap();
     environment.advance(3600);
     sweep(&environment).await;
-    assert_eq!(environment.stored(RECORDING).await.unwrap().media[&media_id].status, MediaStatus::Pending);
+    assert_eq!(environment.stored(RECORDING).await.unwrap().media[&media_id].status(), MediaStatus::Pending);
     environment.put(&recording, &media_id, ContentType::ImagePng, b"right".to_vec()).await;
     let key = ObjectKey::of(&recording, &recording.media[&media_id]);
     let right = environment.objects.inspect(&key, environment.now()).await.unwrap().unwrap();
     let arrival = environment.store.record_object(&recording.id, &media_id, &right, environment.now()).await.unwrap();
-    assert!(matches!(arrival, Arrival::Late(_)), "{arrival:?}");
+    assert!(matches!(arrival, Recorded::Late(_)), "{arrival:?}");
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn processing_that_died_is_begun_again_and_given_up_in_the_end() {
     assert_eq!(environment.told().await, ["recording.failed"]);
     let failed = environment.stored(RECORDING).await.unwrap();
     assert_eq!(failed.status, Status::Failed);
-    assert_eq!(failed.error.unwrap().message, "Processing was begun 8 times and never ended.");
+    assert_eq!(failed.end.error.unwrap().message, "Processing was tried 8 times and never ended.");
     environment.advance(365 * 24 * 3600);
     assert!(environment.store.due(environment.now(), 10).await.unwrap().is_empty());
 }
@@ -170,10 +170,10 @@ async fn a_sweep_that_ends_does_not_forget_a_worker_that_began_meanwhile() {
     let [Due::Recording(due)] = due.as_slice() else { panic!("{due:?}") };
     // The clock stands at a whole minute, so both look ahead to the same one.
     let held = SweepLease::until(environment.now().plus_seconds(LEASE_SECONDS));
-    environment.store.take_due(due, held).await.unwrap().unwrap();
+    environment.store.claim_due(due, held).await.unwrap().unwrap();
     let lease = capstan_domain::LeaseId::new(environment.now(), 1);
     assert!(environment.store.claim(&recording.id, &lease, environment.now()).await.unwrap().is_some());
-    environment.store.postpone(&recording.id, held, None).await.unwrap();
+    environment.store.release_due(&recording.id, held, None).await.unwrap();
     environment.advance(LEASE_SECONDS);
     assert_eq!(
         environment.store.due(environment.now(), 10).await.unwrap().len(),
@@ -238,7 +238,7 @@ async fn a_late_object_whose_notification_was_lost_is_found() {
     sweep(&environment).await;
     assert_eq!(environment.told().await, ["media.uploaded"]);
     let media = &environment.stored(RECORDING).await.unwrap().media[&TestEnvironment::media_id("med_2")];
-    assert_eq!(media.status, MediaStatus::Uploaded);
+    assert_eq!(media.status(), MediaStatus::Uploaded);
 }
 
 #[tokio::test]

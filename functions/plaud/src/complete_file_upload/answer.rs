@@ -18,7 +18,7 @@ impl<'a> Signed<'a> {
     pub(crate) async fn of(recording: &'a Recording, signer: &Signer<'_>) -> Result<Self, Error> {
         let (media, _) = recording.file_upload()?;
         let download = signer.download(&ObjectKey::of(recording, media), media.content_type.as_str(), None).await?;
-        let details = recording.file.clone().unwrap_or_default();
+        let details = recording.origin.file.clone().unwrap_or_default();
         Ok(Self { recording, media, details, url: download.url })
     }
 
@@ -91,7 +91,7 @@ pub(crate) struct FileBody {
 impl From<Signed<'_>> for FileBody {
     fn from(file: Signed<'_>) -> Self {
         let Signed { recording, media, details, .. } = &file;
-        let end_user_id = recording.end_user_id.as_ref().map(ToString::to_string);
+        let end_user_id = recording.origin.end_user_id.as_ref().map(ToString::to_string);
         let is_opus = media.content_type == ContentType::AudioOpus;
         Self {
             id: file.file_id(),
@@ -99,7 +99,7 @@ impl From<Signed<'_>> for FileBody {
             owner_id: details.owner_id.as_ref().map(ToString::to_string).or(end_user_id),
             name: recording.name.as_ref().map(ToString::to_string),
             bot_id: None,
-            device_id: recording.device_id.as_ref().map(ToString::to_string),
+            device_id: recording.origin.device_id.as_ref().map(ToString::to_string),
             start_time: details.start_time,
             end_time: details.end_time,
             duration: details.duration,
@@ -141,7 +141,7 @@ impl From<Signed<'_>> for PartnerFileBody {
         Self {
             file_id: file.file_id(),
             file_type: FileType::ALL.into_iter().find(is_it),
-            file_md5: file.media.stored.as_ref().and_then(|stored| stored.md5).map(|md5| md5.to_string()),
+            file_md5: file.media.last_object().and_then(|object| object.md5).map(|md5| md5.to_string()),
             download_url: file.url,
         }
     }

@@ -1,21 +1,23 @@
-//! Parts become a file, the file is checked, and its recording is completed.
+//! Completes the multipart upload of a file, verifies its MD5, and completes its recording.
+
+use std::ops::ControlFlow;
 
 use capstan_domain::{
-    Caller, Completion as Mark, Error, ExternalId, FileDetails, Grant, Md5, Media, MultipartUpload, Recording, Status,
-    StoredObject,
+    Caller, CompletedUpload, Completion, Error, ExternalId, FileDetails, Grant, Md5, Media, MultipartUpload, Recording,
+    Status, StoredObject,
 };
 use capstan_http::{Request, named_owner};
 use capstan_objects::{MAX_HASHED_BYTES, ObjectKey, Objects};
-use capstan_store::{Changed, Owner, Store, UploadedFile};
-use capstan_uploads::{Completed, HASHED_AT_ONCE, HASHED_LATER_SECONDS, PartsCompletion};
+use capstan_store::{Changed, Owner, Store, UploadedFile, retry_overtaken};
+use capstan_uploads::{MAX_HASHED_IN_REQUEST_BYTES, MultipartCompletion, VERIFICATION_RETRY_SECONDS};
 
 use super::body::Claim;
 
-/// How often a completion that another change overtook is tried again.
+/// How often a completion is tried that other requests overtake.
 const MAX_TRIES: usize = 5;
 
-/// What a completion is decided with.
-pub(crate) struct Completion<'a> {
+/// What a completion needs.
+pub(crate) struct FileCompletion<'a> {
     pub(crate) store: &'a Store,
     pub(crate) objects: &'a Objects,
     pub(crate) caller: &'a Caller,
@@ -23,31 +25,38 @@ pub(crate) struct Completion<'a> {
     pub(crate) request: &'a Request,
 }
 
-impl Completion<'_> {
-    pub(crate) async fn complete(&self, seen: Recording) -> Result<Completed, Error> {
-        let mut seen = seen;
-        let mark = Mark {
+impl FileCompletion<'_> {
+    pub(crate) async fn complete(&self, seen: Recording) -> Result<CompletedUpload, Error> {
+        let completion = Completion {
             idempotency_key: Some(self.claim.body.to_string()),
-            call: Some(format!("{:032x}", self.request.entropy())),
-            ..Mark::default()
+            request: Some(format!("{:032x}", self.request.entropy())),
+            ..Completion::default()
         };
-        for _ in 0..MAX_TRIES {
-            if seen.status != Status::Pending {
-                return Completed::before(seen, &mark);
-            }
-            let file = self.file(&seen, mark.clone()).await?;
-            let changed = self.store.complete_file(&self.caller.visibility(), &seen, &file, self.request.now()).await?;
-            seen = match changed {
-                Changed::Made(recording) => return Ok(Completed::Now(*recording)),
-                Changed::Refused(now) => {
-                    self.caller.visibility().admit(*now.ok_or(Error::NotFound { what: "file" })?)?
-                }
-            };
-        }
-        Err(Error::Conflict { reason: "the file is being changed by others; ask again".to_owned() })
+        let overtaken = || Error::Conflict {
+            reason: "other requests keep changing the file at the same time; try again".to_owned(),
+        };
+        retry_overtaken(MAX_TRIES, overtaken, seen, |seen| self.attempt(seen, &completion)).await
     }
 
-    async fn file(&self, seen: &Recording, completion: Mark) -> Result<UploadedFile, Error> {
+    async fn attempt(
+        &self,
+        seen: Recording,
+        completion: &Completion,
+    ) -> Result<ControlFlow<CompletedUpload, Recording>, Error> {
+        if seen.status != Status::Pending {
+            return CompletedUpload::by_earlier_request(seen, completion).map(ControlFlow::Break);
+        }
+        let file = self.file(&seen, completion.clone()).await?;
+        let visibility = self.caller.visibility();
+        match self.store.complete_file(&visibility, &seen, &file, self.request.now()).await? {
+            Changed::Made(recording) => Ok(ControlFlow::Break(CompletedUpload::Now(*recording))),
+            Changed::Refused(newer) => {
+                visibility.admit(*newer.ok_or(Error::NotFound { what: "file" })?).map(ControlFlow::Continue)
+            }
+        }
+    }
+
+    async fn file(&self, seen: &Recording, completion: Completion) -> Result<UploadedFile, Error> {
         let (media, upload) = self.upload(seen)?;
         let (started_at, ended_at) = self.claim.details.times()?;
         if self.claim.md5.is_some() && upload.plan.file_size().bytes() > MAX_HASHED_BYTES {
@@ -56,7 +65,7 @@ impl Completion<'_> {
         }
         let (owner, owner_id) = self.owner(seen).await?;
         let now = self.request.now();
-        let parts = PartsCompletion { objects: self.objects, recording: seen, media, upload, now };
+        let parts = MultipartCompletion { objects: self.objects, recording: seen, media, upload, now };
         let object = parts.object(&self.claim.parts).await.map_err(in_part_list)?;
         let object = self.checked(seen, media, object).await?;
         Ok(UploadedFile {
@@ -75,26 +84,29 @@ impl Completion<'_> {
     fn upload<'r>(&self, seen: &'r Recording) -> Result<(&'r Media, &'r MultipartUpload), Error> {
         let (media, upload) = seen.file_upload()?;
         if upload.id.as_str() != self.claim.upload_id {
-            return Err(Error::invalid("upload_id", "must be that with which this file is uploaded"));
+            return Err(Error::invalid("upload_id", "must be the upload_id that was returned for this file"));
         }
         if media.content_type != self.claim.file_type.content_type() {
-            return Err(Error::file_type("must stay as it was said for the upload").of_field("filetype"));
+            return Err(
+                Error::file_type("must be the type that was declared when the upload was created").of_field("filetype")
+            );
         }
         Ok((media, upload))
     }
 
-    /// Whose the file is, with the `owner_id` that says so. Whose it was when the upload was begun, it stays; the holder of
-    /// an upload token names nobody.
+    /// The owner of the file, and the `owner_id` that names one. An owner that is known since the upload was created stays;
+    /// devices and upload tokens cannot name one.
     async fn owner(&self, seen: &Recording) -> Result<(Owner, Option<ExternalId>), Error> {
         let may_name = !matches!(self.caller.grant, Grant::Device { .. } | Grant::Upload { .. });
-        if !may_name || self.claim.by_partner || seen.end_user_id.is_some() {
+        if !may_name || self.claim.by_partner || seen.origin.end_user_id.is_some() {
             return Ok((Owner::default(), None));
         }
         let details = &self.claim.details;
         let mut owner = Owner::default();
         if let Some(serial_number) = &details.serial_number {
             let device = self.store.device_called(&seen.tenant, serial_number).await?;
-            let device = device.ok_or_else(|| Error::invalid("sn", "must be the serial number of a known device"))?;
+            let device =
+                device.ok_or_else(|| Error::invalid("sn", "must be the serial number of a registered device"))?;
             owner.end_user_id = device.binding.map(|binding| binding.end_user_id);
             owner.device_id = Some(device.id);
         }
@@ -104,18 +116,18 @@ impl Completion<'_> {
                 owner.end_user_id = Some(named.id);
                 Ok((owner, Some(owner_id.clone())))
             }
-            None if owner == Owner::default() => Err(Error::invalid("sn", "is required, or owner_id")),
+            None if owner == Owner::default() => Err(Error::invalid("sn", "is required unless owner_id is given")),
             _ => Ok((owner, None)),
         }
     }
 
-    /// The object with its MD5 compared to the claimed one. Partners are told the MD5 whether or not they claim one.
+    /// The object, with its MD5 if one is claimed. The partner endpoint always returns the MD5.
     async fn checked(&self, seen: &Recording, media: &Media, object: StoredObject) -> Result<StoredObject, Error> {
-        // The same write may have been hashed by its notification.
-        let known = media.stored.clone().filter(|known| known.etag == object.etag);
-        let mut object = known.unwrap_or(object);
+        // The notification of the object may have hashed it already.
+        let known = media.last_object().filter(|known| known.etag == object.etag);
+        let mut object = known.cloned().unwrap_or(object);
         let is_wanted = self.claim.md5.is_some() || self.claim.by_partner;
-        if object.md5.is_none() && is_wanted && object.size_bytes <= HASHED_AT_ONCE {
+        if object.md5.is_none() && is_wanted && object.size_bytes <= MAX_HASHED_IN_REQUEST_BYTES {
             object = self.hashed(seen, media, object).await?;
         }
         match (self.claim.md5, object.md5) {
@@ -125,14 +137,15 @@ impl Completion<'_> {
             (Some(_), None) => {
                 self.store.record_object(&seen.id, &media.id, &object, self.request.now()).await?;
                 self.store.request_verification(seen, self.request.now()).await?;
-                Err(Error::VerificationPending { retry_after: HASHED_LATER_SECONDS })
+                Err(Error::VerificationPending { retry_after: VERIFICATION_RETRY_SECONDS })
             }
         }
     }
 
     async fn hashed(&self, seen: &Recording, media: &Media, object: StoredObject) -> Result<StoredObject, Error> {
         let read = self.objects.inspect(&ObjectKey::of(seen, media), self.request.now()).await?;
-        let replaced = || Error::Conflict { reason: "the file was replaced meanwhile; ask again".to_owned() };
+        let replaced =
+            || Error::Conflict { reason: "another upload replaced the file at the same time; try again".to_owned() };
         let read = read.filter(|read| read.etag == object.etag).ok_or_else(replaced)?;
         Ok(StoredObject { sequencer: object.sequencer, ..read })
     }
@@ -150,7 +163,7 @@ impl Completion<'_> {
     }
 }
 
-/// Names the parts as this client writes them.
+/// Renames the fields of the parts as Plaud-shaped clients write them.
 fn in_part_list(error: Error) -> Error {
     match error {
         Error::Invalid { param, rule } => {

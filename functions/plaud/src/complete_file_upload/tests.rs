@@ -17,7 +17,7 @@ fn med_1() -> MediaId {
 /// The event's body for a file of two parts that were sent.
 async fn sent(environment: &TestEnvironment) -> Value {
     // Begun with a project's key, which names no owner.
-    let unowned = |recording: &mut Recording| (recording.end_user_id, recording.device_id) = (None, None);
+    let unowned = |recording: &mut Recording| (recording.origin.end_user_id, recording.origin.device_id) = (None, None);
     let recording = environment.recording().with(unowned).in_parts(ContentType::AudioOpus, 5 * MIB + 3).pending().await;
     let tags = environment.send_parts(&recording, &med_1()).await;
     let _ = environment.emulators.take_calls();
@@ -65,8 +65,8 @@ async fn answers_with_the_file_and_completes_its_recording() {
     "#);
     let recording = environment.stored(RECORDING).await.unwrap();
     assert_eq!(recording.status, Status::Uploaded);
-    assert_eq!(recording.device_id.unwrap().as_str(), DEVICE);
-    assert_eq!(recording.end_user_id.unwrap().as_str(), END_USER);
+    assert_eq!(recording.origin.device_id.unwrap().as_str(), DEVICE);
+    assert_eq!(recording.origin.end_user_id.unwrap().as_str(), END_USER);
     let told = environment.emulators.take_events().await;
     assert_eq!((told.len(), &told[0].event["detail-type"]), (1, &json!("recording.uploaded")));
 }
@@ -96,7 +96,7 @@ async fn an_md5_is_compared_with_the_stored_bytes() {
     body["file_md5"] = refused.body["error"]["details"]["stored_md5"].clone();
     let answer = complete(&environment, &body).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let stored = environment.stored(RECORDING).await.unwrap().media[&med_1()].stored.clone().unwrap();
+    let stored = environment.stored(RECORDING).await.unwrap().media[&med_1()].last_object().cloned().unwrap();
     assert_eq!(
         (stored.md5.unwrap().to_string(), stored.sha256.is_some()),
         (body["file_md5"].as_str().unwrap().to_owned(), true)
@@ -112,7 +112,7 @@ async fn an_unbound_recorder_leaves_the_owner_to_owner_id() {
     (body["sn"], body["owner_id"]) = (json!("dev_spare"), json!("crm-1"));
     let answer = complete(&environment, &body).await;
     assert_eq!((&answer.body["device_id"], &answer.body["owner_id"]), (&json!("dev_spare"), &json!("crm-1")));
-    let end_user = environment.stored(RECORDING).await.unwrap().end_user_id.unwrap();
+    let end_user = environment.stored(RECORDING).await.unwrap().origin.end_user_id.unwrap();
     assert_eq!(environment.stored_end_user(end_user.as_str()).await.unwrap().external_id.unwrap().as_str(), "crm-1");
 }
 

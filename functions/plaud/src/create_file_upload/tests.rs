@@ -43,7 +43,7 @@ async fn answers_with_a_url_for_each_part_of_a_recording_that_awaits_them() {
     }
     "#);
     let recording = kept(&environment, &answer.body["FileId"]).await;
-    assert_eq!((recording.status, recording.end_user_id.clone()), (Status::Pending, None));
+    assert_eq!((recording.status, recording.origin.end_user_id.clone()), (Status::Pending, None));
     let (_, upload) = recording.file_upload().unwrap();
     assert_eq!(answer.body["UploadId"], upload.id.as_str());
 }
@@ -64,8 +64,8 @@ async fn a_device_token_brings_its_own_device_and_end_user() {
     let by_device = with_header(event("create-file-upload"), "authorization", DEVICE_TOKEN);
     let answer = call(&function(&environment), by_device).await;
     let recording = kept(&environment, &answer.body["FileId"]).await;
-    assert_eq!(recording.device_id.unwrap().as_str(), DEVICE);
-    assert_eq!(recording.end_user_id.unwrap().as_str(), END_USER);
+    assert_eq!(recording.origin.device_id.unwrap().as_str(), DEVICE);
+    assert_eq!(recording.origin.end_user_id.unwrap().as_str(), END_USER);
 }
 
 #[tokio::test]

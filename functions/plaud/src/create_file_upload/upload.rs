@@ -31,7 +31,7 @@ impl Upload {
         let (device_id, end_user_id) = owner.unzip();
         let id = RecordingId::new(now, request.entropy());
         let mut recording = Recording::new(id, caller.tenant.clone(), end_user_id, now);
-        recording.device_id = device_id;
+        recording.origin.device_id = device_id;
         let media_id = MediaId::new(now, request.entropy());
         let media = Media::new(media_id, file_type.content_type(), now.plus_seconds(URL_SECONDS.into()), now);
         Self { recording, media }

@@ -1,4 +1,4 @@
-use capstan_domain::{AudioFacts, Facts, Findings, Outcome, Rendition, RenditionKind};
+use capstan_domain::{AudioFacts, Facts, Findings, ProcessedMedia, Rendition, RenditionKind};
 use capstan_domain::{ContentType, LeaseId};
 use capstan_lambda::Function;
 use capstan_test_environment::{DEVICE_TOKEN, TestEnvironment, call, event, with_body, with_credential, with_query};
@@ -73,8 +73,8 @@ async fn a_rendition_is_fetched_by_its_id() {
     };
     let peaks = Rendition::new(&media_id, RenditionKind::Peaks, 9);
     let findings = Findings { facts: Facts::Audio(facts), renditions: vec![peaks], captured_at: None };
-    let etag = claimed.media[&media_id].stored.as_ref().unwrap().etag.clone();
-    let outcome = Outcome { media_id, etag, result: Ok(findings) };
+    let etag = claimed.media[&media_id].last_object().unwrap().etag.clone();
+    let outcome = ProcessedMedia { media_id, etag, outcome: Ok(findings) };
     environment.store.finish(&claimed, &lease, Some(&outcome), environment.now()).await.unwrap();
     let answer = post(&function(&environment), json!({"rendition_id": "ren_1peaks"})).await;
     assert_eq!((answer.status, &answer.body["content_type"]), (200, &json!("application/json")));

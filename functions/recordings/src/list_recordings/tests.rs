@@ -1,4 +1,6 @@
-use capstan_domain::{DeviceId, EndUserId, MeetingRecording, MeetingRecordingId, Mode, RecordingId, Tenant, Told};
+use capstan_domain::{
+    DeviceId, EndUserId, MeetingPayload, MeetingRecording, MeetingRecordingId, Mode, RecordingId, Tenant,
+};
 use capstan_lambda::Function;
 use capstan_test_environment::{TestEnvironment, call, event, page, with_query};
 use serde_json::json;
@@ -59,8 +61,8 @@ async fn an_index_serves_a_device_and_an_end_user_with_one_query() {
     let environment = TestEnvironment::start().await;
     let device: DeviceId = "dev_1".parse().unwrap();
     let end_user: EndUserId = "eu_1".parse().unwrap();
-    environment.recording().id("rec_1").with(|recording| recording.device_id = Some(device)).pending().await;
-    environment.recording().id("rec_2").with(|recording| recording.end_user_id = Some(end_user)).pending().await;
+    environment.recording().id("rec_1").with(|recording| recording.origin.device_id = Some(device)).pending().await;
+    environment.recording().id("rec_2").with(|recording| recording.origin.end_user_id = Some(end_user)).pending().await;
     let function = function(&environment);
     assert_eq!(page(&function, "list-recordings", &[("device_id", "dev_1")]).await.0, ["rec_1"]);
     assert_eq!(environment.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"]);
@@ -74,9 +76,9 @@ async fn an_index_serves_a_device_and_an_end_user_with_one_query() {
 #[tokio::test]
 async fn a_page_of_large_items_ends_before_it_has_read_them_all() {
     let environment = TestEnvironment::start().await;
-    let told = Told::new([("note".to_owned(), json!("x".repeat(200_000)))].into_iter().collect()).unwrap();
+    let payload = MeetingPayload::new([("note".to_owned(), json!("x".repeat(200_000)))].into_iter().collect()).unwrap();
     let id = MeetingRecordingId::new(0);
-    let large = MeetingRecording { id, told, revision: 0, reported_at: None };
+    let large = MeetingRecording { id, payload, revision: 0, reported_at: None };
     for number in 0..110 {
         let id = RecordingId::new(environment.now(), number).to_string();
         environment

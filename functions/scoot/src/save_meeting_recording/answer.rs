@@ -1,29 +1,29 @@
-//! A recording as workers know it.
+//! The response to a meeting worker.
 
 use capstan_domain::{Error, MeetingStatus, Recording};
-use capstan_http::filled;
 use serde_json::{Map, Value};
 
-/// All that was told of it, with what Capstan knows. Whoever processed it says when.
+use crate::payload::absent;
+
+/// All fields that workers sent, with those that Capstan sets.
 pub(crate) fn of(recording: &Recording) -> Result<Map<String, Value>, Error> {
-    let told_by_none = || Error::internal("a worker's recording was told by none");
-    let meeting = recording.meeting.as_ref().ok_or_else(told_by_none)?;
-    let (told, status) = (&meeting.told, MeetingStatus::from(recording.status));
-    let place = recording.media.values().find_map(|media| media.place.as_ref());
-    let began = Some(recording.uploaded_at.unwrap_or(recording.created_at));
+    let meeting = recording.meeting.as_ref().ok_or_else(|| Error::internal("a meeting recording without a payload"))?;
+    let (payload, status) = (&meeting.payload, MeetingStatus::from(recording.status));
+    let location = recording.media.values().find_map(|media| media.location.as_ref());
+    let began = Some(recording.upload.uploaded_at.unwrap_or(recording.created_at));
     let is_ours = status.end().is_some() && meeting.reported_at.is_none();
     let (start, end) = ("processingStartDateTime", "processingEndDateTime");
     let times = if is_ours {
         let text = |moment: Option<capstan_domain::Timestamp>| moment.map(|moment| moment.to_string());
-        [(start, text(began)), (end, text(recording.processed_at))]
+        [(start, text(began)), (end, text(recording.end.processed_at))]
     } else {
-        [filled(told, start, began), filled(told, end, recording.processed_at)]
+        [absent(payload, start, began), absent(payload, end, recording.end.processed_at)]
     };
     let known = [
-        filled(told, "socialRecordingId", Some(meeting.id)),
-        filled(told, "s3Bucket", place.map(|place| &place.bucket)),
+        absent(payload, "socialRecordingId", Some(meeting.id)),
+        absent(payload, "s3Bucket", location.map(|location| &location.bucket)),
         ("status", Some(status.as_str().to_owned())),
         ("name", recording.name.as_ref().map(ToString::to_string)),
     ];
-    Ok(told.with(known.into_iter().chain(times)))
+    Ok(payload.with(known.into_iter().chain(times)))
 }

@@ -1,4 +1,4 @@
-use capstan_domain::{ContentType, Mode, Place, Recording, Scope, Status, Tenant};
+use capstan_domain::{ContentType, ExternalLocation, Mode, Recording, Scope, Status, Tenant};
 use capstan_lambda::Function;
 use capstan_test_environment::{
     Answer, DEVICE_TOKEN, PROJECT, TestEnvironment, call, event, with_body, with_credential, without_header,
@@ -119,9 +119,9 @@ async fn begins_the_processing_of_an_object_and_gives_back_all_that_was_told() {
     assert_eq!((recording.status, recording.name.unwrap().as_str()), (Status::Uploaded, "Standup"));
     let media = recording.media.values().next().unwrap();
     let key = format!("{PROJECT}/live/standup.ogg");
-    assert_eq!(media.place, Some(Place { bucket: environment.bucket().parse().unwrap(), key }));
+    assert_eq!(media.location, Some(ExternalLocation { bucket: environment.bucket().parse().unwrap(), key }));
     assert_eq!((media.content_type, media.size_bytes()), (ContentType::AudioOgg, Some(OPUS.len() as u64)));
-    let owner = environment.stored_end_user(recording.end_user_id.unwrap().as_str()).await.unwrap();
+    let owner = environment.stored_end_user(recording.origin.end_user_id.unwrap().as_str()).await.unwrap();
     assert_eq!(owner.external_id.unwrap().as_str(), body()["userId"]);
     assert_eq!(environment.told().await, ["recording.uploaded"]);
 }
@@ -150,7 +150,7 @@ async fn without_a_name_each_call_makes_a_recording_and_without_an_object_it_wai
     let made = tell(&environment, json!({})).await;
     assert_eq!((made.status, &made.body["status"]), (200, &json!("PROCESSING")), "{}", made.body);
     let waiting = recording(&environment).await;
-    assert_eq!((waiting.status, &waiting.end_user_id), (Status::Pending, &None));
+    assert_eq!((waiting.status, &waiting.origin.end_user_id), (Status::Pending, &None));
     assert!(environment.told().await.is_empty());
     let later = json!({
         "socialRecordingId": made.body["socialRecordingId"], "recordingId": body()["recordingId"], "name": null,
@@ -225,7 +225,7 @@ async fn an_end_that_is_told_first_is_one_and_failure_has_a_reason() {
     let answer = tell(&environment, json!({"status": "FAILED", "processingEndDateTime": "2024-11-20T09:20:00Z"})).await;
     assert_eq!(answer.body["processingEndDateTime"], "2024-11-20T09:20:00Z");
     let failed = recording(&environment).await;
-    assert_eq!(failed.error.unwrap().code, capstan_domain::ProcessingErrorCode::ProcessingError);
+    assert_eq!(failed.end.error.unwrap().code, capstan_domain::ProcessingErrorCode::ProcessingError);
     assert!(failed.media.is_empty());
     assert_eq!(environment.told().await, ["recording.failed"]);
     environment.advance(3600);
@@ -271,7 +271,7 @@ async fn a_name_is_its_tenants_own_and_free_again_when_its_recording_is_deleted(
     let second = recording(&environment).await;
     assert_ne!(second.id, first.id);
     let gone = environment.stored(first.id.as_str()).await.unwrap();
-    environment.store.forget_recording(&gone).await.unwrap();
+    environment.store.delete_recording_item(&gone).await.unwrap();
     tell(&environment, body()).await;
     assert_eq!(
         recording(&environment).await.id,
@@ -280,7 +280,7 @@ async fn a_name_is_its_tenants_own_and_free_again_when_its_recording_is_deleted(
     );
     let visibility = capstan_domain::Visibility::Tenant { tenant: TestEnvironment::tenant() };
     environment.store.delete_recording(&visibility, &second.id, environment.now()).await.unwrap();
-    environment.store.forget_recording(&environment.stored(second.id.as_str()).await.unwrap()).await.unwrap();
+    environment.store.delete_recording_item(&environment.stored(second.id.as_str()).await.unwrap()).await.unwrap();
     let names = environment.emulators.dynamodb().scan().table_name(environment.table()).send().await.unwrap();
     let named = |item: &std::collections::HashMap<String, _>| format!("{:?}", item["PK"]);
     let left: Vec<_> = names.items().iter().map(named).filter(|key| key.contains("live#meeting-recording")).collect();

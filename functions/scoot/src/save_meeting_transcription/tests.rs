@@ -80,7 +80,7 @@ async fn after_an_end_the_same_end_is_a_repeat_and_any_other_status_a_conflict()
             assert_eq!(format!("{second} {}", answer.status), expected, "after {first}");
             let kept = transcriptions(&environment).await;
             assert_eq!(kept.len(), 1);
-            assert_eq!(kept[0].meeting.as_ref().unwrap().told.text("name") == Some("later"), answer.status == 200);
+            assert_eq!(kept[0].meeting.as_ref().unwrap().payload.text("name") == Some("later"), answer.status == 200);
             assert_eq!(kept[0].error.is_some(), kept[0].status == TranscriptionStatus::Failed);
         }
     }
@@ -93,14 +93,14 @@ async fn nobody_else_works_on_it_and_an_end_that_the_bus_did_not_take_is_owed() 
     assert_eq!(tell(&environment, body_with(json!({"status": "COMPLETE"}))).await.status, 200);
     environment.emulators.faults().clear();
     let kept = transcriptions(&environment).await.remove(0);
-    assert!(matches!(kept.work(environment.now()), TranscriptionWork::Announce(_)));
+    assert!(matches!(kept.work(environment.now()), TranscriptionWork::Publish(_)));
     environment.advance(3600);
     assert_eq!(environment.store.due(environment.now(), 10).await.unwrap().len(), 1);
 
     let lease = capstan_domain::LeaseId::new(environment.now(), 1);
     tell(&environment, json!({})).await;
     let open = transcriptions(&environment).await.remove(0);
-    assert_eq!(open.work(environment.now().plus_seconds(90_000)), TranscriptionWork::Rest);
+    assert_eq!(open.work(environment.now().plus_seconds(90_000)), TranscriptionWork::Nothing);
     assert!(environment.store.claim_transcription(&open.id, &lease, environment.now()).await.unwrap().is_none());
 }
 

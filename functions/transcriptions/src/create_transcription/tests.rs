@@ -1,7 +1,6 @@
 use capstan_domain::{
     ContentType, Grant, LeaseId, PICK_UP_SECONDS, ProcessingError, ProcessingErrorCode, Recording, Settings, Status,
-    Tenant, TranscriptLocation, TranscriptionError, TranscriptionErrorCode, TranscriptionOptions,
-    TranscriptionSettings, Visibility,
+    Tenant, TranscriptionError, TranscriptionErrorCode, TranscriptionOptions, TranscriptionSettings, Visibility,
 };
 use capstan_emulators::Fault;
 use capstan_lambda::Function;
@@ -246,7 +245,7 @@ async fn only_a_processed_recording_of_sound_can_be_transcribed() {
     holding("rec_processing").processing().await;
     environment.recording().id("rec_picture").holding(ContentType::ImagePng, "x").completed().await;
     let short = ProcessingError { code: ProcessingErrorCode::AudioTooShort, message: "Too short.".to_owned() };
-    let fail = |recording: &mut Recording| (recording.status, recording.error) = (Status::Failed, Some(short));
+    let fail = |recording: &mut Recording| (recording.status, recording.end.error) = (Status::Failed, Some(short));
     environment.recording().id("rec_failed").with(fail).pending().await;
     for (id, expected) in [
         ("rec_pending", (409, "conflict")),
@@ -330,7 +329,7 @@ async fn another_attempt_at_the_call_finds_what_the_first_made_whatever_became_o
     let (id, lease) = (first.body["id"].as_str().unwrap().parse().unwrap(), LeaseId::new(environment.now(), 1));
     environment.store.claim_transcription(&id, &lease, environment.now()).await.unwrap().unwrap();
     let transcript = TestEnvironment::transcript(1);
-    let kept = TranscriptLocation::of(&transcript);
+    let kept = capstan_store::transcript_location(&transcript);
     environment.store.complete_transcription(&id, &transcript, &kept, environment.now()).await.unwrap();
     // Another key of the project cannot open the answer that is kept: it makes the same call again.
     environment.credential("sk_live_second", Grant::Secret).await;

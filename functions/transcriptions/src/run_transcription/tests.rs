@@ -38,11 +38,10 @@ async fn stored(environment: &TestEnvironment) -> Transcription {
 async fn due_at(environment: &TestEnvironment) -> Option<Timestamp> {
     let far = environment.now().plus_seconds(365 * 24 * 3600);
     let due = environment.store.due(far, 10).await.unwrap();
-    let due_at = due.iter().find_map(|due| match due {
-        Due::Transcription(due) => Some(due.due_at()),
+    due.iter().find_map(|due| match due {
+        Due::Transcription(due) => Some(due.due_at),
         Due::Recording(_) => None,
-    });
-    due_at.map(|text| text.parse().unwrap())
+    })
 }
 
 /// Puts the clock forward to when the transcription is due, and says how many seconds that were.

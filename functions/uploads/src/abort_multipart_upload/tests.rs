@@ -87,7 +87,7 @@ async fn what_is_out_of_reach_or_not_sent_in_parts_is_not_there() {
         .recording()
         .id("rec_1")
         .in_parts(ContentType::AudioWav, 1)
-        .with(|it| it.device_id = None)
+        .with(|it| it.origin.device_id = None)
         .pending()
         .await;
     let function = function(&environment);

@@ -39,7 +39,7 @@ async fn in_two_parts(environment: &TestEnvironment) -> (Recording, Vec<String>)
 }
 
 async fn status(environment: &TestEnvironment) -> MediaStatus {
-    environment.stored(RECORDING).await.unwrap().media[&med_1()].status
+    environment.stored(RECORDING).await.unwrap().media[&med_1()].status()
 }
 
 #[tokio::test]
@@ -61,8 +61,8 @@ async fn answers_with_the_medium_uploaded() {
     }
     "#);
     let stored = environment.stored(RECORDING).await.unwrap();
-    assert_eq!(stored.media[&med_1()].status, MediaStatus::Uploaded);
-    assert!(stored.media[&med_1()].stored.as_ref().unwrap().etag.ends_with("-2"));
+    assert_eq!(stored.media[&med_1()].status(), MediaStatus::Uploaded);
+    assert!(stored.media[&med_1()].last_object().unwrap().etag.ends_with("-2"));
     assert_eq!(environment.object_keys().await.len(), 1);
     assert!(environment.open_uploads().await.is_empty());
 }
@@ -190,7 +190,7 @@ async fn the_notification_may_come_first_or_last_and_adds_the_hash() {
     told.sequencer = Some(capstan_domain::Sequencer::new("01"));
     environment.store.record_object(&recording.id, &med_1(), &told, environment.now()).await.unwrap();
     let noted = environment.stored(RECORDING).await.unwrap().media[&med_1()].clone();
-    assert_eq!(noted.stored, Some(told));
+    assert_eq!(noted.last_object(), Some(&told));
     assert_eq!(complete(&environment, json!({})).await.status, 200);
     assert_eq!(environment.stored(RECORDING).await.unwrap().media[&med_1()], noted);
 }
@@ -214,7 +214,7 @@ async fn a_file_that_is_whole_after_its_recording_was_completed_is_late_and_told
     let answer = call(&function(&environment), with_media_id(with(json!({})), "med_2")).await;
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("uploaded")), "{}", answer.body);
     let stored = environment.stored(RECORDING).await.unwrap();
-    assert_eq!((stored.status, stored.late_arrivals), (Status::Uploaded, 1));
+    assert_eq!((stored.status, stored.processing.late_arrivals), (Status::Uploaded, 1));
     let told = environment.emulators.take_events().await;
     assert_eq!(told[0].event["detail-type"], "media.uploaded");
 }
@@ -225,16 +225,17 @@ async fn a_file_whose_medium_was_taken_away_meanwhile_is_deleted() {
     let (recording, _) = in_two_parts(&environment).await;
     let (media, upload) = recording.multipart_upload(&med_1()).unwrap();
     let visibility = capstan_domain::Visibility::Tenant { tenant: TestEnvironment::tenant() };
-    let completion = capstan_uploads::PartsCompletion {
+    let completion = capstan_uploads::MultipartCompletion {
         objects: &environment.objects,
         recording: &recording,
         media,
         upload,
         now: environment.now(),
     };
+    let outbox = capstan_outbox::Outbox::new(&environment.store, &environment.events);
     let object = completion.object(&[]).await.unwrap();
     environment.store.remove_media(&visibility, &recording.id, &media.id, &upload.id, environment.now()).await.unwrap();
-    assert!(completion.record(&environment.store, &environment.events, object).await.is_err());
+    assert!(completion.record(&environment.store, outbox, object).await.is_err());
     assert!(environment.object_keys().await.is_empty());
 }
 
@@ -246,7 +247,7 @@ async fn what_is_out_of_reach_is_not_there() {
         .recording()
         .id("rec_1")
         .in_parts(ContentType::AudioWav, 1)
-        .with(|it| it.device_id = None)
+        .with(|it| it.origin.device_id = None)
         .pending()
         .await;
     let as_device = |id| with_id(with_credential(with(json!({})), DEVICE_TOKEN), id);

@@ -30,9 +30,10 @@ impl Claim {
         let body: Body = request.json()?;
         let size = body.file_size_bytes.as_ref().map(FileSize::from_json).transpose()?;
         let idempotency_key = request.idempotency_key()?.map(str::to_owned);
-        let call = Some(format!("{:032x}", request.entropy()));
+        let request_id = Some(format!("{:032x}", request.entropy()));
         let size_bytes = size.map(FileSize::bytes);
-        let completion = Completion { idempotency_key, content_sha256: body.content_sha256, size_bytes, call };
+        let completion =
+            Completion { idempotency_key, content_sha256: body.content_sha256, size_bytes, request: request_id };
         Ok(Self { completion, size })
     }
 

@@ -178,7 +178,7 @@ async fn a_wrong_hash_is_409_and_the_medium_may_be_uploaded_again() {
     }
     let stored = environment.stored(RECORDING).await.unwrap();
     assert_eq!(stored.status, Status::Pending);
-    assert_eq!(stored.media.values().next().unwrap().status, MediaStatus::Pending);
+    assert_eq!(stored.media.values().next().unwrap().status(), MediaStatus::Pending);
     environment.put(&recording, &TestEnvironment::media_id("med_1"), ContentType::AudioOpus, b"right".to_vec()).await;
     assert_eq!(complete(&function, claim()).await.status, 200);
     assert_eq!(environment.told().await, ["recording.uploaded"]);
@@ -211,7 +211,7 @@ async fn a_wrong_claim_can_be_corrected_without_uploading_again() {
 async fn a_large_object_is_verified_in_the_background() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioWav).pending().await;
-    let size = usize::try_from(capstan_uploads::HASHED_AT_ONCE).unwrap() + 1;
+    let size = usize::try_from(capstan_uploads::MAX_HASHED_IN_REQUEST_BYTES).unwrap() + 1;
     environment.put(&recording, &TestEnvironment::media_id("med_1"), ContentType::AudioWav, vec![0; size]).await;
     let answer = complete(&function(&environment), json!({"content_sha256": hash("x")})).await;
     assert_eq!((answer.status, &answer.body["error"]["code"]), (425, &json!("verification_pending")));
@@ -244,7 +244,7 @@ async fn what_is_out_of_reach_is_not_there() {
     let environment = TestEnvironment::start().await;
     let test_data = Tenant { mode: Mode::Test, ..TestEnvironment::tenant() };
     environment.recording().of(test_data).holding(ContentType::AudioOpus, "x").pending().await;
-    environment.recording().id("rec_1").with(|recording| recording.device_id = None).pending().await;
+    environment.recording().id("rec_1").with(|recording| recording.origin.device_id = None).pending().await;
     let function = function(&environment);
     for body in [json!({}), json!({"content_sha256": hash("x")})] {
         assert_eq!(call(&function, plain(body.clone())).await.status, 404);

@@ -55,7 +55,12 @@ async fn only_a_pending_recording_that_has_not_expired_gets_one() {
     holding("rec_1").uploaded().await;
     holding("rec_2").processing().await;
     holding("rec_3").completed().await;
-    environment.recording().id("rec_4").with(|recording| recording.expires_at = recording.created_at).pending().await;
+    environment
+        .recording()
+        .id("rec_4")
+        .with(|recording| recording.upload.expires_at = recording.created_at)
+        .pending()
+        .await;
     let function = function(&environment);
     for (id, code) in [
         ("rec_1", "recording_not_pending"),
@@ -73,7 +78,7 @@ async fn only_a_pending_recording_that_has_not_expired_gets_one() {
 async fn it_ends_to_the_second_whatever_a_sandbox_remembers() {
     let environment = TestEnvironment::start().await;
     let far = |recording: &mut capstan_domain::Recording| {
-        recording.expires_at = recording.created_at.plus_seconds(2 * PENDING_SECONDS);
+        recording.upload.expires_at = recording.created_at.plus_seconds(2 * PENDING_SECONDS);
     };
     environment.recording().with(far).pending().await;
     let token = token(&environment).await;

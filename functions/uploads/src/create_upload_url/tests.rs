@@ -69,7 +69,7 @@ async fn the_type_defaults_from_the_kind() {
 async fn a_device_signs_for_its_own_recordings_only() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
-    environment.recording().id("rec_other").with(|recording| recording.device_id = None).pending().await;
+    environment.recording().id("rec_other").with(|recording| recording.origin.device_id = None).pending().await;
     let function = function(&environment);
     let as_device = |id| with_id(with_credential(event("create-upload-url"), DEVICE_TOKEN), id);
     assert_eq!(call(&function, as_device(RECORDING)).await.status, 200);
@@ -130,7 +130,7 @@ async fn signs_again_for_a_pending_medium_instead_of_adding_one() {
     assert_eq!(answer.body["expires_at"], "2024-11-20T10:30:00Z");
     let stored = environment.stored(RECORDING).await.unwrap();
     let media = &stored.media[&TestEnvironment::media_id("med_1")];
-    assert_eq!((stored.media.len(), media.status, media.size_bytes()), (2, MediaStatus::Pending, Some(7)));
+    assert_eq!((stored.media.len(), media.status(), media.size_bytes()), (2, MediaStatus::Pending, Some(7)));
 
     for (body, code, param) in [
         (json!({"media_id": "med_2"}), "invalid_request", "media_id"),
@@ -228,7 +228,7 @@ async fn answers_with_a_url_for_each_part() {
     );
     let stored = environment.stored(RECORDING).await.unwrap();
     let (media, upload) = stored.multipart_upload(&TestEnvironment::media_id(media_id)).unwrap();
-    assert_eq!((media.status, media.size_bytes()), (MediaStatus::Pending, Some(6 * MIB)));
+    assert_eq!((media.status(), media.size_bytes()), (MediaStatus::Pending, Some(6 * MIB)));
     assert_eq!(environment.open_uploads().await, [upload.id.as_str()]);
 }
 

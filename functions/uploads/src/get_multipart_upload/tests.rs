@@ -149,7 +149,7 @@ async fn what_is_out_of_reach_or_not_sent_in_parts_is_not_there() {
         .recording()
         .id("rec_1")
         .in_parts(ContentType::AudioWav, 1)
-        .with(|it| it.device_id = None)
+        .with(|it| it.origin.device_id = None)
         .pending()
         .await;
     let function = function(&environment);
@@ -157,9 +157,9 @@ async fn what_is_out_of_reach_or_not_sent_in_parts_is_not_there() {
     assert_eq!(call(&function, as_device(first())).await.status, 200);
     for (event, message) in [
         (as_device(with_id(first(), "rec_1")), "There is no such recording."),
-        (with_media_id(first(), "med_2"), "There is no such upload in parts."),
-        (with_media_id(first(), "med_3"), "There is no such medium."),
-        (with_media_id(first(), "x"), "There is no such medium."),
+        (with_media_id(first(), "med_2"), "There is no such multipart upload."),
+        (with_media_id(first(), "med_3"), "There is no such media file."),
+        (with_media_id(first(), "x"), "There is no such media file."),
     ] {
         let answer = call(&function, event).await;
         assert_eq!((answer.status, &answer.body["error"]["message"]), (404, &json!(message)));

@@ -296,7 +296,7 @@ async fn a_sweep_that_is_cut_anywhere_is_made_up_for_by_the_next_ones() {
         world.stack.bus().settle().await;
         world.stack.bus().stop_holding();
         assert_eq!(world.call(Method::DELETE, &doomed, None).await.status, 204);
-        // Told of its end by nobody.
+        // MeetingPayload of its end by nobody.
         let untold = world.uploaded("audio/ogg", OPUS).await;
         world.faults().fail_next("PutEvents", Fault::Unavailable, 3);
         world.stack.bus().settle().await;

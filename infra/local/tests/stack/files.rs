@@ -178,7 +178,7 @@ async fn every_file_ends_as_documented_and_the_stack_serves_on() {
         let ends = (world.told(path, "recording.completed"), world.told(path, "recording.failed"));
         assert_eq!(ends, if matches!(end, Failed(_)) { (0, 1) } else { (1, 0) }, "{what}");
     }
-    assert_eq!(world.due_within(YEAR).await, 0);
+    assert_eq!(world.left_after_urls().await, 0);
     assert_serves(&world).await;
 }
 

@@ -79,7 +79,7 @@ async fn a_list_tells_the_keys_of_one_project_with_their_use_and_never_their_tex
     }
     let find = |number: usize| listed.iter().find(|listed| listed.key_id.as_ref() == Some(&made[number].id)).unwrap();
     assert!(find(0).last_used_at.is_none() && find(1).last_used_at.is_some());
-    assert!(matches!(find(2).standing(world.now()), CredentialStatus::Revoked(_)));
+    assert!(matches!(find(2).status(world.now()), CredentialStatus::Revoked(_)));
     let table = keys::table(&listed, world.now());
     for key in &made {
         assert!(table.contains(key.id.as_str()));

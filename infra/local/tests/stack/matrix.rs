@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
     AudioFacts, Caller, ContentType, Credential, CredentialHash, Device, DeviceId, EndUser, EndUserId, Facts, FileId,
-    FileSize, Findings, Grant, LeaseId, Media, MediaId, MediaStatus, Mode, MultipartUpload, Offset, PartPlan,
-    Recording, RecordingId, Scope, Status, StoredObject, Tenant, Timestamp, Transcript, TranscriptLocation,
-    Transcription, TranscriptionId, TranscriptionOptions, Visibility,
+    FileSize, Findings, Grant, LeaseId, Media, MediaId, MediaState, Mode, MultipartUpload, Offset, PartPlan, Recording,
+    RecordingId, Scope, Status, StoredObject, Tenant, Timestamp, Transcript, Transcription, TranscriptionId,
+    TranscriptionOptions, UploadedObject, Visibility,
 };
 use capstan_emulators::template::Trigger;
 use capstan_local::keys;
@@ -383,7 +383,7 @@ impl Resource {
         let store = &world.store;
         let mut recording =
             Recording::new(self.recording.clone(), self.tenant.clone(), Some(self.end_user.clone()), now);
-        recording.device_id = Some(self.device.clone());
+        recording.origin.device_id = Some(self.device.clone());
         store.create_recording(recording).await.unwrap();
         let medium = Media::new(self.medium.clone(), ContentType::AudioOgg, now.plus_seconds(3600), now);
         let visibility = Visibility::Tenant { tenant: self.tenant.clone() };
@@ -426,18 +426,18 @@ impl Resource {
         };
         let end_user = Some(self.end_user.clone());
         let mut recording = Recording::new(self.transcribed.clone(), self.tenant.clone(), end_user, now);
-        let mut heard = Media::new(self.medium.clone(), ContentType::AudioOgg, now, now);
-        heard.status = MediaStatus::Uploaded;
-        heard.stored = Some(StoredObject {
+        let object = StoredObject {
             size_bytes: OPUS.len() as u64,
             etag: OPUS_TAG.to_owned(),
             sha256: None,
             md5: None,
             sequencer: None,
             recorded_at: now,
-        });
-        heard.result = Some(Ok(Findings { facts: Facts::Audio(facts), renditions: Vec::new(), captured_at: None }));
-        recording.media.insert(heard.id.clone(), heard);
+        };
+        let findings = Findings { facts: Facts::Audio(facts), renditions: Vec::new(), captured_at: None };
+        let uploaded = UploadedObject { outcome: Some(Ok(findings)), ..UploadedObject::in_time(object) };
+        let media = Media::new(self.medium.clone(), ContentType::AudioOgg, now, now);
+        recording.media.insert(self.medium.clone(), Media { state: MediaState::Uploaded(uploaded), ..media });
         recording.status = Status::Completed;
         let recording = world.store.create_recording(recording).await.unwrap();
         let options = TranscriptionOptions::default();
@@ -446,7 +446,7 @@ impl Resource {
         let lease = LeaseId::new(now, new_bits());
         world.store.claim_transcription(&self.transcription, &lease, now).await.unwrap().unwrap();
         let silence = Transcript::new(None, Offset::from_milliseconds(2_500), Vec::new());
-        let kept = TranscriptLocation::of(&silence);
+        let kept = capstan_store::transcript_location(&silence);
         world.store.complete_transcription(&self.transcription, &silence, &kept, now).await.unwrap();
     }
 

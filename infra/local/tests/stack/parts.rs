@@ -315,10 +315,10 @@ async fn a_whole_file_of_which_no_notification_came_is_read_when_its_hash_is_ask
     world.complete_parts(&path, &signed, json!({})).await.expect("200");
     let id = path.rsplit('/').next().unwrap().parse().unwrap();
     let recording = world.store.recording(&id).await.unwrap().unwrap();
-    assert!(recording.primary().unwrap().stored.as_ref().unwrap().sha256.is_none());
+    assert!(recording.primary().unwrap().last_object().unwrap().sha256.is_none());
     world.store.request_verification(&recording, world.now()).await.unwrap();
     world.stack.bus().tick().await.unwrap();
     let recording = world.store.recording(&id).await.unwrap().unwrap();
-    let stored = recording.primary().unwrap().stored.clone().unwrap();
+    let stored = recording.primary().unwrap().last_object().cloned().unwrap();
     assert_eq!((stored.sha256, stored.md5.is_some()), (Some(Sha256::of(&file)), true));
 }

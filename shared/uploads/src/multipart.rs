@@ -1,29 +1,29 @@
-//! Parts become a file, whoever asks for it first and whatever became of the answer.
+//! The completion of a multipart upload. Repeating it gives the same object, also when an answer was lost.
 
 use capstan_domain::{
-    ClaimedPart, EntityTag, Error, EventType, Media, MediaStatus, MultipartUpload, Recording, StoredObject, Timestamp,
+    ClaimedPart, EntityTag, Error, EventType, Media, MultipartUpload, Recording, StoredObject, Timestamp,
 };
-use capstan_events::Events;
 use capstan_objects::{ObjectKey, Objects};
-use capstan_store::{Arrival, Store};
+use capstan_outbox::Outbox;
+use capstan_store::{Recorded, Store};
 
-/// The upload in parts that is completed.
+/// A multipart upload to complete.
 #[derive(Debug)]
-pub struct PartsCompletion<'a> {
+pub struct MultipartCompletion<'a> {
     /// The bucket.
     pub objects: &'a Objects,
     /// The recording.
     pub recording: &'a Recording,
-    /// Its medium that is sent in parts.
+    /// The media file.
     pub media: &'a Media,
-    /// How.
+    /// Its multipart upload.
     pub upload: &'a MultipartUpload,
-    /// When it is completed.
+    /// Time of the request.
     pub now: Timestamp,
 }
 
-impl PartsCompletion<'_> {
-    /// The object of the parts: made now, or by another call of which this is the repeat.
+impl MultipartCompletion<'_> {
+    /// The object that S3 makes of the parts: now, or by an earlier request.
     ///
     /// # Errors
     /// [`Error::PartsMissing`], [`Error::Invalid`] of the claimed part that is wrong, and
@@ -38,7 +38,7 @@ impl PartsCompletion<'_> {
         }
         let object = self.objects.find(&key, self.now).await?.filter(|object| self.upload.plan.makes(object));
         let object = object.ok_or_else(|| Error::MultipartUploadExpired { media_id: self.media.id.clone() })?;
-        let claimed_tag = in_order(claimed).filter(|_| !claimed.is_empty());
+        let claimed_tag = entity_tag_of(claimed).filter(|_| !claimed.is_empty());
         if claimed_tag.is_some_and(|tag| tag.as_str() != object.etag) {
             return Err(Error::invalid("parts", "must be the parts of which the file was made"));
         }
@@ -56,29 +56,29 @@ impl PartsCompletion<'_> {
         }
     }
 
-    /// Notes that the file is there. Its hash comes with S3's notification.
+    /// Records the object. Its hash comes with S3's notification.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the recording is gone, [`Error::Conflict`] when the file is not taken.
-    pub async fn record(&self, store: &Store, events: &Events, object: StoredObject) -> Result<Media, Error> {
-        let media = Media { status: MediaStatus::Uploaded, stored: Some(object.clone()), ..self.media.clone() };
+    /// [`Error::NotFound`] when the recording does not exist, [`Error::Conflict`] when the object is not taken.
+    pub async fn record(&self, store: &Store, outbox: Outbox<'_>, object: StoredObject) -> Result<Media, Error> {
+        let media = self.media.clone().with_object(object.clone());
         match store.record_object(&self.recording.id, &self.media.id, &object, self.now).await? {
-            Arrival::InTime | Arrival::Repeated => Ok(media),
-            Arrival::Late(recording) => {
-                events.publish_or_retry_later(EventType::MediaUploaded, &recording).await;
+            Recorded::InTime | Recorded::Known => Ok(media),
+            Recorded::Late(recording) => {
+                outbox.publish_or_retry_later(EventType::MediaUploaded, &recording, self.now).await?;
                 Ok(media)
             }
-            Arrival::Orphaned => {
+            Recorded::Orphaned => {
                 self.objects.delete(&ObjectKey::of(self.recording, self.media)).await?;
-                Err(Error::NotFound { what: "medium" })
+                Err(Error::NotFound { what: "media file" })
             }
-            Arrival::Ignored(reason) => Err(Error::Conflict { reason: format!("the file is not taken: {reason}") }),
+            Recorded::Ignored(reason) => Err(Error::Conflict { reason: format!("the object is not taken: {reason}") }),
         }
     }
 }
 
-/// The tag of the object that S3 makes of these parts.
-fn in_order(claimed: &[ClaimedPart]) -> Option<EntityTag> {
+/// Entity tag of the object that S3 makes of these parts.
+fn entity_tag_of(claimed: &[ClaimedPart]) -> Option<EntityTag> {
     let mut parts: Vec<_> = claimed.iter().collect();
     parts.sort_by_key(|part| part.number);
     EntityTag::of_parts(parts.into_iter().map(|part| &part.etag))

@@ -1,4 +1,4 @@
-//! What a provider is given of a recording: the smallest file that it takes, or chunks.
+//! The audio to send to a provider: the smallest file that it accepts, or chunks.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use capstan_audio::{AudioError, CutJob, Cutting};
 use capstan_aws::busy;
 use capstan_domain::{
-    Chunk, ChunkNumber, ChunkStatus, ContentType, Error, Offset, Recording, RecordingId, Sound, Timestamp,
+    Chunk, ChunkNumber, ChunkStatus, ContentType, Error, Offset, PrimaryAudio, Recording, RecordingId, Timestamp,
     Transcription, TranscriptionError, TranscriptionErrorCode,
 };
 use capstan_objects::{ObjectKey, ObjectLocation, Objects, Signer};
@@ -14,49 +14,54 @@ use capstan_transcribe::{Audio, Input, Limits, Place, SignedUrl, input_for, soun
 use capstan_transcripts::JobError;
 use tempfile::TempDir;
 
-/// The sound of a recording, as one provider takes it.
-pub(crate) struct Sounds {
-    /// Of which recording.
+/// The audio of a recording, in files that one provider accepts.
+pub(crate) struct ProviderAudio {
+    /// The recording.
     pub(crate) recording_id: RecordingId,
-    /// The chunks in the order of time: one, if it is not cut.
+    /// The chunks in the order of time; a single one if the audio is not cut.
     pub(crate) chunks: BTreeMap<ChunkNumber, (Chunk, Audio)>,
-    /// Where chunks are, as long as this lives.
+    /// The directory of the chunks, deleted with this value.
     _scratch: Option<TempDir>,
 }
 
-/// Chooses what to give, and cuts it where it is too much. Cutting again gives the same chunks.
+/// Chooses the original or a rendition, or cuts the audio into chunks if both are too large. Cutting is deterministic.
 ///
 /// # Errors
-/// [`JobError`] when the sound cannot be read.
-pub(crate) async fn sounds(
+/// [`JobError`] when the audio cannot be read.
+pub(crate) async fn provider_audio(
     objects: &Objects,
     recording: &Recording,
     limits: &Limits,
     now: Timestamp,
-) -> Result<Sounds, JobError> {
-    let sound = recording.sound()?;
-    let (content_type, size_bytes) = (sound.media.content_type, sound.stored.size_bytes);
+) -> Result<ProviderAudio, JobError> {
+    let audio = recording.primary_audio()?;
+    let (content_type, size_bytes) = (audio.media.content_type, audio.object.size_bytes);
     let choice =
-        capstan_transcribe::Sound { content_type, size_bytes, facts: sound.facts, renditions: sound.renditions };
-    let (project, media_id) = (&recording.tenant.project_id, &sound.media.id);
+        capstan_transcribe::Sound { content_type, size_bytes, facts: audio.facts, renditions: audio.renditions };
+    let (project, media_id) = (&recording.tenant.project_id, &audio.media.id);
     let (place, content_type, size_bytes) = match input_for(limits, &choice) {
-        Input::Original => (ObjectLocation::of(recording, sound.media), content_type, size_bytes),
+        Input::Original => (ObjectLocation::of(recording, audio.media), content_type, size_bytes),
         Input::Rendition(rendition) => {
             let key = ObjectKey::rendition(project, &recording.id, media_id, rendition.kind);
             (key.into(), sound_type(rendition.kind).unwrap_or(content_type), rendition.size_bytes)
         }
-        Input::Cut => return cut(objects, recording, &sound, limits).await,
+        Input::Cut => return cut(objects, recording, &audio, limits).await,
     };
     let place = object(objects, &objects.signer(now).await?, place, content_type).await?;
-    let chunk = given(Offset::default(), Offset::from_milliseconds(sound.facts.duration_ms));
+    let chunk = unsent(Offset::default(), Offset::from_milliseconds(audio.facts.duration_ms));
     let whole = (chunk, Audio { content_type, size_bytes, place });
     let recording_id = recording.id.clone();
-    Ok(Sounds { recording_id, chunks: BTreeMap::from([(ChunkNumber::new(0), whole)]), _scratch: None })
+    Ok(ProviderAudio { recording_id, chunks: BTreeMap::from([(ChunkNumber::new(0), whole)]), _scratch: None })
 }
 
-async fn cut(objects: &Objects, recording: &Recording, sound: &Sound<'_>, limits: &Limits) -> Result<Sounds, JobError> {
+async fn cut(
+    objects: &Objects,
+    recording: &Recording,
+    audio: &PrimaryAudio<'_>,
+    limits: &Limits,
+) -> Result<ProviderAudio, JobError> {
     let scratch = tempfile::tempdir().map_err(Error::internal)?;
-    let reader = objects.reader(ObjectLocation::of(recording, sound.media), sound.stored);
+    let reader = objects.reader(ObjectLocation::of(recording, audio.media), audio.object);
     let (length, path) = (reader.length(), scratch.path().to_owned());
     let (longest_ms, largest_bytes) = (limits.longest.milliseconds(), limits.largest_bytes);
     let cutting = tokio::task::spawn_blocking(move || {
@@ -75,17 +80,17 @@ async fn cut(objects: &Objects, recording: &Recording, sound: &Sound<'_>, limits
         let (start, end) = (Offset::from_milliseconds(cut.start_ms), Offset::from_milliseconds(cut.end_ms));
         let place = Place::File(cut.path);
         let audio = Audio { content_type: ContentType::AudioFlac, size_bytes: cut.size_bytes, place };
-        (ChunkNumber::new(number), (given(start, end), audio))
+        (ChunkNumber::new(number), (unsent(start, end), audio))
     });
     let recording_id = recording.id.clone();
-    Ok(Sounds { recording_id, chunks: chunks.collect(), _scratch: Some(scratch) })
+    Ok(ProviderAudio { recording_id, chunks: chunks.collect(), _scratch: Some(scratch) })
 }
 
-fn given(start: Offset, end: Offset) -> Chunk {
-    Chunk { start, end, standing: ChunkStatus::Given }
+fn unsent(start: Offset, end: Offset) -> Chunk {
+    Chunk { start, end, status: ChunkStatus::Sending }
 }
 
-/// A chunk as an object in the bucket, for a provider that takes nothing else.
+/// Stores a chunk in the bucket, for a provider that reads from S3 only.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when it cannot be stored there.
@@ -114,7 +119,7 @@ async fn object(
     Ok(Place::Object { bucket, key, url: SignedUrl::new(url) })
 }
 
-/// What a file cannot help is tried again; what lies in the file is final.
+/// Transient errors are retried. Defects in the file are permanent.
 fn unreadable(error: AudioError) -> JobError {
     use TranscriptionErrorCode::{AudioCorrupt, AudioTooShort, UnsupportedFormat};
     let message = error.to_string();

@@ -71,7 +71,7 @@ impl Metered {
         // That a key is used is noted once an hour, which is nothing to one recording among many.
         let hash = CredentialHash::of(&project.api_key);
         let key = store.credential(&hash).await?.ok_or("the key is not kept")?;
-        store.note_use(&hash, &key, keys::now()).await?;
+        store.record_use(&hash, &key, keys::now()).await?;
         let client = Client::new(&stack.url());
         let metered = Self { stack, project, client, api_requests: AtomicU64::new(0), invocations };
         let _ = metered.take();

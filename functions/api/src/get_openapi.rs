@@ -11,7 +11,9 @@ pub const DOCUMENT: &str = include_str!("../../../openapi.json");
 /// # Errors
 /// None.
 #[utoipa::path(
-    get, path = "/openapi.json", operation_id = "getOpenapi", tag = "Documents", security(()),
+    get, path = "/openapi.json", operation_id = "getOpenapi",
+    summary = "Retrieve the OpenAPI document",
+    description = "Needs no credential.", tag = "Documents", security(()),
     responses((status = 200, description = "This document.", body = Object)),
 )]
 pub async fn handle((): (), _: Request) -> Result<Reply, Error> {

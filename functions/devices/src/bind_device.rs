@@ -5,11 +5,11 @@ use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Requ
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// Whose the device becomes.
+/// The end user to bind the device to.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewBinding)]
 pub struct Body {
-    /// Whose recordings it makes from now on. Required.
+    /// Identifier of the end user. Required.
     #[schema(value_type = String)]
     end_user_id: Option<EndUserId>,
 }
@@ -20,13 +20,15 @@ pub struct Body {
 /// [`Error::DeviceAlreadyBound`], [`Error::NotFound`], [`Error::Invalid`], [`Error::Unauthorized`],
 /// [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/v1/devices/{id}/bind", operation_id = "bindDevice", tag = "Devices",
+    post, path = "/v1/devices/{id}/bind", operation_id = "bindDevice",
+    summary = "Bind a device to an end user",
+    description = "Returns a new device token. It is shown only once. A device that is bound to another end user gets 409: unbind it first.", tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
-    params(("id" = String, Path, description = "The device.")),
+    params(("id" = String, Path, description = "Identifier of the device.")),
     request_body = Body,
     responses(
-        (status = 200, description = "The device, `bound`, and its token.", body = DeviceWithTokenBody),
-        (status = 409, description = "It is bound already.", body = ErrorBody),
+        (status = 200, description = "The bound device and its token.", body = DeviceWithTokenBody),
+        (status = 409, description = "The device is bound already.", body = ErrorBody),
         Refusals,
     ),
 )]

@@ -6,20 +6,20 @@ use capstan_store::Registered;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// A device to be made known.
+/// A device to register.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewDevice)]
 pub struct Body {
-    /// What its maker calls it. Required; no other device of the project is called so.
+    /// Serial number, unique within the project. Required.
     #[schema(value_type = String, min_length = 1, max_length = 255)]
     serial_number: Option<SerialNumber>,
-    /// What its maker calls its kind.
+    /// Model.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     model: Option<Model>,
-    /// Which software it runs.
+    /// Firmware version.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     firmware_version: Option<FirmwareVersion>,
-    /// Anything to keep with it, at most 16 KiB as JSON.
+    /// Any JSON object of at most 16 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Metadata>,
 }
@@ -29,12 +29,14 @@ pub struct Body {
 /// # Errors
 /// [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/v1/devices", operation_id = "createDevice", tag = "Devices",
+    post, path = "/v1/devices", operation_id = "createDevice",
+    summary = "Register a device",
+    description = "Returns the existing device, unchanged, if the serial number is already registered.", tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     request_body = Body,
     responses(
-        (status = 201, description = "The new device, `unbound`.", body = DeviceBody),
-        (status = 200, description = "The device of this serial number, as it is.", body = DeviceBody),
+        (status = 201, description = "The new device.", body = DeviceBody),
+        (status = 200, description = "The existing device with this serial number.", body = DeviceBody),
         Refusals,
     ),
 )]

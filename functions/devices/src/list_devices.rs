@@ -8,11 +8,13 @@ use capstan_http::{Access, DevicePage, Refusals, Reply, Request};
 /// # Errors
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    get, path = "/v1/devices", operation_id = "listDevices", tag = "Devices",
+    get, path = "/v1/devices", operation_id = "listDevices",
+    summary = "List devices",
+    description = "Newest first.", tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:read"])),
     params(
-        ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
     ),
     responses((status = 200, description = "A page of devices.", body = DevicePage), Refusals),
 )]

@@ -5,11 +5,11 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// What a device tells of itself, such as its battery: anything, at most 16 KiB as JSON. It is kept until the next.
+/// Report of a device, such as its battery level: any JSON object of at most 16 KiB. It replaces the last report.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = HeartbeatReport)]
 pub struct Body {
-    /// Which software it runs now.
+    /// Present firmware version.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     firmware_version: Option<FirmwareVersion>,
 }
@@ -19,11 +19,13 @@ pub struct Body {
 /// # Errors
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/v1/devices/{id}/heartbeat", operation_id = "recordHeartbeat", tag = "Devices",
+    post, path = "/v1/devices/{id}/heartbeat", operation_id = "recordHeartbeat",
+    summary = "Record a heartbeat",
+    description = "Replaces the last heartbeat. A device may use `me` as its id.", tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"]), ("deviceToken" = [])),
-    params(("id" = String, Path, description = "The device; `me` with its own token.")),
+    params(("id" = String, Path, description = "Identifier of the device, or `me` with a device token.")),
     request_body = Option<Body>,
-    responses((status = 200, description = "The device as it is now.", body = DeviceBody), Refusals),
+    responses((status = 200, description = "The updated device.", body = DeviceBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::Heartbeat).await?;

@@ -8,12 +8,14 @@ use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Requ
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`] when it is not bound, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/v1/devices/{id}/token/refresh", operation_id = "refreshDeviceToken", tag = "Devices",
+    post, path = "/v1/devices/{id}/token/refresh", operation_id = "refreshDeviceToken",
+    summary = "Refresh a device token",
+    description = "Returns a new device token. It is shown only once, and the previous token stops working at once. If the response is lost, repeat the request with the same `Idempotency-Key`.", tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"]), ("deviceToken" = [])),
-    params(("id" = String, Path, description = "The device; `me` with its own token.")),
+    params(("id" = String, Path, description = "Identifier of the device, or `me` with a device token.")),
     responses(
         (status = 200, description = "The device and its new token.", body = DeviceWithTokenBody),
-        (status = 409, description = "It is not bound.", body = ErrorBody),
+        (status = 409, description = "The device is not bound.", body = ErrorBody),
         Refusals,
     ),
 )]

@@ -8,10 +8,12 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/v1/devices/{id}/unbind", operation_id = "unbindDevice", tag = "Devices",
+    post, path = "/v1/devices/{id}/unbind", operation_id = "unbindDevice",
+    summary = "Unbind a device",
+    description = "The device token stops working at once. Unbinding an unbound device changes nothing.", tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
-    params(("id" = String, Path, description = "The device.")),
-    responses((status = 200, description = "The device, `unbound`.", body = DeviceBody), Refusals),
+    params(("id" = String, Path, description = "Identifier of the device.")),
+    responses((status = 200, description = "The unbound device.", body = DeviceBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let (_, device) = access.device(&request, Action::WriteDevices).await?;

@@ -5,19 +5,19 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request, present};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// What changes. What is left out stays as it is.
+/// Changes. Absent fields stay unchanged.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = DeviceChange)]
 pub struct Body {
-    /// What its maker calls its kind; null takes it away.
+    /// Model. Null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     model: Option<Option<Model>>,
-    /// Which software it runs; null takes it away.
+    /// Firmware version. Null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     firmware_version: Option<Option<FirmwareVersion>>,
-    /// What replaces the metadata as a whole; null empties it.
+    /// Replaces all metadata. Null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Option<Metadata>>,
@@ -28,11 +28,13 @@ pub struct Body {
 /// # Errors
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    patch, path = "/v1/devices/{id}", operation_id = "updateDevice", tag = "Devices",
+    patch, path = "/v1/devices/{id}", operation_id = "updateDevice",
+    summary = "Update a device",
+    description = "Fields that are absent stay unchanged.", tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
-    params(("id" = String, Path, description = "The device.")),
+    params(("id" = String, Path, description = "Identifier of the device.")),
     request_body = Body,
-    responses((status = 200, description = "The device as it is now.", body = DeviceBody), Refusals),
+    responses((status = 200, description = "The updated device.", body = DeviceBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteDevices).await?;

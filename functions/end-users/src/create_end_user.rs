@@ -5,20 +5,20 @@ use capstan_http::{Access, EndUserBody, ErrorBody, Refusals, Reply, Request};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// A person to be made known.
+/// An end user to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewEndUser)]
 pub struct Body {
-    /// What the project's own system calls them. No other end user of the project is called so.
+    /// Identifier in the project's own system, unique within the project.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     external_id: Option<ExternalId>,
-    /// Where they get mail.
+    /// Email address.
     #[schema(value_type = Option<String>, max_length = 254)]
     email: Option<Email>,
-    /// What they are called.
+    /// Name.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Name>,
-    /// Anything to keep with them, at most 16 KiB as JSON.
+    /// Any JSON object of at most 16 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Metadata>,
 }
@@ -28,12 +28,14 @@ pub struct Body {
 /// # Errors
 /// [`Error::ResourceAlreadyExists`], [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/v1/end-users", operation_id = "createEndUser", tag = "End users",
+    post, path = "/v1/end-users", operation_id = "createEndUser",
+    summary = "Create an end user",
+    description = "An `external_id` that another end user of the project has gets 409.", tag = "End users",
     security(("secretKey" = []), ("restrictedKey" = ["end_users:write"])),
     request_body = Body,
     responses(
         (status = 201, description = "The new end user.", body = EndUserBody),
-        (status = 409, description = "The project has an end user of this `external_id`.", body = ErrorBody),
+        (status = 409, description = "Another end user of the project has this `external_id`.", body = ErrorBody),
         Refusals,
     ),
 )]

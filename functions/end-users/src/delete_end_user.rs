@@ -9,12 +9,14 @@ use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
 /// [`Error::NotFound`] also when they were deleted before, [`Error::Conflict`], [`Error::Unauthorized`],
 /// [`Error::Forbidden`].
 #[utoipa::path(
-    delete, path = "/v1/end-users/{id}", operation_id = "deleteEndUser", tag = "End users",
+    delete, path = "/v1/end-users/{id}", operation_id = "deleteEndUser",
+    summary = "Delete an end user",
+    description = "Unbinds the end user's devices, whose tokens stop working at once. Recordings stay.", tag = "End users",
     security(("secretKey" = []), ("restrictedKey" = ["end_users:write"])),
     params(("id" = String, Path, description = "The end user.")),
     responses(
-        (status = 204, description = "They are deleted."),
-        (status = 409, description = "Their devices keep being bound.", body = ErrorBody),
+        (status = 204, description = "Deleted."),
+        (status = 409, description = "Other requests keep binding devices to the end user. Retry.", body = ErrorBody),
         Refusals,
     ),
 )]

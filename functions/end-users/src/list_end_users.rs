@@ -8,12 +8,14 @@ use capstan_http::{Access, EndUserPage, Refusals, Reply, Request};
 /// # Errors
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    get, path = "/v1/end-users", operation_id = "listEndUsers", tag = "End users",
+    get, path = "/v1/end-users", operation_id = "listEndUsers",
+    summary = "List end users",
+    description = "Newest first. With `external_id`, the list contains only the end user with that `external_id`, if it exists.", tag = "End users",
     security(("secretKey" = []), ("restrictedKey" = ["end_users:read"])),
     params(
-        ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
-        ("external_id" = Option<String>, Query, description = "The one that is called exactly this."),
+        ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
+        ("external_id" = Option<String>, Query, description = "Only the end user with this `external_id`."),
     ),
     responses((status = 200, description = "A page of end users.", body = EndUserPage), Refusals),
 )]

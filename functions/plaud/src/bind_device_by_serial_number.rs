@@ -1,30 +1,36 @@
 //! `POST /api/devices/bind`
 
 use capstan_domain::{Action, Caller, Device, DeviceId, EndUser, Error, RecorderKind, SerialNumber};
-use capstan_http::{Access, ErrorBody, RecorderBody, RecorderOfOwner, Refusals, Reply, Request, named_owner};
+use capstan_http::{ErrorBody, Refusals, Reply, Request};
 use capstan_store::{Registered, Store};
+
+use crate::credential::PlaudAccess;
+use crate::device::{OwnedDevice, PlaudDeviceBody};
+use crate::owner::find_or_create_owner;
 
 /// Binds a device to an end user. Both are made known if they are not. Doing it again changes nothing.
 ///
 /// # Errors
 /// [`Error::DeviceAlreadyBound`] to someone else, [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/api/devices/bind", operation_id = "bindDeviceBySerialNumber", tag = "Files",
+    post, path = "/api/devices/bind", operation_id = "bindDeviceBySerialNumber",
+    summary = "Bind a device by serial number",
+    description = "Binds the device `sn` to the end user `owner_id`. Both are created if they do not exist. Binding a device again to the same end user changes nothing. A device that is bound to another end user gets 409: unbind it first.", tag = "Files",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
-    request_body = RecorderOfOwner,
+    request_body = OwnedDevice,
     responses(
-        (status = 200, description = "The device, bound.", body = RecorderBody),
-        (status = 409, description = "It is bound to someone else.", body = ErrorBody),
+        (status = 200, description = "The bound device.", body = PlaudDeviceBody),
+        (status = 409, description = "The device is bound to another end user.", body = ErrorBody),
         Refusals,
     ),
 )]
-pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
+pub async fn handle(access: PlaudAccess, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteDevices).await?;
-    let (serial_number, owner_id, kind) = request.json::<RecorderOfOwner>()?.check()?;
-    let owner = named_owner(access.store(), &caller.tenant, &owner_id, &request).await?;
+    let (serial_number, owner_id, kind) = request.json::<OwnedDevice>()?.check()?;
+    let owner = find_or_create_owner(access.store(), &caller.tenant, &owner_id, &request).await?;
     let device = known(access.store(), &caller, serial_number, kind, &request).await?;
     let device = bound(access.store(), device, &owner, &request).await?;
-    Reply::ok(&RecorderBody::new(&device, Some(&owner_id)))
+    Reply::ok(&PlaudDeviceBody::new(&device, Some(&owner_id)))
 }
 
 async fn known(

@@ -3,7 +3,7 @@
 mod upload;
 
 use capstan_domain::{Action, Error, FileSize, FileType};
-use capstan_http::{Access, Refusals, Reply, Request};
+use capstan_http::{Refusals, Reply, Request};
 use capstan_objects::Objects;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
@@ -11,11 +11,13 @@ use utoipa::ToSchema;
 
 use upload::Upload;
 
-/// A file to be uploaded.
+use crate::credential::PlaudAccess;
+
+/// A file to upload.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewFile)]
 pub struct Body {
-    /// Its size in bytes. Required.
+    /// Size in bytes. Required.
     #[schema(value_type = u64, minimum = 1)]
     filesize: Option<Number>,
     /// `opus`, `mp3`, `wav`, `m4a`, `ogg`, `flac`, `webm` or `aac`. Required.
@@ -23,30 +25,30 @@ pub struct Body {
     filetype: Option<String>,
 }
 
-/// Leave to upload a file in parts.
+/// Presigned URLs of a file's parts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FileUpload)]
 #[serde(rename_all = "PascalCase")]
 pub struct Answer {
-    /// Names the file. The recording that it is has the same name behind `rec_`.
+    /// Identifier of the file. The identifier of the recording has the prefix `rec_` instead.
     #[schema(pattern = "^file_")]
     file_id: String,
-    /// S3's name for the upload.
+    /// S3's identifier of the multipart upload.
     upload_id: String,
-    /// The size in bytes of every part but the last.
+    /// Size of every part except the last, in bytes.
     chunk_size: u64,
-    /// The parts, to be sent with PUT in any order.
+    /// The parts, to PUT in any order.
     parts: Vec<Part>,
 }
 
-/// A part to be uploaded.
+/// A part to upload.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FilePart)]
 #[serde(rename_all = "PascalCase")]
 pub struct Part {
-    /// Which.
+    /// Number of the part.
     part_number: u16,
-    /// Where to send it.
+    /// Presigned URL, for PUT.
     presigned_url: String,
 }
 
@@ -56,12 +58,14 @@ pub struct Part {
 /// [`Error::FileSizeInvalid`], [`Error::FileTypeInvalid`], [`Error::Invalid`], [`Error::Unauthorized`],
 /// [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/api/files/upload-s3/generate-presigned-urls", operation_id = "createFileUpload", tag = "Files",
+    post, path = "/api/files/upload-s3/generate-presigned-urls", operation_id = "createFileUpload",
+    summary = "Create the upload of a file",
+    description = "Creates a recording with one audio file, and returns presigned URLs for its parts. Upload each part with PUT, then complete the upload.", tag = "Files",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = [])),
     request_body = Body,
-    responses((status = 200, description = "Leave to upload.", body = Answer), Refusals),
+    responses((status = 200, description = "Presigned upload URLs.", body = Answer), Refusals),
 )]
-pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
+pub async fn handle((access, objects): (PlaudAccess, Objects), request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::CreateRecording).await?;
     let (size, file_type) = request.json::<Body>()?.check()?;
     let signer = objects.signer(request.received_at()).await?;

@@ -3,6 +3,9 @@
 pub mod bind_device_by_serial_number;
 pub mod complete_file_upload;
 pub mod create_file_upload;
+pub mod credential;
+mod device;
+mod owner;
 pub mod unbind_device_by_serial_number;
 
 use capstan_lambda::Registration;

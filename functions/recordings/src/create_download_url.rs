@@ -6,42 +6,42 @@ use capstan_objects::{ObjectKey, ObjectLocation, Objects, SignedDownload};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The file that is wanted: one of `media_id` and `rendition_id`.
+/// The file to download: either `media_id` or `rendition_id`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = DownloadRequest)]
 pub struct Body {
-    /// A medium.
+    /// Identifier of a media file.
     #[schema(value_type = Option<String>)]
     media_id: Option<MediaId>,
-    /// A rendition of one.
+    /// Identifier of a rendition.
     #[schema(value_type = Option<String>)]
     rendition_id: Option<RenditionId>,
-    /// The name under which a browser saves the file, at most 255 characters.
+    /// File name with which a browser saves the file, at most 255 characters.
     #[schema(max_length = 255)]
     download_filename: Option<String>,
 }
 
-/// Leave to fetch a file.
+/// Presigned download URL of a file.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DownloadUrl)]
 pub struct Answer {
-    /// Where from, by GET. `Range` works.
+    /// Presigned URL, for GET. `Range` requests work.
     download_url: String,
-    /// The medium.
+    /// Identifier of the media file.
     media_id: String,
-    /// The rendition, where one was asked for.
+    /// Identifier of the rendition, if one was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rendition_id: Option<String>,
-    /// The type of the file.
+    /// MIME type of the file.
     content_type: &'static str,
-    /// Its size.
+    /// Size in bytes.
     #[schema(required)]
     file_size_bytes: Option<u64>,
-    /// When the URL ends.
+    /// When the URL expires.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// Seconds until then.
+    /// Seconds until the expiry.
     expires_in: u32,
 }
 
@@ -61,11 +61,13 @@ pub async fn handle(dependencies: (Access, Objects), request: Request) -> Result
 /// # Errors
 /// [`Error::NotFound`], [`Error::MediaNotUploaded`], [`Error::Invalid`].
 #[utoipa::path(
-    post, path = "/v1/recordings/{id}/download-url", operation_id = "createDownloadUrl", tag = "Downloads",
+    post, path = "/v1/recordings/{id}/download-url", operation_id = "createDownloadUrl",
+    summary = "Create a download URL",
+    description = "Returns a presigned URL for a media file or a rendition.", tag = "Downloads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,
-    responses((status = 200, description = "Leave to download.", body = Answer), Refusals),
+    responses((status = 200, description = "Presigned download URL.", body = Answer), Refusals),
 )]
 pub async fn create_download_url(dependencies: (Access, Objects), request: Request) -> Result<Reply, Error> {
     let wanted = Wanted::in_body(&request);
@@ -77,15 +79,17 @@ pub async fn create_download_url(dependencies: (Access, Objects), request: Reque
 /// # Errors
 /// [`Error::NotFound`], [`Error::MediaNotUploaded`], [`Error::Invalid`].
 #[utoipa::path(
-    get, path = "/v1/recordings/{id}/download-url", operation_id = "getDownloadUrl", tag = "Downloads",
+    get, path = "/v1/recordings/{id}/download-url", operation_id = "getDownloadUrl",
+    summary = "Create a download URL from query parameters",
+    description = "For browsers: the same operation with the file in the query.", tag = "Downloads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(
         ("id" = String, Path, description = "The recording."),
-        ("media_id" = Option<String>, Query, description = "A medium."),
-        ("rendition_id" = Option<String>, Query, description = "A rendition of one."),
-        ("download_filename" = Option<String>, Query, description = "The name under which a browser saves the file."),
+        ("media_id" = Option<String>, Query, description = "Identifier of a media file."),
+        ("rendition_id" = Option<String>, Query, description = "Identifier of a rendition."),
+        ("download_filename" = Option<String>, Query, description = "File name with which a browser saves the file."),
     ),
-    responses((status = 200, description = "Leave to download.", body = Answer), Refusals),
+    responses((status = 200, description = "Presigned download URL.", body = Answer), Refusals),
 )]
 pub async fn get_download_url(dependencies: (Access, Objects), request: Request) -> Result<Reply, Error> {
     let wanted = Wanted::in_query(&request);

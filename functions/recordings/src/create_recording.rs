@@ -12,32 +12,32 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A recording to be made.
+/// A recording to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewRecording)]
 pub struct Body {
-    /// The person who makes it. Required with an API key; a device token brings its own.
+    /// Identifier of the end user. Required with an API key; a device token implies its own.
     #[schema(value_type = Option<String>, nullable = false)]
     end_user_id: Option<Value>,
-    /// The device that makes it. A device token brings its own.
+    /// Identifier of the device. A device token implies its own.
     #[schema(value_type = Option<String>)]
     device_id: Option<Value>,
-    /// What it is called.
+    /// Name.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Name>,
-    /// When it began.
+    /// When the take began.
     #[schema(value_type = Option<String>, format = DateTime)]
     started_at: Option<Timestamp>,
-    /// When it ended; not before it began.
+    /// When the take ended, not before its start.
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
-    /// Anything to keep with it, at most 16 KiB as JSON.
+    /// Any JSON object of at most 16 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Metadata>,
-    /// How it came to be.
+    /// How the recording was created.
     #[schema(value_type = Option<String>, pattern = "^(device|app_import|api_upload)$")]
     source: Option<Source>,
-    /// How the client uploads, for its owner's statistics.
+    /// How the client uploads, for statistics.
     #[schema(max_length = 64)]
     upload_method: Option<String>,
 }
@@ -47,13 +47,15 @@ pub struct Body {
 /// # Errors
 /// [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/v1/recordings", operation_id = "createRecording", tag = "Recordings",
+    post, path = "/v1/recordings", operation_id = "createRecording",
+    summary = "Create a recording",
+    description = "The recording is `pending` until its upload is completed. If it is not completed within 7 days, it is deleted with its files.", tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = [])),
     request_body = Body,
     responses(
         (
             status = 201,
-            description = "The new recording, `pending`. Unless it is completed within 7 days, it is deleted with its files.",
+            description = "The new recording.",
             body = RecordingBody,
         ),
         Refusals,
@@ -61,7 +63,7 @@ pub struct Body {
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let read = Draft::read(&request, access.store());
-    let (caller, draft) = access.caller_beside(&request, Action::CreateRecording, read).await?;
+    let (caller, draft) = access.caller_while_reading(&request, Action::CreateRecording, read).await?;
     let (body, end_user_id, device_id) = draft.of(&caller)?;
     let id = RecordingId::new(request.now(), request.entropy());
     let mut recording = Recording::new(id, caller.tenant, Some(end_user_id), request.now());

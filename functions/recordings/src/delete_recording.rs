@@ -8,10 +8,12 @@ use capstan_http::{Access, Refusals, Reply, Request};
 /// # Errors
 /// [`Error::NotFound`] also when it was deleted before, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    delete, path = "/v1/recordings/{id}", operation_id = "deleteRecording", tag = "Recordings",
+    delete, path = "/v1/recordings/{id}", operation_id = "deleteRecording",
+    summary = "Delete a recording",
+    description = "The recording is not found from now on. Its objects and transcriptions are deleted in the background.", tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     params(("id" = String, Path, description = "The recording.")),
-    responses((status = 204, description = "It is deleted."), Refusals),
+    responses((status = 204, description = "Deleted."), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteRecordings).await?;

@@ -8,7 +8,9 @@ use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    get, path = "/v1/recordings/{id}", operation_id = "getRecording", tag = "Recordings",
+    get, path = "/v1/recordings/{id}", operation_id = "getRecording",
+    summary = "Retrieve a recording",
+    description = "", tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(("id" = String, Path, description = "The recording.")),
     responses((status = 200, description = "The recording.", body = RecordingBody), Refusals),

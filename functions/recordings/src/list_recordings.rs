@@ -11,17 +11,19 @@ const MAX_OFFSET: usize = 10_000;
 /// # Errors
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    get, path = "/v1/recordings", operation_id = "listRecordings", tag = "Recordings",
+    get, path = "/v1/recordings", operation_id = "listRecordings",
+    summary = "List recordings",
+    description = "Newest first. With a filter, a page may be shorter than `limit` although more follow.", tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(
-        ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
-        ("offset" = Option<u16>, Query, description = "How many to leave out, 0 to 10,000; not with `cursor`."),
-        ("device_id" = Option<String>, Query, description = "Those of this device."),
-        ("end_user_id" = Option<String>, Query, description = "Those of this end user."),
-        ("status" = Option<String>, Query, description = "Those in this state."),
-        ("created_after" = Option<String>, Query, description = "Those created after this time."),
-        ("updated_after" = Option<String>, Query, description = "Those changed after this time."),
+        ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
+        ("offset" = Option<u16>, Query, description = "Number of recordings to skip, 0 to 10,000. Not with `cursor`."),
+        ("device_id" = Option<String>, Query, description = "Only recordings of this device."),
+        ("end_user_id" = Option<String>, Query, description = "Only recordings of this end user."),
+        ("status" = Option<String>, Query, description = "Only recordings with this status."),
+        ("created_after" = Option<String>, Query, description = "Only recordings created after this time."),
+        ("updated_after" = Option<String>, Query, description = "Only recordings updated after this time."),
     ),
     responses((status = 200, description = "A page of recordings.", body = RecordingPage), Refusals),
 )]

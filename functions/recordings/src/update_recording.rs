@@ -5,15 +5,15 @@ use capstan_http::{Access, RecordingBody, Refusals, Reply, Request, present};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// What changes. What is left out stays as it is.
+/// Changes. Absent fields stay unchanged.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = RecordingChange)]
 pub struct Body {
-    /// What it is called; null takes the name away.
+    /// Name. Null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Option<Name>>,
-    /// What replaces the metadata as a whole; null empties it.
+    /// Replaces all metadata. Null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Option<Metadata>>,
@@ -24,11 +24,13 @@ pub struct Body {
 /// # Errors
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    patch, path = "/v1/recordings/{id}", operation_id = "updateRecording", tag = "Recordings",
+    patch, path = "/v1/recordings/{id}", operation_id = "updateRecording",
+    summary = "Update a recording",
+    description = "Changes the name and replaces the metadata. Fields that are absent stay unchanged.", tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,
-    responses((status = 200, description = "The recording as it is now.", body = RecordingBody), Refusals),
+    responses((status = 200, description = "The updated recording.", body = RecordingBody), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteRecordings).await?;

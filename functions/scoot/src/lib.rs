@@ -1,5 +1,6 @@
 //! Adapter for meeting workers of the Scoot-shaped API.
 
+pub mod credential;
 mod payload;
 pub mod save_meeting_recording;
 pub mod save_meeting_transcription;

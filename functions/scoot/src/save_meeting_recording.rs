@@ -6,10 +6,11 @@ mod request;
 
 use capstan_domain::{Action, Error, EventType, MeetingBuckets, Recording, Status, Timestamp};
 use capstan_events::Events;
-use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
+use capstan_http::{ErrorBody, Refusals, Reply, Request};
 use capstan_objects::Objects;
 use capstan_outbox::Outbox;
 
+use crate::credential::ScootAccess;
 use crate::saving::{Saved, save};
 use body::Body;
 use request::RecordingRequest;
@@ -21,17 +22,19 @@ use request::RecordingRequest;
 /// # Errors
 /// [`Error::Invalid`], [`Error::Conflict`], [`Error::RequestTooLarge`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/api/v1/recording/processing", operation_id = "saveMeetingRecording", tag = "Meetings",
+    post, path = "/api/v1/recording/processing", operation_id = "saveMeetingRecording",
+    summary = "Create or update a meeting recording",
+    description = "`PROCESSING` with the key of an object as `recordingId` begins its processing. `COMPLETE` and `FAILED` report the end of the worker's own processing and are final. The credential may be sent as `X-API-Key`.", tag = "Meetings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     request_body = Body,
     responses(
-        (status = 200, description = "All that was told of the recording, with what Capstan knows of it.", body = Body),
-        (status = 409, description = "It has ended in another way.", body = ErrorBody),
+        (status = 200, description = "All fields that workers sent, with those that Capstan sets.", body = Body),
+        (status = 409, description = "It has ended with another status.", body = ErrorBody),
         Refusals,
     ),
 )]
 pub async fn handle(
-    (access, objects, events, buckets): (Access, Objects, Events, MeetingBuckets),
+    (access, objects, events, buckets): (ScootAccess, Objects, Events, MeetingBuckets),
     request: Request,
 ) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteRecordings).await?;

@@ -4,12 +4,13 @@ mod request;
 
 use capstan_domain::{Action, Error, MeetingId, MeetingStatus, MeetingTranscriptionId, Name, Timestamp, Transcription};
 use capstan_events::Events;
-use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
+use capstan_http::{ErrorBody, Refusals, Reply, Request};
 use capstan_outbox::Outbox;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::credential::ScootAccess;
 use crate::payload::{MeetingUser, absent};
 use crate::saving::{Saved, save};
 use request::TranscriptionRequest;
@@ -55,17 +56,19 @@ pub struct Body {
 /// # Errors
 /// [`Error::Invalid`], [`Error::Conflict`], [`Error::RequestTooLarge`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/api/v1/transcription/save", operation_id = "saveMeetingTranscription", tag = "Meetings",
+    post, path = "/api/v1/transcription/save", operation_id = "saveMeetingTranscription",
+    summary = "Create or update a meeting transcription",
+    description = "Stores a transcription that the worker makes itself. `COMPLETE` and `FAILED` are final. The credential may be sent as `X-API-Key`.", tag = "Meetings",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
     request_body = Body,
     responses(
-        (status = 200, description = "All that was told of the transcription, with what Capstan knows of it.",
+        (status = 200, description = "All fields that workers sent, with those that Capstan sets.",
             body = Body),
-        (status = 409, description = "It has ended in another way.", body = ErrorBody),
+        (status = 409, description = "It has ended with another status.", body = ErrorBody),
         Refusals,
     ),
 )]
-pub async fn handle((access, events): (Access, Events), request: Request) -> Result<Reply, Error> {
+pub async fn handle((access, events): (ScootAccess, Events), request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteTranscriptions).await?;
     let saving = TranscriptionRequest::read(&request, access.store(), &caller.tenant)?;
     let transcription = match save(&saving).await? {

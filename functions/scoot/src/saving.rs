@@ -21,7 +21,7 @@ pub(crate) enum Saved<E> {
 pub(crate) trait SaveRequest: Sync {
     /// What is saved.
     type Entity: Send;
-    /// Its identifier.
+    /// Identifier.
     type Id: Send;
 
     /// Finds the entity by the worker's UUID.

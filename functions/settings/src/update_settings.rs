@@ -8,27 +8,27 @@ use capstan_http::{Access, Refusals, Reply, Request, SettingsBody};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// What is to hold for the project. What is not given gets its default.
+/// Settings of a project. Absent fields get their defaults.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewSettings)]
 pub struct Body {
-    /// How its recordings are transcribed.
+    /// Transcription of the project's recordings.
     transcription: Option<Transcription>,
 }
 
-/// How a project's recordings are to be transcribed. What is not given gets its default.
+/// Transcription settings. Absent fields get their defaults.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = NewTranscriptionSettings)]
 pub struct Transcription {
-    /// Whether every recording is, as soon as it is processed; not by default.
+    /// Whether to transcribe every recording after processing. Default false.
     automatic: Option<bool>,
-    /// Who transcribes; by default the deployment's preferred provider.
+    /// Provider. Default: the deployment's preferred provider.
     #[schema(value_type = Option<String>, pattern = "^(whisper|aws|deepgram|assemblyai)$")]
     provider: Option<ProviderName>,
-    /// The language that is spoken; by default the provider finds out.
+    /// Spoken language. Detected by the provider by default.
     #[schema(value_type = Option<String>, example = "en")]
     language: Option<Language>,
-    /// Whether to tell the speakers apart, where the provider can; by default it does.
+    /// Whether to label speakers, if the provider supports it. Default true.
     diarization: Option<bool>,
 }
 
@@ -37,10 +37,12 @@ pub struct Transcription {
 /// # Errors
 /// [`Error::NotTranscribable`] when the deployment has no such provider, [`Error::Invalid`].
 #[utoipa::path(
-    put, path = "/v1/settings", operation_id = "updateSettings", tag = "Settings",
+    put, path = "/v1/settings", operation_id = "updateSettings",
+    summary = "Replace settings",
+    description = "Replaces all settings of the project's live or test data. Absent fields get their defaults.", tag = "Settings",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
     request_body = Body,
-    responses((status = 200, description = "The settings as they are now.", body = SettingsBody), Refusals),
+    responses((status = 200, description = "The new settings.", body = SettingsBody), Refusals),
 )]
 pub async fn handle((access, providers): (Access, ProviderNames), request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::WriteTranscriptions).await?;

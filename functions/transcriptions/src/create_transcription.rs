@@ -12,19 +12,19 @@ use futures_util::future::try_join;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// A transcription to be made. What is not given is as the project has set it.
+/// A transcription to create. Absent fields are taken from the settings.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewTranscription)]
 pub struct Body {
-    /// Of which recording. Required where the path does not name it.
+    /// Identifier of the recording. Required unless the path has it.
     #[schema(value_type = Option<String>, nullable = false)]
     recording_id: Option<RecordingId>,
-    /// The language that is spoken, such as `en` or `pt-BR`. The provider finds out where nobody says it.
+    /// Spoken language, such as `en` or `pt-BR`. Default from the settings, else detected.
     #[schema(value_type = Option<String>, example = "en")]
     language: Option<Language>,
-    /// Whether to tell the speakers apart, where the provider can; yes where nobody says otherwise.
+    /// Whether to label speakers, if the provider supports it. Default from the settings.
     diarization: Option<bool>,
-    /// Who transcribes. The deployment's preferred provider where nobody says.
+    /// Provider. Default from the settings, else the deployment's preferred provider.
     #[schema(value_type = Option<String>, pattern = "^(whisper|aws|deepgram|assemblyai)$")]
     provider: Option<ProviderName>,
 }
@@ -48,12 +48,14 @@ pub async fn handle(dependencies: Dependencies, request: Request) -> Result<Repl
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`], [`Error::NotTranscribable`], [`Error::Invalid`].
 #[utoipa::path(
-    post, path = "/v1/transcriptions", operation_id = "createTranscription", tag = "Transcriptions",
+    post, path = "/v1/transcriptions", operation_id = "createTranscription",
+    summary = "Create a transcription",
+    description = "Requests a transcription of a completed recording. While another transcription of the recording is pending or processing, it gets 409.", tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
     request_body = Body,
     responses(
-        (status = 201, description = "The transcription, `pending`.", body = TranscriptionBody),
-        (status = 409, description = "The recording is not processed yet, or a transcription is under way.",
+        (status = 201, description = "The new transcription.", body = TranscriptionBody),
+        (status = 409, description = "The recording is not completed, or another transcription of it is pending or processing.",
             body = ErrorBody),
         Refusals,
     ),
@@ -71,13 +73,15 @@ pub async fn create_transcription(dependencies: Dependencies, request: Request) 
 /// # Errors
 /// Those of [`create_transcription`].
 #[utoipa::path(
-    post, path = "/v1/recordings/{id}/transcribe", operation_id = "transcribeRecording", tag = "Transcriptions",
+    post, path = "/v1/recordings/{id}/transcribe", operation_id = "transcribeRecording",
+    summary = "Transcribe a recording",
+    description = "Requests a transcription of a completed recording. While another transcription of the recording is pending or processing, it gets 409.", tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Option<Body>,
     responses(
-        (status = 201, description = "The transcription, `pending`.", body = TranscriptionBody),
-        (status = 409, description = "The recording is not processed yet, or a transcription is under way.",
+        (status = 201, description = "The new transcription.", body = TranscriptionBody),
+        (status = 409, description = "The recording is not completed, or another transcription of it is pending or processing.",
             body = ErrorBody),
         Refusals,
     ),
@@ -96,7 +100,7 @@ async fn create(
         let (recording_id, body) = wanted?;
         Ok((access.store().recording(&recording_id).await?, body))
     };
-    let (caller, (found, body)) = access.caller_beside(request, Action::WriteTranscriptions, read).await?;
+    let (caller, (found, body)) = access.caller_while_reading(request, Action::WriteTranscriptions, read).await?;
     let recording = caller.visibility().admit(found.ok_or_else(Error::no_recording)?)?;
     let id = TranscriptionId::new(request.now(), request.entropy());
     let defaults = default_options(access.store(), &recording, &id).await?;

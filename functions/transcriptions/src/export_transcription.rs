@@ -9,19 +9,20 @@ use capstan_objects::{ObjectKey, Objects};
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Invalid`].
 #[utoipa::path(
-    get, path = "/v1/transcriptions/{id}/export", operation_id = "exportTranscription", tag = "Transcriptions",
+    get, path = "/v1/transcriptions/{id}/export", operation_id = "exportTranscription",
+    summary = "Export a transcription",
+    description = "Returns the transcript as a file. A file over 4.5 MB is returned as a redirect to a presigned URL.", tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:read"])),
     params(
         ("id" = String, Path, description = "The transcription."),
-        ("format" = Option<String>, Query, description = "`txt` (the default), `srt`, `vtt` or `json`."),
+        ("format" = Option<String>, Query, description = "`txt` (default), `srt`, `vtt` or `json`."),
     ),
     responses(
         (status = 200, description = "The file.", content(
             (String = "text/plain; charset=utf-8"), (String = "application/x-subrip; charset=utf-8"),
             (String = "text/vtt; charset=utf-8"), (String = "application/json"),
         )),
-        (status = 302, description = "The file is too large for an answer, as of a day of speech. `Location` is a \
-            signed URL, good for an hour, to fetch it from."),
+        (status = 302, description = "The file is over 4.5 MB. `Location` is a presigned URL, valid for an hour."),
         (status = 409, description = "The transcription is not completed.", body = ErrorBody),
         Refusals,
     ),

@@ -9,7 +9,9 @@ use capstan_objects::Objects;
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    get, path = "/v1/transcriptions/{id}", operation_id = "getTranscription", tag = "Transcriptions",
+    get, path = "/v1/transcriptions/{id}", operation_id = "getTranscription",
+    summary = "Retrieve a transcription",
+    description = "", tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:read"])),
     params(("id" = String, Path, description = "The transcription.")),
     responses((status = 200, description = "The transcription.", body = TranscriptionBody), Refusals),

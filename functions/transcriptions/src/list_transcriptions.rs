@@ -10,18 +10,20 @@ use capstan_store::{Page, Store};
 /// # Errors
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].
 #[utoipa::path(
-    get, path = "/v1/transcriptions", operation_id = "listTranscriptions", tag = "Transcriptions",
+    get, path = "/v1/transcriptions", operation_id = "listTranscriptions",
+    summary = "List transcriptions",
+    description = "Newest first, with their transcripts.", tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:read"])),
     params(
-        ("recording_id" = Option<String>, Query, description = "Those of this recording."),
-        ("limit" = Option<u8>, Query, description = "How many at most, 1 to 100; 25 by default."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("recording_id" = Option<String>, Query, description = "Only transcriptions of this recording."),
+        ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
     ),
     responses((status = 200, description = "A page of transcriptions.", body = TranscriptionPage), Refusals),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
     let read = recording(access.store(), &request);
-    let (caller, of) = access.caller_beside(&request, Action::ReadTranscriptions, read).await?;
+    let (caller, of) = access.caller_while_reading(&request, Action::ReadTranscriptions, read).await?;
     let page = list(access.store(), &caller, of, &request).await?;
     let read = |transcription: Transcription| {
         let objects = &objects;

@@ -2,7 +2,8 @@
 
 use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
 use capstan_domain::{ChunkNumber, Error, ProviderName};
-use capstan_http::{Access, Dependencies, Reply, Request};
+use capstan_http::{Access, Bearer, Reply, Request};
+use capstan_idempotency::Dependencies;
 use capstan_transcribe::{Callback, CallbackFailure, JobName, Providers};
 use capstan_transcripts::Transcripts;
 
@@ -23,7 +24,9 @@ impl FromEnvironment for CallbackReceiver {
 }
 
 impl Dependencies for CallbackReceiver {
-    /// Providers have no credential of ours, and repeat themselves without a key.
+    type Form = Bearer;
+
+    /// Providers have no credential; the token of the job authenticates them.
     fn access(&self) -> Option<&Access> {
         None
     }

@@ -10,15 +10,17 @@ use capstan_objects::{ObjectKey, Objects};
 /// [`Error::NotFound`]; [`Error::Conflict`] when the upload is complete.
 #[utoipa::path(
     delete, path = "/v1/recordings/{id}/media/{media_id}/upload", operation_id = "abortMultipartUpload",
+    summary = "Abort a multipart upload",
+    description = "Deletes the received parts and removes the media file from the recording. A completed upload gets 409.",
     tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(
         ("id" = String, Path, description = "The recording."),
-        ("media_id" = String, Path, description = "A medium that is sent in parts."),
+        ("media_id" = String, Path, description = "Identifier of a media file with a multipart upload."),
     ),
     responses(
-        (status = 204, description = "It is aborted."),
-        (status = 409, description = "It is complete.", body = capstan_http::ErrorBody),
+        (status = 204, description = "Aborted."),
+        (status = 409, description = "The upload is complete.", body = capstan_http::ErrorBody),
         Refusals,
     ),
 )]

@@ -9,21 +9,21 @@ use capstan_uploads::MultipartCompletion;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// The parts as the client knows them.
+/// The parts that the client has uploaded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = PartsClaim)]
 pub struct Body {
-    /// Every part with the ETag that S3 answered, in any order. Leave it out, or empty, where ETags cannot be read.
+    /// Every part with the ETag of S3's response, in any order. Absent or empty if the client cannot read ETags.
     parts: Option<Vec<PartClaim>>,
 }
 
-/// A part as the client knows it.
+/// A part that the client has uploaded.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct PartClaim {
-    /// Which.
+    /// Number of the part.
     #[schema(value_type = u16, minimum = 1, maximum = 10_000)]
     part_number: PartNumber,
-    /// The `ETag` header of S3's answer, with or without its quotes.
+    /// `ETag` header of S3's response, with or without quotes.
     #[schema(value_type = String)]
     etag: EntityTag,
 }
@@ -35,16 +35,18 @@ pub struct PartClaim {
 /// [`Error::NotFound`], [`Error::Conflict`].
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/media/{media_id}/upload/complete", operation_id = "completeMultipartUpload",
+    summary = "Complete a multipart upload",
+    description = "Joins the parts to one file. Missing or wrong parts are named in the error and can be uploaded again. A repeated request returns the same media file.",
     tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(
         ("id" = String, Path, description = "The recording."),
-        ("media_id" = String, Path, description = "A medium that is sent in parts."),
+        ("media_id" = String, Path, description = "Identifier of a media file with a multipart upload."),
     ),
     request_body(content = Option<Body>),
     responses(
-        (status = 200, description = "The medium, `uploaded`.", body = MediaBody),
-        (status = 409, description = "Another change came first.", body = capstan_http::ErrorBody),
+        (status = 200, description = "The uploaded media file.", body = MediaBody),
+        (status = 409, description = "Another request changed the upload at the same time. Retry.", body = capstan_http::ErrorBody),
         Refusals,
     ),
 )]

@@ -5,19 +5,19 @@ use capstan_http::{Access, Refusals, Reply, Request};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A token for the upload of one recording, which is shown this once.
+/// A token for the upload of one recording. It is shown only once.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UploadToken)]
 pub struct Answer {
-    /// What to send as the credential.
+    /// Credential to send.
     #[schema(pattern = "^up_")]
     upload_token: String,
-    /// The one recording that it opens.
+    /// Identifier of the recording.
     recording_id: String,
-    /// When it ends.
+    /// When the token expires.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// Seconds until then.
+    /// Seconds until the expiry.
     expires_in: u32,
 }
 
@@ -27,10 +27,12 @@ pub struct Answer {
 /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::Unauthorized`],
 /// [`Error::Forbidden`].
 #[utoipa::path(
-    post, path = "/v1/recordings/{id}/upload-token", operation_id = "createUploadToken", tag = "Uploads",
+    post, path = "/v1/recordings/{id}/upload-token", operation_id = "createUploadToken",
+    summary = "Create an upload token",
+    description = "The token authorizes the upload of one pending recording, for a device or app that should have no other credential. It expires after 15 minutes.", tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     params(("id" = String, Path, description = "The recording.")),
-    responses((status = 201, description = "The token, good for 15 minutes.", body = Answer), Refusals),
+    responses((status = 201, description = "The upload token.", body = Answer), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let (_, recording) = access.recording(&request, Action::CreateUploadToken).await?;

@@ -15,44 +15,43 @@ use file::{File, Upload};
 use in_parts::UploadInParts;
 use one_put::UploadUrl;
 
-/// A file to be uploaded.
+/// A file to upload.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewUpload)]
 pub struct Body {
-    /// The kind of file: that of `content_type`, else audio, unless given.
+    /// Kind of file. Default: that of `content_type`, else `audio`.
     #[serde(rename = "type")]
     #[schema(value_type = Option<String>, pattern = "^(audio|image|video)$")]
     media_type: Option<MediaType>,
-    /// The type of the file; `audio/opus`, `image/jpeg` and `video/mp4` are the defaults of the kinds.
+    /// MIME type. Default for `type`: `audio/opus`, `image/jpeg`, `video/mp4`.
     #[schema(example = "audio/opus")]
     content_type: Option<String>,
-    /// Its size, 1 to 5,368,709,120, with `multipart` up to 53,687,091,200,000. S3 then refuses any other. Required
-    /// with `multipart`.
+    /// Size in bytes, 1 to 5,368,709,120, with `multipart` up to 53,687,091,200,000. S3 then rejects any other size.
+    /// Required with `multipart`.
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 53_687_091_200_000u64)]
     file_size_bytes: Option<Number>,
-    /// Its SHA-256 as 64 hexadecimal digits. S3 then refuses any other bytes. Not with `multipart`: give it to
-    /// upload-complete.
+    /// SHA-256 as 64 hexadecimal digits. S3 then rejects other bytes. Not with `multipart`: send it to upload-complete.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-fA-F]{64}$")]
     content_sha256: Option<Sha256>,
-    /// When it was taken.
+    /// Capture time: as declared, else from the file.
     #[schema(value_type = Option<String>, format = DateTime)]
     captured_at: Option<Timestamp>,
-    /// A pending medium of this recording to sign for again, instead of a new one.
+    /// A media file of this recording that has not arrived, to get new URLs for instead of adding one.
     #[schema(value_type = Option<String>)]
     media_id: Option<MediaId>,
-    /// Whether it is sent in parts, which can be resumed.
+    /// Whether to upload in parts, which can be resumed.
     #[serde(default)]
     multipart: Option<bool>,
 }
 
-/// Leave to upload a file: in one chunk, or with `multipart` in parts.
+/// Presigned URLs to upload a file: by one PUT, or with `multipart` in parts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Upload)]
 #[serde(untagged)]
 pub enum Answer {
-    /// By one PUT.
+    /// Upload by one PUT.
     OnePut(UploadUrl),
-    /// In parts.
+    /// Upload in parts.
     InParts(UploadInParts),
 }
 
@@ -62,13 +61,15 @@ pub enum Answer {
 /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::TooManyMedia`],
 /// [`Error::FileTypeInvalid`], [`Error::FileSizeInvalid`], [`Error::Conflict`], [`Error::Invalid`].
 #[utoipa::path(
-    post, path = "/v1/recordings/{id}/upload-url", operation_id = "createUploadUrl", tag = "Uploads",
+    post, path = "/v1/recordings/{id}/upload-url", operation_id = "createUploadUrl",
+    summary = "Create upload URLs",
+    description = "Adds a media file to a pending recording, and returns a presigned URL to PUT it in one request. With `multipart`, returns a URL for each part. With `media_id`, returns new URLs for a media file that has not arrived.", tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,
     responses(
-        (status = 200, description = "Leave to upload.", body = Answer),
-        (status = 409, description = "Another change came first.", body = capstan_http::ErrorBody),
+        (status = 200, description = "Presigned upload URLs.", body = Answer),
+        (status = 409, description = "Another request changed the upload at the same time. Retry.", body = capstan_http::ErrorBody),
         Refusals,
     ),
 )]

@@ -8,37 +8,38 @@ use capstan_objects::{ObjectKey, Objects, Validity};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How far an upload in parts has come, and leave to send what is missing.
+/// State of a multipart upload, and URLs for the missing parts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UploadInPartsProgress)]
 pub struct Answer {
-    /// The medium that the file becomes.
+    /// Identifier of the media file.
     media_id: String,
-    /// `pending`, or `uploaded` once the parts were made one file: then there is nothing left to send.
+    /// `pending`, or `uploaded` once the upload is complete.
     #[schema(pattern = "^(pending|uploaded)$")]
     status: &'static str,
-    /// S3's name for the upload.
+    /// S3's identifier of the multipart upload.
     upload_id: String,
-    /// The type of the file.
+    /// MIME type of the file.
     content_type: &'static str,
-    /// Its size.
+    /// Size in bytes.
     file_size_bytes: u64,
-    /// The size of every part but the last.
+    /// Size of every part except the last, in bytes.
     part_size_bytes: u64,
-    /// What S3 has received, in order. Empty once they were made one file.
+    /// Parts that S3 has received, in order. Empty once the upload is complete.
     parts_received: Vec<ReceivedPartBody>,
-    /// What is missing, from `from_part` on.
+    /// The missing parts, from `from_part` on.
     #[serde(flatten)]
     urls: PartUrls,
-    /// How to send a part: `PUT`.
+    /// Method of each part: `PUT`.
     #[schema(pattern = "^PUT$")]
     method: &'static str,
-    /// Every header to send beside those that an HTTP client sends by itself.
+    /// Headers that the client must send with the file. `Content-Length` is sent by every HTTP client and is not
+    /// listed.
     headers: BTreeMap<String, String>,
-    /// When the URLs end. Null where there are none.
+    /// When the URLs expire. Null if there are none.
     #[schema(required, format = DateTime)]
     expires_at: Option<String>,
-    /// Seconds until then.
+    /// Seconds until the expiry.
     #[schema(required)]
     expires_in: Option<u32>,
 }
@@ -48,15 +49,17 @@ pub struct Answer {
 /// # Errors
 /// [`Error::NotFound`], [`Error::MultipartUploadExpired`], [`Error::Invalid`].
 #[utoipa::path(
-    get, path = "/v1/recordings/{id}/media/{media_id}/upload", operation_id = "getMultipartUpload", tag = "Uploads",
+    get, path = "/v1/recordings/{id}/media/{media_id}/upload", operation_id = "getMultipartUpload",
+    summary = "Retrieve a multipart upload",
+    description = "Returns the parts that S3 has received, and presigned URLs for the missing ones. Use it to resume an upload.", tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(
         ("id" = String, Path, description = "The recording."),
-        ("media_id" = String, Path, description = "A medium that is sent in parts."),
+        ("media_id" = String, Path, description = "Identifier of a media file with a multipart upload."),
         ("from_part" = Option<u16>, Query, minimum = 1, maximum = 10_000,
-            description = "The first part to sign for: the `next_part_number` of an earlier answer."),
+            description = "First part to return a URL for: `next_part_number` of an earlier response."),
     ),
-    responses((status = 200, description = "What is there, and leave for the rest.", body = Answer), Refusals),
+    responses((status = 200, description = "The received parts, and URLs for the missing ones.", body = Answer), Refusals),
 )]
 pub async fn handle((access, objects): (Access, Objects), request: Request) -> Result<Reply, Error> {
     let (_, recording) = access.recording(&request, Action::Upload).await?;

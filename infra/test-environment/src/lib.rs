@@ -26,7 +26,8 @@ use capstan_domain::{
 use capstan_emulators::template::Template;
 use capstan_emulators::{ACCESS_KEY_ID, Emulators, SECRET_ACCESS_KEY, Storage};
 use capstan_events::Events;
-use capstan_http::{Access, Dependencies, Reply, Request};
+use capstan_http::{Access, Reply, Request};
+use capstan_idempotency::Dependencies;
 use capstan_lambda::{Clock, Function, Invocation, event_function, http_function};
 use capstan_objects::Objects;
 use capstan_store::Store;
@@ -192,7 +193,7 @@ impl TestEnvironment {
         constructed.expect("every variable is given")
     }
 
-    /// The door to the table. Each is a sandbox of its own, which remembers no credential yet.
+    /// Access to the table, with an empty cache of credentials.
     pub fn access(&self) -> Access {
         Access::new(self.store.clone())
     }

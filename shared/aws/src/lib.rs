@@ -1,4 +1,4 @@
-//! What every AWS client of Capstan shares: configuration from the environment, and failures as domain errors.
+//! Configuration of all AWS clients, and their failures as domain errors.
 
 mod environment;
 
@@ -26,11 +26,11 @@ pub async fn configuration() -> SdkConfig {
     aws_config::from_env().credentials_provider(credentials).http_client(http_client()).load().await
 }
 
-/// The authorities that sign the certificates of AWS: <https://www.amazontrust.com/repository/>.
+/// The certificate authorities of AWS: <https://www.amazontrust.com/repository/>.
 const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
 
-/// One client for all services. It trusts Amazon's authorities: to read the system's hundred and more is two thirds of
-/// what a function does before its first request. Where AWS is behind another authority, `SSL_CERT_FILE` tells.
+/// One HTTP client for all services. It trusts Amazon's certificate authorities only: reading the more than hundred of the
+/// system takes two thirds of a function's initialisation. `SSL_CERT_FILE` names others, for example behind a proxy.
 fn http_client() -> SharedHttpClient {
     let roots = match std::env::var_os("SSL_CERT_FILE") {
         Some(_) => TrustStore::default(),
@@ -41,17 +41,17 @@ fn http_client() -> SharedHttpClient {
     Builder::new().tls_provider(provider).tls_context(context).build_https()
 }
 
-/// The same for a service whose every answer is small: an attempt that takes three seconds hangs, as on a connection
-/// that died while the sandbox was frozen, and is made again.
+/// The configuration for a service with small responses: an attempt that takes three seconds is made again. It hangs on a
+/// connection that was closed while the sandbox was frozen.
 pub fn impatient(configuration: &SdkConfig) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(3)).build();
     configuration.to_builder().timeout_config(timeouts).build()
 }
 
-/// Seconds that a client waits before it asks again when AWS was busy.
+/// Seconds after which a client retries when AWS was busy.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// Codes by which DynamoDB, S3 and EventBridge say: later. Each words a fault of its own in another way.
+/// Error codes of DynamoDB, S3 and EventBridge for transient failures.
 const BUSY: &[&str] = &[
     "BandwidthLimitExceeded",
     "InternalError",
@@ -74,27 +74,28 @@ const BUSY: &[&str] = &[
     "TransactionInProgressException",
 ];
 
-/// What passes by itself: the client is told when to ask again.
+/// A transient failure. The client is asked to retry.
 pub fn busy(cause: impl Into<Cause>) -> Error {
     Error::Unavailable { retry_after: RETRY_AFTER_SECONDS, cause: cause.into() }
 }
 
-/// A failed call as a domain error: [`Error::Unavailable`] for what passes, [`Error::Internal`] for the rest.
+/// A failed call as a domain error: [`Error::Unavailable`] for a transient failure, [`Error::Internal`] for any other.
 pub fn failure<E>(error: SdkError<E, HttpResponse>) -> Error
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    let passes = match &error {
+    let is_transient = match &error {
         SdkError::ServiceError(context) => match context.err().code() {
             Some(code) => BUSY.contains(&code),
-            // The answer to a HEAD has no body that could name a code.
+            // The response to a HEAD has no body, and so no code.
             None => context.raw().status().as_u16() == 429 || context.raw().status().is_server_error(),
         },
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         _ => false,
     };
-    let cause: Cause = format!("{}", aws_smithy_types::error::display::DisplayErrorContext(&error)).into();
-    if passes { busy(cause) } else { Error::Internal { cause } }
+    // The response is left out: it may contain items of the table.
+    let cause: Cause = error.into_source().unwrap_or_else(|error| error.to_string().into());
+    if is_transient { busy(cause) } else { Error::Internal { cause } }
 }
 
 #[cfg(test)]
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_can_be_made_of_the_roots_that_are_compiled_in() {
+    async fn the_compiled_in_root_certificates_are_valid() {
         assert_eq!(AMAZON_ROOTS.matches("BEGIN CERTIFICATE").count(), 5);
         // Panics at a root that does not parse.
         aws_sdk_dynamodb::Client::new(&configuration().await);

@@ -355,7 +355,7 @@ impl Credential {
     }
 
     /// Whether a use now is worth a note: it is a good key's first for an hour.
-    pub fn is_use_news(&self, now: Timestamp) -> bool {
+    pub fn is_use_to_record(&self, now: Timestamp) -> bool {
         let is_good = matches!(self.status(now), CredentialStatus::Good | CredentialStatus::GoodUntil(_));
         let noted = |at: Timestamp| now < at.plus_seconds(USE_NOTED_SECONDS);
         self.key_id.is_some() && is_good && !self.last_used_at.is_some_and(noted)
@@ -552,10 +552,10 @@ mod tests {
         let token = credential(Grant::Secret);
         let key = Credential { key_id: Some("key_1".parse().unwrap()), ..token.clone() };
         let used = Credential { last_used_at: Some(now()), ..key.clone() };
-        assert!(!token.is_use_news(now()) && key.is_use_news(now()));
-        assert!(!used.is_use_news(now().plus_seconds(3599)) && used.is_use_news(now().plus_seconds(3600)));
+        assert!(!token.is_use_to_record(now()) && key.is_use_to_record(now()));
+        assert!(!used.is_use_to_record(now().plus_seconds(3599)) && used.is_use_to_record(now().plus_seconds(3600)));
         let revoked = Credential { revoked_at: Some(now()), ..key };
-        assert!(!revoked.is_use_news(now()));
+        assert!(!revoked.is_use_to_record(now()));
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! Everything that can be said no to.
+//! Errors, independent of HTTP.
+
+use std::fmt;
 
 use crate::{EndUserId, Md5, MediaId, PartNumber, Sha256, Status, TranscriptionError};
 
-/// What went wrong below, for the log only. A client never sees it.
+/// The cause of a failure, for the log only.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// A refusal or a failure, free of any transport. `capstan-http` maps it to a status, in one place.
+/// A rejection or a failure. `capstan-http` maps it to a status code, in one place.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A field breaks a rule.
@@ -16,7 +18,7 @@ pub enum Error {
         /// The rule that it breaks, as in "must be at most 255 characters".
         rule: String,
     },
-    /// The size is not one that can be uploaded, or not the one that was declared.
+    /// The size is not allowed, or not the declared one.
     #[error("{param}: {rule}")]
     FileSizeInvalid {
         /// The field.
@@ -24,7 +26,7 @@ pub enum Error {
         /// The rule that it breaks.
         rule: String,
     },
-    /// The type is not one that Capstan takes.
+    /// The type is not supported.
     #[error("{param}: {rule}")]
     FileTypeInvalid {
         /// The field.
@@ -32,124 +34,126 @@ pub enum Error {
         /// The rule that it breaks.
         rule: String,
     },
-    /// The recording takes no more changes of this kind.
+    /// The recording is no longer pending.
     #[error("the recording is {status}, no longer pending")]
     RecordingNotPending {
-        /// Where it stands.
+        /// Its status.
         status: Status,
     },
-    /// None of the media has arrived, or not the one that was asked for.
+    /// No object of the recording is stored, or not the requested one.
     #[error("no media uploaded")]
     MediaNotUploaded {
-        /// The media that were expected and are not there.
+        /// The media files whose objects are missing.
         missing: Vec<MediaId>,
     },
-    /// The recording holds as many media as it may.
-    #[error("the recording holds {} media, the most it may", crate::MAX_MEDIA)]
+    /// The recording has [`crate::MAX_MEDIA`] media files.
+    #[error("the recording has {} media files, the maximum", crate::MAX_MEDIA)]
     TooManyMedia,
-    /// Not every part of a file has arrived.
+    /// Parts of a multipart upload are missing.
     #[error("parts {} are missing", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     PartsMissing {
-        /// Those that have not.
+        /// Their numbers.
         missing: Vec<PartNumber>,
     },
-    /// An upload in parts is no longer known to S3, and neither is its file.
-    #[error("the upload in parts of {media_id} has expired")]
+    /// S3 has neither the multipart upload nor its object.
+    #[error("the multipart upload of {media_id} has expired")]
     MultipartUploadExpired {
-        /// The medium that is still awaited.
+        /// The media file, whose object is still awaited.
         media_id: MediaId,
     },
-    /// The recording was not completed in time.
+    /// The upload was not completed in time.
     #[error("the upload has expired")]
     UploadExpired,
-    /// No credential, or an unknown, expired or revoked one.
+    /// The credential is missing, unknown, expired or revoked.
     #[error("no valid credential")]
     Unauthorized,
-    /// A known credential that may not do this.
-    #[error("this credential may not do this")]
+    /// The credential lacks the permission.
+    #[error("the credential lacks the permission")]
     Forbidden,
-    /// There is none of that id within the caller's visibility.
+    /// It does not exist, or is not visible to the caller.
     #[error("no such {what}")]
     NotFound {
-        /// The kind of thing, as in "recording".
+        /// What was not found, such as "recording".
         what: &'static str,
     },
-    /// Another change came first.
+    /// The present state does not allow the change.
     #[error("{reason}")]
     Conflict {
-        /// What stands in the way.
+        /// Why, and what to do.
         reason: String,
     },
-    /// The same `Idempotency-Key` came with another body.
+    /// The `Idempotency-Key` was used with another body.
     #[error("the idempotency key was used with another body")]
     IdempotencyKeyReused,
-    /// The first call under this `Idempotency-Key` was not answered yet.
-    #[error("the first call under this idempotency key is running")]
+    /// The original request with this `Idempotency-Key` is running.
+    #[error("the original request with this idempotency key is running")]
     OriginalRequestRunning {
-        /// Seconds to wait before asking again.
+        /// Seconds after which to retry.
         retry_after: u32,
     },
-    /// What must be there once is there already.
-    #[error("there is {what} with this {param}: {id}")]
+    /// A unique field has this value in another resource.
+    #[error("{what} with this {param} exists: {id}")]
     ResourceAlreadyExists {
-        /// The kind of thing, as in "an end user".
+        /// The resource, such as "an end user".
         what: &'static str,
-        /// The field that must differ.
+        /// The unique field.
         param: &'static str,
-        /// The one that is there.
+        /// Identifier of the existing resource.
         id: String,
     },
-    /// A device has one end user at a time.
+    /// The device is bound to another end user.
     #[error("the device is bound to {end_user_id}")]
     DeviceAlreadyBound {
-        /// To whom.
+        /// That end user.
         end_user_id: EndUserId,
     },
-    /// S3 holds other bytes than the client says it sent.
+    /// The SHA-256 of the stored object is not the claimed one.
     #[error("the stored bytes of {media_id} have another SHA-256")]
     IntegrityMismatch {
-        /// The medium whose bytes differ.
+        /// The media file.
         media_id: MediaId,
-        /// What the client said.
+        /// The claimed hash.
         expected: Sha256,
-        /// What S3 holds.
+        /// The hash of the stored object.
         stored: Sha256,
     },
-    /// S3 holds other bytes than the client says it sent, by their MD5.
+    /// The MD5 of the stored object is not the claimed one.
     #[error("the stored bytes have another MD5")]
     FileMd5NotMatch {
-        /// What the client said.
+        /// The claimed hash.
         expected: Md5,
-        /// What S3 holds.
+        /// The hash of the stored object.
         stored: Md5,
     },
-    /// No text can be made of the recording, or not here.
+    /// The recording cannot be transcribed.
     #[error("{0}")]
     NotTranscribable(TranscriptionError),
-    /// The body is over the limit.
+    /// The body is too large.
     #[error("the body is over {limit_bytes} bytes")]
     RequestTooLarge {
-        /// The most that is taken.
+        /// The limit in bytes.
         limit_bytes: usize,
     },
-    /// The stored bytes are still being verified.
+    /// The stored object is being hashed in the background.
     #[error("verification pending")]
     VerificationPending {
-        /// Seconds to wait before asking again.
+        /// Seconds after which to retry.
         retry_after: u32,
     },
-    /// Something that Capstan stands on said: later.
-    #[error("temporarily unavailable: {cause}")]
+    /// An AWS service or a provider is temporarily unavailable.
+    #[error("temporarily unavailable: {}", Chain(&**cause))]
     Unavailable {
-        /// Seconds to wait before asking again.
+        /// Seconds after which to retry.
         retry_after: u32,
         /// For the log.
+        #[source]
         cause: Cause,
     },
-    /// A fault of Capstan's own.
-    #[error("internal error: {cause}")]
+    /// A fault of Capstan itself.
+    #[error("internal error: {}", Chain(&**cause))]
     Internal {
         /// For the log.
+        #[source]
         cause: Cause,
     },
 }
@@ -170,7 +174,7 @@ impl Error {
         Self::FileTypeInvalid { param: "content_type", rule: rule.into() }
     }
 
-    /// The same of a field that has another name where this client writes it.
+    /// The same error for a field that has another name in this API.
     #[must_use]
     pub fn of_field(self, field: &'static str) -> Self {
         match self {
@@ -180,28 +184,80 @@ impl Error {
         }
     }
 
-    /// A field is not there.
+    /// A required field is missing.
     pub fn required(param: &str) -> Self {
         Self::invalid(param, "is required")
     }
 
-    /// A fault of Capstan's own.
+    /// A fault of Capstan itself.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::Internal { cause: cause.into() }
     }
 
-    /// There is no such recording within visibility.
+    /// Adds what was being done to the cause of a failure, such as "get SETTINGS#proj_x#live". Rejections stay as they are.
+    #[must_use]
+    pub fn context(self, action: impl Into<String>) -> Self {
+        let within = |cause| -> Cause { Box::new(Context { action: action.into(), cause }) };
+        match self {
+            Self::Unavailable { retry_after, cause } => Self::Unavailable { retry_after, cause: within(cause) },
+            Self::Internal { cause } => Self::Internal { cause: within(cause) },
+            rejection => rejection,
+        }
+    }
+
+    /// The recording does not exist or is not visible.
     pub fn no_recording() -> Self {
         Self::NotFound { what: "recording" }
     }
 
-    /// There is no such device within visibility.
+    /// The device does not exist or is not visible.
     pub fn no_device() -> Self {
         Self::NotFound { what: "device" }
     }
 
-    /// There is no such end user within visibility.
+    /// The end user does not exist or is not visible.
     pub fn no_end_user() -> Self {
         Self::NotFound { what: "end user" }
+    }
+}
+
+/// A cause with what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{action}")]
+struct Context {
+    action: String,
+    #[source]
+    cause: Cause,
+}
+
+/// Prints an error and its sources as `a: b: c`.
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_prints_its_context_and_every_cause() {
+        let error = Error::internal("connection reset").context("get REC#rec_1").context("claim rec_1");
+        assert_eq!(error.to_string(), "internal error: claim rec_1: get REC#rec_1: connection reset");
+        assert_eq!(std::iter::successors(std::error::Error::source(&error), |error| error.source()).count(), 3);
+    }
+
+    #[test]
+    fn a_rejection_has_no_context() {
+        assert_eq!(Error::no_device().context("get DEV#dev_1").to_string(), "no such device");
     }
 }

@@ -95,7 +95,8 @@ impl Events {
             .detail_type(what)
             .detail(serde_json::to_string(detail).map_err(Error::internal)?)
             .build();
-        let answer = self.client.put_events().entries(entry).send().await.map_err(failure)?;
+        let answer = self.client.put_events().entries(entry).send().await;
+        let answer = answer.map_err(|error| failure(error).context(format!("publish {what}")))?;
         // PutEvents answers 200 even to an entry that it did not take.
         if answer.failed_entry_count > 0 {
             let code = answer.entries.unwrap_or_default().into_iter().find_map(|entry| entry.error_code);

@@ -1,147 +1,150 @@
-//! Who calls. The credential is looked up beside a read, before a write, and never twice.
+//! Access: who makes a request, with which permission, to what the path names.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt::Debug;
+use std::marker::PhantomData;
 
+use capstan_auth::Authenticator;
 use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
-use capstan_domain::{Action, Caller, Credential, CredentialHash, Error, Grant, Timestamp};
+use capstan_domain::{Action, CREDENTIAL_PREFIXES, Caller, Device, EndUser, Error, Recording, Transcription};
 use capstan_store::Store;
 use futures_util::future::join;
 
 use crate::Request;
 
-/// Seconds that a sandbox trusts what it saw of a key: the time in which a revocation must bite.
-const TRUSTED_SECONDS: i64 = 5;
-/// How many credentials a sandbox remembers. It forgets all when there are more, rather than keep count of their age.
-const MAX_REMEMBERED: usize = 1000;
-
-#[derive(Debug)]
-struct Seen {
-    credential: Credential,
-    at: Timestamp,
+/// How an API's clients send their credential.
+pub trait CredentialForm: Clone + Debug + Send + Sync + 'static {
+    /// The credential that a request contains, not verified.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when it contains none.
+    fn credential(request: &Request) -> Result<&str, Error>;
 }
 
-/// Who calls under an `Idempotency-Key`, and maybe did so before.
-pub(crate) enum Identified {
-    /// Its credential is good.
-    Good(Caller),
-    /// A device that had its token replaced by that one. It may ask again for the answer in which it was to be told so, and
-    /// for nothing else.
-    Replaced {
-        /// Who it was.
-        caller: Caller,
-        /// The token that it has.
-        by: CredentialHash,
-    },
-}
+/// `Authorization: Bearer <credential>` (RFC 6750). The case of the scheme does not matter.
+#[derive(Clone, Debug)]
+pub struct Bearer;
 
-impl Identified {
-    pub(crate) fn caller(&self) -> &Caller {
-        match self {
-            Self::Good(caller) | Self::Replaced { caller, .. } => caller,
+impl CredentialForm for Bearer {
+    fn credential(request: &Request) -> Result<&str, Error> {
+        match request.header("authorization").and_then(|value| value.trim().split_once(' ')) {
+            Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => Ok(credential.trim()),
+            _ => Err(Error::Unauthorized),
         }
     }
 }
 
-/// The table behind its door: credentials are checked here, and what is behind is reached through [`Self::store`].
+/// Access to the table for authenticated requests of an API.
 #[derive(Clone, Debug)]
-pub struct Access {
-    store: Store,
-    seen: Arc<Mutex<HashMap<CredentialHash, Seen>>>,
+pub struct Access<F: CredentialForm = Bearer> {
+    authenticator: Authenticator,
+    form: PhantomData<F>,
 }
 
-impl FromEnvironment for Access {
+impl<F: CredentialForm> FromEnvironment for Access<F> {
     async fn from_environment(environment: &Environment) -> Result<Self, EnvironmentError> {
-        Store::from_environment(environment).await.map(Self::new)
+        let authenticator = Authenticator::from_environment(environment).await?;
+        Ok(Self { authenticator, form: PhantomData })
     }
 }
 
-impl Access {
-    /// Credentials of this table.
+impl<F: CredentialForm> Access<F> {
+    /// Access to this table.
     pub fn new(store: Store) -> Self {
-        Self { store, seen: Arc::default() }
+        Self { authenticator: Authenticator::new(store), form: PhantomData }
     }
 
     /// The table.
     pub fn store(&self) -> &Store {
-        &self.store
+        self.authenticator.store()
     }
 
-    /// Who calls, before anything is written.
+    /// Where callers are authenticated.
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    /// The credential that a request contains, not verified.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when it contains none, or one with an unknown prefix.
+    pub fn credential<'a>(&self, request: &'a Request) -> Result<&'a str, Error> {
+        let credential = F::credential(request)?;
+        let has_prefix = CREDENTIAL_PREFIXES.iter().any(|prefix| credential.starts_with(prefix));
+        if has_prefix { Ok(credential) } else { Err(Error::Unauthorized) }
+    }
+
+    /// The caller, with permission for the action.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] and [`Error::Forbidden`].
     pub async fn caller(&self, request: &Request, action: Action) -> Result<Caller, Error> {
-        self.identify(request).await?.permitted(action)
+        self.authenticate(request).await?.permitted(action)
     }
 
-    /// Who calls, whatever for.
-    ///
-    /// # Errors
-    /// [`Error::Unauthorized`].
-    pub(crate) async fn identify(&self, request: &Request) -> Result<Caller, Error> {
-        if let Some(caller) = request.caller() {
-            return Ok(caller.clone());
-        }
-        let hash = CredentialHash::of(request.credential()?);
-        self.credential(&hash, request.now()).await?.caller(hash, request.now())
-    }
-
-    /// Who calls under an `Idempotency-Key`.
-    ///
-    /// # Errors
-    /// [`Error::Unauthorized`].
-    pub(crate) async fn identify_repeat(&self, request: &Request) -> Result<Identified, Error> {
-        let hash = CredentialHash::of(request.credential()?);
-        let credential = self.credential(&hash, request.now()).await?;
-        match credential.replaced_by {
-            Some(by) => Ok(Identified::Replaced { caller: credential.holder(hash), by }),
-            None => credential.caller(hash, request.now()).map(Identified::Good),
+    async fn authenticate(&self, request: &Request) -> Result<Caller, Error> {
+        match request.caller() {
+            Some(caller) => Ok(caller.clone()),
+            None => self.authenticator.caller(self.credential(request)?, request.now()).await,
         }
     }
 
-    /// Who calls, looked up while something is read. The answer waits for both; a refusal of the caller comes first.
+    /// The caller, authenticated while something is read. An error of the caller comes before one of the read.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] and [`Error::Forbidden`], then those of the read.
-    pub async fn caller_beside<T>(
+    pub async fn caller_while_reading<T>(
         &self,
         request: &Request,
         action: Action,
         read: impl Future<Output = Result<T, Error>>,
     ) -> Result<(Caller, T), Error> {
-        request.credential()?;
-        let (caller, read) = join(self.identify(request), read).await;
+        self.credential(request)?;
+        let (caller, read) = join(self.authenticate(request), read).await;
         let caller = caller?.permitted(action)?;
         Ok((caller, read?))
     }
 
-    async fn credential(&self, hash: &CredentialHash, now: Timestamp) -> Result<Credential, Error> {
-        if let Some(credential) = self.remembered(hash, now) {
-            return Ok(credential);
-        }
-        let credential = self.store.credential(hash).await?.ok_or(Error::Unauthorized)?;
-        // Of interest to its owner only: whoever calls is served whether or not it can be noted.
-        if credential.is_use_news(now)
-            && let Err(error) = self.store.note_use(hash, &credential, now).await
-        {
-            tracing::warn!(%error, "the use of a key was not noted");
-        }
-        // The token of a device that is lost must be dead at once.
-        if matches!(credential.grant, Grant::Device { .. }) {
-            return Ok(credential);
-        }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= MAX_REMEMBERED {
-            seen.clear();
-        }
-        seen.insert(*hash, Seen { credential: credential.clone(), at: now });
-        Ok(credential)
+    /// The caller, and the recording that the path names.
+    ///
+    /// # Errors
+    /// As [`Self::caller`], and [`Error::NotFound`] when the recording is not visible to the caller.
+    pub async fn recording(&self, request: &Request, action: Action) -> Result<(Caller, Recording), Error> {
+        let read = async { self.store().recording(&request.path_id("recording")?).await };
+        let (caller, found) = self.caller_while_reading(request, action, read).await?;
+        let recording = caller.visibility().admit(found.ok_or_else(Error::no_recording)?)?;
+        Ok((caller, recording))
     }
 
-    fn remembered(&self, hash: &CredentialHash, now: Timestamp) -> Option<Credential> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = seen.get(hash).filter(|seen| now < seen.at.plus_seconds(TRUSTED_SECONDS))?;
-        Some(fresh.credential.clone())
+    /// The caller, and the device that the path names.
+    ///
+    /// # Errors
+    /// As [`Self::caller`], and [`Error::NotFound`] when the caller's project has no such device.
+    pub async fn device(&self, request: &Request, action: Action) -> Result<(Caller, Device), Error> {
+        let read = async { self.store().device(&request.path_id("device")?).await };
+        let (caller, found) = self.caller_while_reading(request, action, read).await?;
+        let device = Device::of(&caller.tenant, found)?;
+        Ok((caller, device))
+    }
+
+    /// The caller, and the end user that the path names.
+    ///
+    /// # Errors
+    /// As [`Self::caller`], and [`Error::NotFound`] when the caller's project has no such end user.
+    pub async fn end_user(&self, request: &Request, action: Action) -> Result<(Caller, EndUser), Error> {
+        let read = async { self.store().end_user(&request.path_id("end user")?).await };
+        let (caller, found) = self.caller_while_reading(request, action, read).await?;
+        let end_user = EndUser::of(&caller.tenant, found)?;
+        Ok((caller, end_user))
+    }
+
+    /// The caller, and the transcription that the path names.
+    ///
+    /// # Errors
+    /// As [`Self::caller`], and [`Error::NotFound`] when the caller's project has no such transcription.
+    pub async fn transcription(&self, request: &Request, action: Action) -> Result<(Caller, Transcription), Error> {
+        let read = async { self.store().transcription(&request.path_id("transcription")?).await };
+        let (caller, found) = self.caller_while_reading(request, action, read).await?;
+        let transcription = Transcription::of(&caller.tenant, found)?;
+        Ok((caller, transcription))
     }
 }

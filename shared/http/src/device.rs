@@ -5,54 +5,54 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A recorder.
+/// A device.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Device)]
 pub struct DeviceBody {
-    /// Its identifier.
+    /// Identifier.
     #[schema(example = "dev_01jcz6b0d032p3wwt3y0b8j32h")]
     pub id: String,
-    /// Whose it is.
+    /// Identifier of the project.
     pub project_id: String,
-    /// What its maker calls it.
+    /// Serial number.
     pub serial_number: String,
-    /// What its maker calls its kind.
+    /// Model.
     #[schema(required)]
     pub model: Option<String>,
-    /// Which software it runs.
+    /// Firmware version.
     #[schema(required)]
     pub firmware_version: Option<String>,
-    /// `bound` to an end user, or `unbound`.
+    /// `bound` or `unbound`.
     #[schema(pattern = "^(bound|unbound)$")]
     pub status: &'static str,
-    /// To whom it is bound.
+    /// End user that the device is bound to. Null if it is unbound.
     #[schema(required)]
     pub end_user_id: Option<String>,
-    /// What its project attached.
+    /// Metadata set by the project.
     #[schema(value_type = Object)]
     pub metadata: Value,
-    /// When its last heartbeat came.
+    /// Time of the last heartbeat.
     #[schema(required, format = DateTime)]
     pub last_seen_at: Option<String>,
-    /// What it told with it.
+    /// Payload of the last heartbeat.
     #[schema(required, value_type = Option<Object>)]
     pub last_heartbeat: Option<Value>,
-    /// When it was made known.
+    /// When the device was registered.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it was last changed, bound or unbound. A heartbeat is none of these.
+    /// When the device was last updated, bound or unbound. Heartbeats do not count.
     #[schema(format = DateTime)]
     pub updated_at: String,
 }
 
-/// A device with its new token, which is shown this once.
+/// A device with its new token. The token is shown only once.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeviceWithToken)]
 pub struct DeviceWithTokenBody {
-    /// The device.
+    /// Identifier of the device.
     #[serde(flatten)]
     pub device: DeviceBody,
-    /// What it sends as its credential from now on.
+    /// Credential of the device. It replaces earlier ones.
     #[schema(pattern = "^dtok_")]
     pub device_token: String,
 }

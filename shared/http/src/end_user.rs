@@ -5,31 +5,31 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A person who records.
+/// An end user: a person whose recordings the project stores.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EndUser)]
 pub struct EndUserBody {
-    /// Their identifier.
+    /// Identifier.
     #[schema(example = "eu_01jcz695t07xwvpyt3bc2k45jh")]
     pub id: String,
-    /// Whose they are.
+    /// Identifier of the project.
     pub project_id: String,
-    /// What the project's own system calls them.
+    /// Identifier in the project's own system.
     #[schema(required)]
     pub external_id: Option<String>,
-    /// Where they get mail.
+    /// Email address.
     #[schema(required)]
     pub email: Option<String>,
-    /// What they are called.
+    /// Name.
     #[schema(required)]
     pub name: Option<String>,
-    /// What their project attached.
+    /// Metadata set by the project.
     #[schema(value_type = Object)]
     pub metadata: Value,
-    /// When they were made known.
+    /// When the end user was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When anything of this last changed.
+    /// When the end user was last updated.
     #[schema(format = DateTime)]
     pub updated_at: String,
 }

@@ -13,36 +13,36 @@ use crate::reply::Body;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error)]
 pub struct ErrorBody {
-    /// What went wrong.
+    /// The error.
     pub error: ErrorDetail,
 }
 
-/// What went wrong.
+/// The error.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorDetail {
-    /// For programs, such as `recording_not_pending`.
+    /// Code for programs, such as `recording_not_pending`.
     #[schema(example = "recording_not_pending")]
     pub code: &'static str,
-    /// For people.
+    /// Message for people.
     pub message: String,
-    /// The field, parameter or header that is wrong.
+    /// Field, parameter or header that is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub param: Option<String>,
-    /// What a program may want to know beyond the code.
+    /// Details for programs; the fields depend on the code.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Object)]
     pub details: Option<Value>,
-    /// Names this request in the logs.
+    /// Identifier of the request in the logs.
     pub request_id: String,
 }
 
-/// API Gateway's own refusal, which no function of ours has seen.
+/// Error of API Gateway itself.
 #[derive(Debug, ToSchema)]
 #[schema(as = GatewayRefusal)]
 #[allow(dead_code, reason = "it only describes the document")]
 pub struct GatewayRefusalBody {
-    /// What went wrong.
+    /// The error.
     #[schema(example = "Too Many Requests")]
     message: String,
 }
@@ -51,25 +51,25 @@ pub struct GatewayRefusalBody {
 #[derive(Debug, IntoResponses)]
 #[allow(dead_code, reason = "the variants only describe the document")]
 pub enum Refusals {
-    /// The request breaks a rule, or the recording is not in a state to allow it.
+    /// The request is invalid, or the status of the recording does not allow it.
     #[response(status = 400)]
     BadRequest(ErrorBody),
-    /// No valid credential.
+    /// The credential is missing or invalid.
     #[response(status = 401)]
     Unauthorized(ErrorBody),
-    /// The credential may not do this.
+    /// The credential lacks the permission.
     #[response(status = 403)]
     Forbidden(ErrorBody),
-    /// There is none within the credential's visibility.
+    /// The resource does not exist, or the credential cannot see it.
     #[response(status = 404)]
     NotFound(ErrorBody),
-    /// More requests than the route takes. Wait a second before asking again, then twice as long.
+    /// Too many requests. Retry after a second, then after twice as long each time.
     #[response(status = 429)]
     Throttled(GatewayRefusalBody),
-    /// Something went wrong on our side.
+    /// Internal error.
     #[response(status = 500)]
     Internal(ErrorBody),
-    /// Ask again after `Retry-After` seconds.
+    /// Temporarily unavailable. Retry after `Retry-After` seconds.
     #[response(status = 503)]
     Unavailable(ErrorBody),
 }
@@ -202,9 +202,7 @@ fn answer(error: &Error) -> Answer {
             let message = "Temporarily unavailable. Nothing was lost; ask again.";
             Answer::new(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", message).retry_after(*retry_after)
         }
-        Error::Internal { .. } => {
-            Answer::new(S::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.")
-        }
+        Error::Internal { .. } => Answer::new(S::INTERNAL_SERVER_ERROR, "internal_error", "Internal error."),
     }
 }
 

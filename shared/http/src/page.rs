@@ -106,9 +106,9 @@ macro_rules! page {
         pub struct $name {
             /// Newest first.
             pub data: Vec<$body>,
-            /// Whether there may be more.
+            /// Whether another page may follow.
             pub has_more: bool,
-            /// What to send as `cursor` to get them.
+            /// `cursor` of the next page. Null on the last page.
             #[schema(required)]
             pub next_cursor: Option<String>,
         }

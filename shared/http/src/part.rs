@@ -9,16 +9,16 @@ use crate::page::MAX_BODY_BYTES;
 /// The JSON around a URL, at most.
 const BYTES_AROUND_URL: usize = 80;
 
-/// Leave to upload one part.
+/// Presigned URL of one part.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PartUrl)]
 pub struct PartUrlBody {
-    /// Which.
+    /// Number of the part.
     #[schema(minimum = 1, maximum = 10_000)]
     pub part_number: u16,
-    /// Its size. S3 refuses any other.
+    /// Size in bytes. S3 rejects any other.
     pub size_bytes: u64,
-    /// Where to send it.
+    /// Presigned URL, for PUT.
     pub upload_url: String,
 }
 
@@ -26,12 +26,12 @@ pub struct PartUrlBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ReceivedPart)]
 pub struct ReceivedPartBody {
-    /// Which.
+    /// Number of the part.
     #[schema(minimum = 1, maximum = 10_000)]
     pub part_number: u16,
-    /// S3's entity tag of its bytes, without quotes.
+    /// S3's entity tag, without quotes.
     pub etag: String,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
 }
 
@@ -42,13 +42,13 @@ impl From<&ReceivedPart> for ReceivedPartBody {
     }
 }
 
-/// URLs for as many parts as one answer holds: some thousands, which is a file of 15 GB.
+/// URLs of as many parts as fit into one response: some thousands, or about 15 GB.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct PartUrls {
-    /// Parts to upload, in any order and side by side.
+    /// Parts to upload, in any order and concurrently.
     pub parts: Vec<PartUrlBody>,
-    /// The first part for which this answer had no room. The resume endpoint goes on there with `from_part`; null when
-    /// no part is left out.
+    /// First part without a URL in this response. Request the next ones with `from_part` of the resume endpoint. Null
+    /// if all have URLs.
     #[schema(required, minimum = 1, maximum = 10_000)]
     pub next_part_number: Option<u16>,
 }

@@ -11,59 +11,59 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Recording)]
 pub struct RecordingBody {
-    /// Its identifier.
+    /// Identifier.
     #[schema(example = "rec_01jd4q1v3k8m2n5p7r9s0t1v2w")]
     pub id: String,
-    /// Whose it is.
+    /// Identifier of the project.
     pub project_id: String,
-    /// The device that made it.
+    /// Identifier of the device.
     #[schema(required)]
     pub device_id: Option<String>,
-    /// The person who made it; null while it is not known of a file whose upload is under way.
+    /// Identifier of the end user. Null if unknown.
     #[schema(required)]
     pub end_user_id: Option<String>,
-    /// What it is called.
+    /// Name.
     #[schema(required)]
     pub name: Option<String>,
     /// `pending`, `uploaded`, `processing`, `completed` or `failed`.
     #[schema(example = "completed", pattern = "^(pending|uploaded|processing|completed|failed)$")]
     pub status: &'static str,
-    /// Its length in milliseconds.
+    /// Duration in milliseconds.
     #[schema(required)]
     pub duration_ms: Option<u64>,
-    /// Its length in whole seconds.
+    /// Duration in whole seconds.
     #[schema(required)]
     pub duration_seconds: Option<u64>,
-    /// When it began.
+    /// When the take began.
     #[schema(required, format = DateTime)]
     pub started_at: Option<String>,
-    /// When it began, for clients of another vintage.
+    /// Same as `started_at`.
     #[schema(required, format = DateTime)]
     pub recorded_at: Option<String>,
-    /// When it ended.
+    /// When the take ended.
     #[schema(required, format = DateTime)]
     pub ended_at: Option<String>,
-    /// Its newest transcription.
+    /// Identifier of the newest transcription.
     #[schema(required)]
     pub transcription_id: Option<String>,
-    /// Its files, in the order in which they were event_published.
+    /// Media files, in the order of their creation.
     pub media: Vec<MediaBody>,
-    /// What its owner attached.
+    /// Metadata set by the project.
     #[schema(value_type = Object)]
     pub metadata: Value,
-    /// How it came to be: `device`, `app_import` or `api_upload`.
+    /// `device`, `app_import` or `api_upload`.
     #[schema(required, value_type = Option<String>, pattern = "^(device|app_import|api_upload)$")]
     pub source: Option<Source>,
-    /// SHA-256 of the stored bytes of the first audio, else of the first file, once they were read.
+    /// SHA-256 of the stored bytes of the primary media file. Null until they are hashed.
     #[schema(required)]
     pub content_sha256: Option<String>,
-    /// When those bytes were found to be what the client meant.
+    /// When that hash was verified against the declared or claimed one.
     #[schema(required, format = DateTime)]
     pub content_sha256_verified_at: Option<String>,
-    /// Size of the first audio, else of the first file.
+    /// Size of the primary media file in bytes.
     #[schema(required)]
     pub file_size_bytes: Option<u64>,
-    /// MIME type of the first audio, else of the first file.
+    /// MIME type of the primary media file.
     #[schema(required)]
     pub mime_type: Option<&'static str>,
     /// Why it failed.
@@ -72,10 +72,10 @@ pub struct RecordingBody {
     /// When it was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When anything about it last changed.
+    /// When it was last updated.
     #[schema(format = DateTime)]
     pub updated_at: String,
-    /// When its client said that all is sent.
+    /// When the upload was completed.
     #[schema(required, format = DateTime)]
     pub uploaded_at: Option<String>,
     /// When it was deleted.
@@ -83,78 +83,78 @@ pub struct RecordingBody {
     pub deleted_at: Option<String>,
 }
 
-/// One file of a recording.
+/// A media file of a recording.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Media)]
 pub struct MediaBody {
-    /// Its identifier.
+    /// Identifier.
     pub id: String,
     /// `audio`, `image` or `video`.
     #[serde(rename = "type")]
     #[schema(pattern = "^(audio|image|video)$")]
     pub media_type: &'static str,
-    /// Its MIME type.
+    /// MIME type.
     pub mime_type: &'static str,
-    /// Its size, once known.
+    /// Size in bytes: stored, else declared.
     #[schema(required)]
     pub file_size_bytes: Option<u64>,
-    /// `pending` until S3 holds its bytes, then `uploaded`.
+    /// `pending` until the file is stored, then `uploaded`.
     #[schema(pattern = "^(pending|uploaded)$")]
     pub status: &'static str,
-    /// When it was taken.
+    /// Capture time: as declared, else from the file.
     #[schema(required, format = DateTime)]
     pub captured_at: Option<String>,
-    /// When it was event_published.
+    /// When the media file was added.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// Of sound: its length in milliseconds.
+    /// Audio only: duration in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub duration_ms: Option<u64>,
-    /// Of sound: its codec.
+    /// Audio only: codec.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub codec: Option<String>,
-    /// Of sound: samples a second.
+    /// Audio only: sample rate in Hz.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub sample_rate_hz: Option<u32>,
-    /// Of sound: number of channels.
+    /// Audio only: number of channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub channels: Option<u16>,
-    /// Of sound: integrated loudness by EBU R128, in LUFS. Absent for silence.
+    /// Audio only: integrated loudness (EBU R128) in LUFS. Absent for silence.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub loudness_lufs: Option<f64>,
-    /// Of a picture: pixels across.
+    /// Images only: width in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub width: Option<u32>,
-    /// Of a picture: pixels down.
+    /// Images only: height in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub height: Option<u32>,
-    /// What was made of it.
+    /// Renditions.
     pub renditions: Vec<RenditionBody>,
-    /// Why it could not be processed.
+    /// Why processing failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub error: Option<ProcessingErrorBody>,
 }
 
-/// What was made of a file.
+/// A rendition of a media file.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Rendition)]
 pub struct RenditionBody {
-    /// Its identifier, for download-url.
+    /// Identifier, for download-url.
     pub id: String,
     /// `peaks`, `playback` or `transcription`.
     #[schema(pattern = "^(peaks|playback|transcription)$")]
     pub kind: &'static str,
-    /// Its MIME type.
+    /// MIME type.
     pub mime_type: &'static str,
-    /// Its size.
+    /// Size in bytes.
     pub file_size_bytes: u64,
 }
 
@@ -165,7 +165,7 @@ pub struct ProcessingErrorBody {
     /// `audio_corrupt`, `unsupported_format`, `audio_too_short` or `processing_error`.
     #[schema(example = "audio_corrupt")]
     pub code: &'static str,
-    /// For people.
+    /// Message for people.
     pub message: String,
 }
 

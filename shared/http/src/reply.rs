@@ -91,19 +91,27 @@ impl Reply {
         Self::of(StatusCode::FOUND, Some(Body::At(url)))
     }
 
-    /// As it is kept for a repeat.
-    pub(crate) fn to_kept(&self) -> Result<String, Error> {
+    /// As it is stored for replays.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a file or a redirect.
+    pub fn to_stored(&self) -> Result<String, Error> {
         let body = match &self.body {
             None => None,
             Some(Body::Json(text)) => Some(text.clone()),
-            Some(Body::File(_) | Body::At(_)) => return Err(Error::internal("only JSON is kept for a repeat")),
+            Some(Body::File(_) | Body::At(_)) => {
+                return Err(Error::internal("only JSON responses are stored for replays"));
+            }
         };
         let kept = Kept { status: self.status.as_u16(), body };
         serde_json::to_string(&kept).map_err(Error::internal)
     }
 
-    /// As it was kept.
-    pub(crate) fn from_kept(text: &str) -> Result<Self, Error> {
+    /// From its stored form.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for any other text.
+    pub fn from_stored(text: &str) -> Result<Self, Error> {
         let Kept { status, body } = serde_json::from_str(text).map_err(Error::internal)?;
         let status = StatusCode::from_u16(status).map_err(Error::internal)?;
         Ok(Self::of(status, body.map(Body::Json)))

@@ -1,20 +1,20 @@
-//! What a client asks, read with errors that name the field and the rule.
+//! Requests, parsed with errors that name the field and the rule.
 
 use std::fmt;
 use std::str::FromStr;
 
-use capstan_domain::{CREDENTIAL_PREFIXES, Caller, Error, MediaId, Secret, Timestamp};
+use capstan_domain::{Caller, Error, MediaId, Secret, Timestamp};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
-/// The largest body that is read. The largest that makes sense, a completion of 10,000 parts, is below 1 MiB.
+/// Largest body, in bytes. A completion of 10,000 parts is smaller.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// A request, with the moment at which it came and the randomness that its answer may use.
+/// A request, with the time at which it was received and randomness for its response.
 pub struct Request {
     event: lambda_http::Request,
     now: Timestamp,
@@ -24,19 +24,13 @@ pub struct Request {
     caller: Option<Caller>,
 }
 
-/// Where Plaud-shaped clients call.
-const BARE_CREDENTIALS: [&str; 3] = ["/api/files/", "/api/devices/", "/open/partner/"];
-
-/// Where Scoot-shaped workers call, and the header in which they show their credential.
-const KEYED: (&str, &str) = ("/api/v1/", "x-api-key");
-
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {})", self.event.method(), self.event.uri().path())
     }
 }
 
-/// Tells null from absent, by `#[serde(default, deserialize_with = "present")]`.
+/// Distinguishes null from absent, with `#[serde(default, deserialize_with = "present")]`.
 ///
 /// # Errors
 /// Those of the value.
@@ -45,53 +39,28 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) 
 }
 
 impl Request {
-    /// A request as Lambda hands it over.
+    /// A request from Lambda's event.
     pub fn new(event: lambda_http::Request, now: Timestamp, entropy: u128, secret_bits: [u8; 32]) -> Self {
         Self { event, now, received_at: now, entropy, secret_bits, caller: None }
     }
 
-    /// The same request by a caller who is known by now, with the time and the randomness of its first call.
+    /// The request of an authenticated caller, with the time and the randomness of the original request.
     #[must_use]
-    pub(crate) fn repeating(self, now: Timestamp, entropy: u128, secret_bits: [u8; 32], caller: Caller) -> Self {
+    pub fn replaying(self, now: Timestamp, entropy: u128, secret_bits: [u8; 32], caller: Caller) -> Self {
         Self { now, entropy, secret_bits, caller: Some(caller), ..self }
     }
 
-    /// Who calls, where that was found out already.
+    /// The caller, if it was authenticated before the handler.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
     }
 
     /// Whether it is a POST with an `Idempotency-Key`.
-    pub(crate) fn is_keyed_post(&self) -> bool {
+    pub fn is_post_with_idempotency_key(&self) -> bool {
         self.event.method() == http::Method::POST && self.event.headers().contains_key(IDEMPOTENCY_KEY)
     }
 
-    /// The credential that it shows. RFC 6750: `Authorization: Bearer <credential>`; the scheme's case does not matter.
-    /// Plaud-shaped clients leave the scheme out; Scoot-shaped workers may show it as `X-API-Key`, which goes before an
-    /// `Authorization` that is beside it.
-    ///
-    /// # Errors
-    /// [`Error::Unauthorized`] when it shows none, or what cannot be one.
-    pub(crate) fn credential(&self) -> Result<&str, Error> {
-        let (paths, header) = KEYED;
-        let credential = match self.header(header).filter(|_| self.path().starts_with(paths)) {
-            Some(key) => key.trim(),
-            None => self.authorization()?,
-        };
-        let well_formed = CREDENTIAL_PREFIXES.iter().any(|known| credential.starts_with(known));
-        if well_formed { Ok(credential) } else { Err(Error::Unauthorized) }
-    }
-
-    fn authorization(&self) -> Result<&str, Error> {
-        let value = self.header("authorization").ok_or(Error::Unauthorized)?;
-        match value.trim().split_once(' ') {
-            Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => Ok(credential.trim()),
-            None if BARE_CREDENTIALS.iter().any(|paths| self.path().starts_with(paths)) => Ok(value.trim()),
-            _ => Err(Error::Unauthorized),
-        }
-    }
-
-    /// Where it goes, without the query.
+    /// Its path, without the query.
     pub fn path(&self) -> &str {
         self.event.uri().path()
     }
@@ -104,7 +73,7 @@ impl Request {
         }
     }
 
-    /// The body's bytes, as they came.
+    /// The bytes of the body.
     pub fn body(&self) -> &[u8] {
         match self.event.body() {
             Body::Text(text) => text.as_bytes(),
@@ -113,27 +82,27 @@ impl Request {
         }
     }
 
-    /// When it came, or the first call of which it is another attempt: the time that what is made of it bears.
+    /// When it was received; for a replay, when the original request was. The time of everything that it creates.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// When it came itself: the time from which URLs and tokens of its answer are good.
+    /// When it was received, also for a replay. URLs and tokens of its response are valid from then on.
     pub fn received_at(&self) -> Timestamp {
         self.received_at
     }
 
-    /// Random bits for one new identifier.
+    /// Random bits for identifiers. A replay has the same.
     pub fn entropy(&self) -> u128 {
         self.entropy
     }
 
-    /// A new device token: one for each request.
+    /// A new device token; the same for every call.
     pub fn device_token(&self) -> Secret {
         Secret::device_token(self.secret_bits)
     }
 
-    /// A new upload token: one for each request.
+    /// A new upload token; the same for every call.
     pub fn upload_token(&self) -> Secret {
         Secret::upload_token(self.secret_bits)
     }
@@ -143,15 +112,15 @@ impl Request {
         self.event.method().as_str()
     }
 
-    /// The identifier in the path. What is no identifier names nothing.
+    /// The identifier in the path.
     ///
     /// # Errors
-    /// [`Error::NotFound`] of `what`.
+    /// [`Error::NotFound`] of `what` when it cannot be one.
     pub fn path_id<T: FromStr>(&self, what: &'static str) -> Result<T, Error> {
         self.path_parameter("id", what)
     }
 
-    /// The medium in the path of what belongs to one.
+    /// The media file in the path.
     ///
     /// # Errors
     /// [`Error::NotFound`], as [`Self::path_id`].
@@ -159,10 +128,10 @@ impl Request {
         self.path_parameter("media_id", "media file")
     }
 
-    /// What the path names in that place. What cannot be read names nothing.
+    /// A parameter of the path.
     ///
     /// # Errors
-    /// [`Error::NotFound`] of `what`.
+    /// [`Error::NotFound`] of `what` when it cannot be parsed.
     pub fn path_parameter<T: FromStr>(&self, name: &str, what: &'static str) -> Result<T, Error> {
         let parameters = self.event.path_parameters_ref();
         let id = parameters.and_then(|parameters| parameters.first(name)).and_then(|id| id.parse().ok());
@@ -172,7 +141,7 @@ impl Request {
     /// A query parameter. An empty one counts as absent.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the rule when it breaks it.
+    /// [`Error::Invalid`] with the rule when it cannot be parsed.
     pub fn query<T: FromStr>(&self, name: &str, rule: &str) -> Result<Option<T>, Error> {
         let parameters = self.event.query_string_parameters_ref();
         let text = parameters.and_then(|parameters| parameters.first(name)).filter(|text| !text.is_empty());
@@ -184,7 +153,7 @@ impl Request {
         self.event.headers()
     }
 
-    /// A header's value, where it is text.
+    /// The value of a header; `None` if it is absent or no text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.event.headers().get(name)?.to_str().ok()
     }
@@ -213,7 +182,7 @@ impl Request {
             return Err(Error::RequestTooLarge { limit_bytes: MAX_BODY_BYTES });
         }
         let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
-        // A struct can be read from an array too, which no client means.
+        // Serde reads a struct from an array too, which no client intends.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(Error::invalid("body", "must be a JSON object"));
         }
@@ -233,8 +202,8 @@ fn invalid_json(body: &[u8], path: &str, error: &serde_json::Error) -> Error {
         Some(at) => text.split_at(at),
         None => (text.as_str(), ""),
     };
-    // Where the JSON itself is broken, the path is only how far the reader came. But a name of another kind than text, a
-    // number beyond every float and half a surrogate pair are called broken too.
+    // If the JSON is invalid, the path is only the position of the parser. But serde_json also reports a wrong type of an enum,
+    // a number outside the range of floats and half a surrogate pair as invalid syntax.
     if !error.is_data() && serde_json::from_slice::<IgnoredAny>(body).is_err() {
         return Error::invalid("body", format!("must be valid JSON: {rule}{position}"));
     }
@@ -242,7 +211,7 @@ fn invalid_json(body: &[u8], path: &str, error: &serde_json::Error) -> Error {
     Error::invalid(if path == "." { "body" } else { shortened(path) }, shortened(rule))
 }
 
-/// Quotes no more of what the client sent than a person reads.
+/// Quotes at most 200 characters of what the client sent.
 fn shortened(text: &str) -> &str {
     text.char_indices().nth(200).map_or(text, |(end, _)| &text[..end])
 }
@@ -281,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn ignores_unknown_fields_and_takes_an_empty_body_for_an_empty_object() {
+    fn ignores_unknown_fields_and_accepts_an_empty_body() {
         let inner = Some(vec![Inner { number: 1 }]);
         let body = r#"{"inner": [{"number": 1, "x": {}}], "y": [[]]}"#;
         assert_eq!(read(body).unwrap(), Sample { inner, ..Sample::default() });
@@ -289,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_path_of_the_bad_field_and_the_rule() {
+    fn an_error_names_the_path_and_the_rule() {
         assert_eq!(refusal(r#"{"name": 5}"#), "name: invalid type: integer `5`, expected a string");
         assert_eq!(
             refusal(r#"{"inner": [{"number": 1}, {"number": 256}]}"#),
@@ -298,20 +267,20 @@ mod tests {
     }
 
     #[test]
-    fn quotes_little_of_what_is_refused() {
+    fn quotes_at_most_200_characters() {
         let refusal = refusal(&format!(r#"{{"inner": "{}"}}"#, "x".repeat(100_000)));
         assert!(refusal.starts_with("inner: invalid type: string") && refusal.len() < 300, "{refusal}");
     }
 
     #[test]
-    fn what_json_allows_and_a_field_does_not_is_that_fields_fault() {
+    fn valid_json_with_a_wrong_value_names_the_field() {
         assert_eq!(refusal(r#"{"kind": 5}"#), "kind: must be text");
         assert_eq!(refusal(r#"{"name": "\ud800"}"#), "name: unexpected end of hex escape");
         assert!(refusal(r#"{"kind": x}"#).starts_with("body: must be valid JSON"));
     }
 
     #[test]
-    fn refuses_what_is_no_json_object() {
+    fn rejects_a_body_that_is_no_json_object() {
         assert_eq!(refusal("[]"), "body: must be a JSON object");
         assert_eq!(refusal("null"), "body: must be a JSON object");
         assert!(refusal(r#"{"name": "a""#).starts_with("body: must be valid JSON: EOF"));
@@ -320,12 +289,12 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_key_that_is_there_twice() {
+    fn rejects_duplicate_fields() {
         assert!(refusal(r#"{"name": "a", "name": "b"}"#).contains("duplicate field `name`"));
     }
 
     #[test]
-    fn refuses_a_body_over_the_limit() {
+    fn rejects_a_body_over_the_limit() {
         let body = format!("{{\"name\": \"{}\"}}", "a".repeat(MAX_BODY_BYTES));
         assert!(refusal(&body).contains("over 1048576 bytes"));
     }

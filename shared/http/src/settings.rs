@@ -4,30 +4,30 @@ use capstan_domain::{Language, ProviderName, Settings, TranscriptionSettings};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What a project has set, for its live or its test data.
+/// Settings of a project's live or test data.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Settings)]
 pub struct SettingsBody {
-    /// How its recordings are transcribed.
+    /// Transcription of the project's recordings.
     pub transcription: TranscriptionSettingsBody,
-    /// When they were last set; null as long as they never were.
+    /// When the settings were last replaced. Null if never.
     #[schema(required, format = DateTime)]
     pub updated_at: Option<String>,
 }
 
-/// How a project's recordings are transcribed.
+/// Transcription settings of a project.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TranscriptionSettings)]
 pub struct TranscriptionSettingsBody {
-    /// Whether every recording is, as soon as it is processed.
+    /// Whether every recording is transcribed after processing.
     pub automatic: bool,
-    /// Who transcribes: `whisper`, `aws`, `deepgram` or `assemblyai`; null is the deployment's preferred provider.
+    /// `whisper`, `aws`, `deepgram` or `assemblyai`. Null: the deployment's preferred provider.
     #[schema(required, pattern = "^(whisper|aws|deepgram|assemblyai)$")]
     pub provider: Option<&'static str>,
-    /// The language that is spoken; null leaves it to the provider to find out.
+    /// Spoken language. Null: detected by the provider.
     #[schema(required, example = "en")]
     pub language: Option<String>,
-    /// Whether to tell the speakers apart, where the provider can.
+    /// Whether speakers are labelled, if the provider supports it.
     pub diarization: bool,
 }
 

@@ -12,72 +12,72 @@ use crate::page::MAX_BODY_BYTES;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Transcription)]
 pub struct TranscriptionBody {
-    /// Its identifier.
+    /// Identifier.
     #[schema(example = "txn_01jd4fh7m0e5b8r2v9c6k3w1qz")]
     pub id: String,
-    /// Whose it is.
+    /// Identifier of the project.
     pub project_id: String,
-    /// Of which recording; null where a worker made it of a sound of its own.
+    /// Identifier of the recording. Null for a meeting transcription.
     #[schema(required)]
     pub recording_id: Option<String>,
     /// `pending`, `processing`, `completed` or `failed`.
     #[schema(example = "completed", pattern = "^(pending|processing|completed|failed)$")]
     pub status: &'static str,
-    /// The language that was asked for, and once it is known the one that is spoken.
+    /// Spoken language: as requested, then as detected.
     #[schema(required, example = "en")]
     pub language: Option<String>,
-    /// Who transcribes: `whisper`, `aws`, `deepgram` or `assemblyai`.
+    /// `whisper`, `aws`, `deepgram` or `assemblyai`.
     #[schema(required, pattern = "^(whisper|aws|deepgram|assemblyai)$")]
     pub provider: Option<&'static str>,
-    /// Whether the speakers are to be told apart, where the provider can.
+    /// Whether speakers are labelled, if the provider supports it.
     pub diarization: bool,
-    /// How long the sound is, in milliseconds.
+    /// Duration of the audio in milliseconds.
     #[schema(required)]
     pub duration_ms: Option<u64>,
-    /// What was said, in the order of time; null while there is no text. Null too where it would not fit into one
-    /// answer, as of a day of speech: the export has it then.
+    /// Segments in the order of time. Null until it is completed, and if they do not fit into a response (about a day
+    /// of speech): use the export.
     #[schema(required)]
     pub segments: Option<Vec<SegmentBody>>,
-    /// All of the text. Null while there is none, and where even that would not fit into one answer.
+    /// The whole text. Null until it is completed, and if it does not fit into a response.
     #[schema(required)]
     pub full_text: Option<String>,
-    /// The same.
+    /// Same as `full_text`.
     #[schema(required)]
     pub text: Option<String>,
-    /// How many words were said.
+    /// Number of words.
     #[schema(required)]
     pub word_count: Option<usize>,
     /// Why it failed.
     #[schema(required)]
     pub error: Option<TranscriptionErrorBody>,
-    /// When it was asked for.
+    /// When it was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it was first taken up.
+    /// When a job runner first claimed it.
     #[schema(required, format = DateTime)]
     pub started_at: Option<String>,
-    /// When it ended, well or not.
+    /// When it completed or failed.
     #[schema(required, format = DateTime)]
     pub completed_at: Option<String>,
-    /// When anything about it last changed.
+    /// When it was last updated.
     #[schema(format = DateTime)]
     pub updated_at: String,
 }
 
-/// What one voice said without a break.
+/// Speech of one speaker without a break.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Segment)]
 pub struct SegmentBody {
     /// The words.
     pub text: String,
-    /// Whose voice, where they were told apart.
+    /// Label of the speaker, if speakers are labelled.
     #[schema(required, example = "Speaker 1")]
     pub speaker: Option<String>,
-    /// Where it begins, in seconds.
+    /// Start in seconds.
     pub start: f64,
-    /// Where it ends, in seconds.
+    /// End in seconds.
     pub end: f64,
-    /// How sure the provider is, from 0 to 1, where it says.
+    /// Confidence from 0 to 1, if the provider returns one.
     #[schema(required)]
     pub confidence: Option<f64>,
 }
@@ -88,7 +88,7 @@ pub struct SegmentBody {
 pub struct TranscriptionErrorBody {
     /// `audio_too_short`, `audio_corrupt`, `unsupported_format`, `provider_not_configured` or `processing_error`.
     pub code: &'static str,
-    /// For people.
+    /// Message for people.
     pub message: String,
 }
 

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use capstan_aws::{Environment, FromEnvironment};
 use capstan_domain::{DeviceId, EndUserId, Error, RecordingId, TranscriptionId};
-use capstan_http::{Dependencies, Reply, Request, idempotent};
+use capstan_http::{Reply, Request};
+use capstan_idempotency::{Dependencies, idempotent};
 use futures_util::FutureExt;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, Body, LambdaEvent, RequestExt, Response, Service, service_fn};

@@ -4,7 +4,8 @@ use std::pin::Pin;
 
 use capstan_aws::{Environment, EnvironmentError, FromEnvironment};
 use capstan_domain::Error;
-use capstan_http::{Dependencies, Reply, Request};
+use capstan_http::{Reply, Request};
+use capstan_idempotency::Dependencies;
 use serde::de::DeserializeOwned;
 
 use crate::{Clock, Function, Invocation, event_function, http_function};

@@ -58,11 +58,15 @@ impl Objects {
         }
     }
 
-    /// What is stored there, not read: its hash stays unknown. `None` when there is nothing, and in a bucket that is not
-    /// ours also when its owner does not let us see it.
-    pub async fn find(&self, place: impl Into<ObjectLocation>, now: Timestamp) -> Result<Option<StoredObject>, Error> {
-        let place = place.into();
-        let answer = self.client.head_object().bucket(self.bucket_of(&place)).key(&place.key).send().await;
+    /// The object at a location, not hashed. `None` when there is none, and in another bucket than the deployment's also when
+    /// access is denied.
+    pub async fn find(
+        &self,
+        location: impl Into<ObjectLocation>,
+        now: Timestamp,
+    ) -> Result<Option<StoredObject>, Error> {
+        let location = location.into();
+        let answer = self.client.head_object().bucket(self.bucket_of(&location)).key(&location.key).send().await;
         match answer {
             Ok(head) => Ok(Some(StoredObject {
                 size_bytes: size(head.content_length)?,
@@ -73,19 +77,19 @@ impl Objects {
                 recorded_at: now,
             })),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
-            Err(error) if place.bucket.is_some() && is_forbidden(&error) => Ok(None),
-            Err(error) => Err(failure(error)),
+            Err(error) if location.bucket.is_some() && is_forbidden(&error) => Ok(None),
+            Err(error) => Err(failure(error).context(format!("head {}", location.key))),
         }
     }
 
-    /// What is stored under a key with the SHA-256 and the MD5 of its bytes, read as a stream; without them over
-    /// [`MAX_HASHED_BYTES`]. `None` when there is nothing.
+    /// The object under a key with its SHA-256 and MD5, read as a stream. No hashes over [`MAX_HASHED_BYTES`]. `None` when there
+    /// is no object.
     pub async fn inspect(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<StoredObject>, Error> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await;
         let mut object = match answer {
             Ok(object) => object,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
-            Err(error) => return Err(failure(error)),
+            Err(error) => return Err(failure(error).context(format!("get {key}"))),
         };
         let stored = size(object.content_length)?;
         if stored > MAX_HASHED_BYTES {
@@ -116,12 +120,12 @@ impl Objects {
         }))
     }
 
-    /// Opens an object for reading from a blocking thread. Reads only the bytes of that very write.
-    pub fn reader(&self, place: impl Into<ObjectLocation>, object: &StoredObject) -> ObjectReader {
-        ObjectReader::new(self.clone(), place.into(), object)
+    /// A reader for a blocking thread. It fails if the object is overwritten.
+    pub fn reader(&self, location: impl Into<ObjectLocation>, object: &StoredObject) -> ObjectReader {
+        ObjectReader::new(self.clone(), location.into(), object)
     }
 
-    /// Stores a file, replacing what was there.
+    /// Stores a file.
     pub async fn put_file(&self, key: &ObjectKey, mime_type: &str, path: &Path) -> Result<(), Error> {
         let body = ByteStream::from_path(path).await.map_err(Error::internal)?;
         self.client
@@ -132,55 +136,57 @@ impl Objects {
             .body(body)
             .send()
             .await
-            .map_err(failure)?;
+            .map_err(|error| failure(error).context(format!("put {key}")))?;
         Ok(())
     }
 
-    /// Stores an entity as JSON, replacing what was there.
+    /// Stores an entity as JSON.
     pub async fn put_json(&self, key: &ObjectKey, entity: &impl Serialize) -> Result<(), Error> {
         let text = serde_json::to_string(entity).map_err(Error::internal)?;
         self.put_text(key, "application/json", text).await
     }
 
-    /// Stores a text, replacing what was there.
+    /// Stores a text.
     pub async fn put_text(&self, key: &ObjectKey, mime_type: &str, text: String) -> Result<(), Error> {
         let request = self.client.put_object().bucket(&self.bucket).key(key.as_str()).content_type(mime_type);
-        request.body(text.into_bytes().into()).send().await.map_err(failure)?;
+        let answer = request.body(text.into_bytes().into()).send().await;
+        answer.map_err(|error| failure(error).context(format!("put {key}")))?;
         Ok(())
     }
 
-    /// The entity that is stored as JSON under a key. `None` when there is nothing.
+    /// Reads an entity that is stored as JSON. `None` when there is no object.
     pub async fn json<T: DeserializeOwned>(&self, key: &ObjectKey) -> Result<Option<T>, Error> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await;
         let object = match answer {
             Ok(object) => object,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
-            Err(error) => return Err(failure(error)),
+            Err(error) => return Err(failure(error).context(format!("get {key}"))),
         };
         let bytes = object.body.collect().await.map_err(busy)?.into_bytes();
         serde_json::from_slice(&bytes).map(Some).map_err(Error::internal)
     }
 
-    /// The name of the bucket that an object is in.
-    pub fn bucket_of<'a>(&'a self, place: &'a ObjectLocation) -> &'a str {
-        place.bucket.as_ref().map_or(&self.bucket, BucketName::as_str)
+    /// The name of the object's bucket.
+    pub fn bucket_of<'a>(&'a self, location: &'a ObjectLocation) -> &'a str {
+        location.bucket.as_ref().map_or(&self.bucket, BucketName::as_str)
     }
 
-    /// Deletes one object. Nothing happens when it is not there.
+    /// Deletes an object, if it exists.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
-        self.client.delete_object().bucket(&self.bucket).key(key.as_str()).send().await.map_err(failure)?;
+        let answer = self.client.delete_object().bucket(&self.bucket).key(key.as_str()).send().await;
+        answer.map_err(|error| failure(error).context(format!("delete {key}")))?;
         Ok(())
     }
 
-    /// Deletes all objects of a recording, originals and renditions, and aborts its uploads in parts: a call to list
-    /// either, one to abort each upload, and two for each thousand objects.
+    /// Deletes all objects of a recording and aborts its multipart uploads. One call to list each, one to abort each upload, and
+    /// two for each thousand objects.
     pub async fn delete_recording(&self, project: &ProjectId, recording: &RecordingId) -> Result<(), Error> {
         let prefix = key::recording_prefix(project, recording);
-        // First, so that no object is made of parts after the objects are gone.
+        // First, so that no multipart upload is completed after its objects are deleted.
         self.abort_multipart_uploads(&prefix).await?;
         loop {
-            let listed =
-                self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).send().await.map_err(failure)?;
+            let answer = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).send().await;
+            let listed = answer.map_err(|error| failure(error).context(format!("list objects of {prefix}")))?;
             let mut keys = Vec::new();
             for object in listed.contents.unwrap_or_default() {
                 let identifier = ObjectIdentifier::builder().key(object.key.unwrap_or_default());
@@ -191,7 +197,8 @@ impl Objects {
             }
             let delete = Delete::builder().set_objects(Some(keys)).quiet(true).build().map_err(Error::internal)?;
             let answer = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await;
-            if let Some(kept) = answer.map_err(failure)?.errors.unwrap_or_default().first() {
+            let answer = answer.map_err(|error| failure(error).context(format!("delete objects of {prefix}")))?;
+            if let Some(kept) = answer.errors.unwrap_or_default().first() {
                 return Err(busy(format!("S3 kept {:?}: {:?}", kept.key, kept.code)));
             }
         }

@@ -18,7 +18,8 @@ impl Objects {
     /// Begins an upload in parts.
     pub async fn begin_multipart_upload(&self, key: &ObjectKey, content_type: ContentType) -> Result<UploadId, Error> {
         let begin = self.client.create_multipart_upload().bucket(&self.bucket).key(key.as_str());
-        let begun = begin.content_type(content_type.as_str()).send().await.map_err(failure)?;
+        let begun = begin.content_type(content_type.as_str()).send().await;
+        let begun = begun.map_err(|error| failure(error).context(format!("create a multipart upload of {key}")))?;
         begun.upload_id.map(UploadId::new).ok_or_else(|| Error::internal("S3 gave no upload id"))
     }
 
@@ -96,7 +97,8 @@ impl Objects {
     pub(crate) async fn abort_multipart_uploads(&self, prefix: &str) -> Result<(), Error> {
         loop {
             let list = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(prefix);
-            let listed = list.send().await.map_err(failure)?;
+            let listed =
+                list.send().await.map_err(|error| failure(error).context(format!("list uploads of {prefix}")))?;
             for upload in listed.uploads() {
                 self.abort(upload.key().unwrap_or_default(), upload.upload_id().unwrap_or_default()).await?;
             }
@@ -120,6 +122,6 @@ where
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if error.code() == Some("NoSuchUpload") => Ok(None),
-        Err(error) => Err(failure(error)),
+        Err(error) => Err(failure(error).context("use a multipart upload")),
     }
 }

@@ -120,7 +120,7 @@ impl Signer<'_> {
             .config_override(self.configuration())
             .presigned(self.presigning()?)
             .await
-            .map_err(failure)?;
+            .map_err(|error| failure(error).context("sign a URL"))?;
         let headers = request
             .headers()
             .filter(|(name, _)| !SENT_ANYWAY.contains(&name.to_ascii_lowercase().as_str()))
@@ -145,7 +145,7 @@ impl Signer<'_> {
             .config_override(self.configuration())
             .presigned(self.presigning()?)
             .await
-            .map_err(failure)?;
+            .map_err(|error| failure(error).context("sign a URL"))?;
         Ok(SignedDownload { url: request.uri().to_owned(), validity: self.validity })
     }
 
@@ -160,7 +160,7 @@ impl Signer<'_> {
             .config_override(self.configuration())
             .presigned(self.presigning()?)
             .await
-            .map_err(failure)?;
+            .map_err(|error| failure(error).context("sign a URL"))?;
         let address = request.uri().split('?').next().unwrap_or_default();
         // S3 goes by the clock of the machine, whatever the request's.
         let signed_at = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Error::internal)?.as_millis();

@@ -209,6 +209,7 @@ impl Change {
     /// Applies the change to the item of a key.
     pub(crate) async fn apply_at<T: DeserializeOwned>(self, store: &Store, key: Key) -> Result<Changed<T>, Error> {
         let Expressions { update, condition, names, values } = self.expressions();
+        let name = keys::name(&key);
         let answer = store
             .client
             .update_item()
@@ -229,7 +230,7 @@ impl Change {
                     let old = refusal.item.clone().filter(|item| !item.is_empty());
                     Ok(Changed::Refused(old.map(from_item).transpose()?.map(Box::new)))
                 }
-                _ => Err(failure(error)),
+                _ => Err(failure(error).context(format!("update {name}"))),
             },
         }
     }
@@ -238,6 +239,7 @@ impl Change {
 /// Deletes the item of a key if the condition holds; does nothing otherwise.
 pub(crate) async fn delete_when(condition: Condition, store: &Store, key: Key) -> Result<(), Error> {
     let Expressions { condition, names, values, .. } = condition.expressions();
+    let name = keys::name(&key);
     let answer = store
         .client
         .delete_item()
@@ -252,7 +254,7 @@ pub(crate) async fn delete_when(condition: Condition, store: &Store, key: Key) -
         Ok(_) => Ok(()),
         Err(error) => match error.as_service_error() {
             Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(failure(error)),
+            _ => Err(failure(error).context(format!("delete {name}"))),
         },
     }
 }

@@ -17,7 +17,7 @@ use crate::transaction::{Committed, Transaction};
 use crate::{Page, Store, item, keys};
 
 /// How long a request waits at most for the note of who makes it.
-const NOTE_PATIENCE: Duration = Duration::from_millis(300);
+const RECORD_USE_TIMEOUT: Duration = Duration::from_millis(300);
 
 impl Store {
     /// The credential of that hash, if there is one.
@@ -28,17 +28,23 @@ impl Store {
     /// Keeps a credential under its hash. DynamoDB removes a token that ends by itself some time after its end.
     pub async fn put_credential(&self, hash: &CredentialHash, credential: &Credential) -> Result<(), Error> {
         let item = item::credential(hash, credential)?;
-        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await.map_err(failure)?;
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| failure(error).context("put a credential"))?;
         Ok(())
     }
 
-    /// Notes that a key is used now, unless another request has just done so. Tries once, and not for long.
-    pub async fn note_use(&self, hash: &CredentialHash, seen: &Credential, now: Timestamp) -> Result<(), Error> {
+    /// Records that a key is used now, unless another request has just done so. One attempt, with a short timeout.
+    pub async fn record_use(&self, hash: &CredentialHash, seen: &Credential, now: Timestamp) -> Result<(), Error> {
         let unchanged = is_unchanged(LAST_USED_AT, seen.last_used_at.as_ref())?;
         let mut change = Change::when(is_present().and(unchanged));
         change.set(LAST_USED_AT, &now)?;
         let Expressions { update, condition, names, values } = change.expressions();
-        let timeouts = TimeoutConfig::builder().operation_timeout(NOTE_PATIENCE).build();
+        let timeouts = TimeoutConfig::builder().operation_timeout(RECORD_USE_TIMEOUT).build();
         let once = Config::builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
         let request = self.client.update_item().table_name(&self.table).set_key(Some(keys::credential(hash)));
         let request = request.set_update_expression(update).set_condition_expression(condition);
@@ -50,7 +56,7 @@ impl Store {
             {
                 Ok(())
             }
-            Err(error) => Err(failure(error)),
+            Err(error) => Err(failure(error).context("record the use of an API key")),
         }
     }
 

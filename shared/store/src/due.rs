@@ -63,7 +63,7 @@ impl Store {
             .limit(limit)
             .send()
             .await
-            .map_err(failure)?;
+            .map_err(|error| failure(error).context("query due work"))?;
         answer.items.unwrap_or_default().into_iter().map(due).collect()
     }
 

@@ -29,6 +29,11 @@ fn key(partition: String, sort: &str) -> Key {
     ])
 }
 
+/// The partition key, for logs. It contains no credential, only its hash.
+pub(crate) fn name(key: &Key) -> String {
+    key.get(PARTITION.as_str()).and_then(|name| name.as_s().ok()).cloned().unwrap_or_default()
+}
+
 /// An identifier of an item that a project's list contains.
 pub trait Identifier: Clone + Ord + Hash + Display + DeserializeOwned {
     /// The entity that it identifies.

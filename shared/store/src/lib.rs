@@ -62,6 +62,7 @@ impl Store {
     }
 
     async fn read<T: DeserializeOwned>(&self, key: keys::Key) -> Result<Option<T>, Error> {
+        let name = keys::name(&key);
         let answer = self
             .client
             .get_item()
@@ -70,7 +71,7 @@ impl Store {
             .consistent_read(true)
             .send()
             .await
-            .map_err(failure)?;
+            .map_err(|error| failure(error).context(format!("get {name}")))?;
         answer.item.map(item::from_item).transpose()
     }
 }

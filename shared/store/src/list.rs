@@ -217,7 +217,8 @@ impl Store {
             .send();
         let mut ids = Vec::new();
         while let Some(item) = pages.next().await {
-            let id = id_of(&item.map_err(failure)?)?;
+            let item = item.map_err(|error| failure(error).context(format!("query {}", stretch.index.name)))?;
+            let id = id_of(&item)?;
             if Some(&id) != after {
                 ids.push(id);
             }
@@ -248,7 +249,7 @@ impl Store {
                 .map_err(Error::internal)?;
             let request = self.client.batch_get_item().request_items(&self.table, request);
             let answer = request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-            let mut answer = answer.map_err(failure)?;
+            let mut answer = answer.map_err(|error| failure(error).context("get a batch of items"))?;
             let items = answer.responses.as_mut().and_then(|tables| tables.remove(&self.table)).unwrap_or_default();
             let left = answer.unprocessed_keys.as_mut().and_then(|tables| tables.remove(&self.table));
             wanted = left.map(|left| left.keys).unwrap_or_default();

@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// Deletes a request that was rejected and had no effect: its key may be used again.
-    pub async fn forget_request(&self, id: &OriginalRequestId, call: &OriginalRequest) -> Result<(), Error> {
+    pub async fn delete_request(&self, id: &OriginalRequestId, call: &OriginalRequest) -> Result<(), Error> {
         delete_when(is_current(call)?, self, keys::original_request(id)).await
     }
 }

@@ -41,7 +41,7 @@ impl Store {
                     let conflict = || Error::Conflict { reason: "a recording with this id exists".to_owned() };
                     kept.filter(is_this).ok_or_else(conflict)
                 }
-                _ => Err(failure(error)),
+                _ => Err(failure(error).context(format!("put {}", recording.id))),
             },
         }
     }

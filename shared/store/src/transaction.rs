@@ -137,12 +137,12 @@ impl Transaction {
             let Err(error) = request.send().await else { return Ok(Committed::Made) };
             let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
             else {
-                return Err(failure(error));
+                return Err(failure(error).context("write a transaction"));
             };
             match Cancellation::of(cancelled.cancellation_reasons()) {
                 Cancellation::Refused(refusals) => return Ok(Committed::Refused(refusals)),
                 Cancellation::Busy => {}
-                Cancellation::Broken => return Err(failure(error)),
+                Cancellation::Broken => return Err(failure(error).context("write a transaction")),
             }
         }
         Err(busy("other changes to the same items kept coming first"))

@@ -31,59 +31,59 @@ impl<'a> Signed<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = File)]
 pub(crate) struct FileBody {
-    /// Names it. The recording that it is has the same name behind `rec_`.
+    /// Identifier. The identifier of the recording has the prefix `rec_` instead.
     #[schema(pattern = "^file_")]
     id: String,
-    /// The project.
+    /// Identifier of the project.
     client_id: String,
-    /// Whose it is: as the client said, else the end user.
+    /// `owner_id` as sent by the client, else the identifier of the end user.
     #[schema(required)]
     owner_id: Option<String>,
-    /// What it is called.
+    /// Name.
     #[schema(required)]
     name: Option<String>,
-    /// No bot made it.
+    /// Always null.
     #[schema(required)]
     bot_id: Option<String>,
-    /// The recorder that made it.
+    /// Identifier of the device.
     #[schema(required)]
     device_id: Option<String>,
-    /// As the client said.
+    /// As sent by the client.
     #[schema(required)]
     start_time: Option<i64>,
-    /// As the client said.
+    /// As sent by the client.
     #[schema(required)]
     end_time: Option<i64>,
-    /// As the client said.
+    /// As sent by the client.
     #[schema(required)]
     duration: Option<i64>,
-    /// As the client said.
+    /// As sent by the client.
     #[schema(required)]
     timezone: Option<i64>,
-    /// As the client said.
+    /// As sent by the client.
     #[schema(required)]
     zonemins: Option<i64>,
-    /// It is in no group.
+    /// Always null.
     #[schema(required)]
     group_id: Option<String>,
-    /// It was not cut.
+    /// Always empty.
     #[schema(value_type = Vec<String>)]
     children_ids: [String; 0],
-    /// It was not cut out of another.
+    /// Always empty.
     #[schema(required)]
     parent_id: Option<String>,
-    /// It was not cut out of another.
+    /// Always empty.
     #[schema(value_type = Vec<String>)]
     parent_clips: [String; 0],
-    /// What its project attached.
+    /// Metadata set by the project.
     #[schema(value_type = Object)]
     data: Value,
-    /// Where it can be fetched for a day, or as long as the credentials that sign allow.
+    /// Presigned download URL, valid for up to a day.
     presigned_url: String,
-    /// The same where it is Opus.
+    /// The same URL if the file is Opus, else null.
     #[schema(required)]
     presigned_url_opus: Option<String>,
-    /// When its upload was begun.
+    /// When the upload was created.
     #[schema(format = DateTime)]
     created_at: String,
 }
@@ -117,20 +117,20 @@ impl From<Signed<'_>> for FileBody {
     }
 }
 
-/// A file as the partners' interface answers.
+/// A file in the partner API.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PartnerFile)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PartnerFileBody {
-    /// Names it.
+    /// Identifier.
     #[schema(pattern = "^file_")]
     file_id: String,
-    /// Its type.
+    /// Type.
     #[schema(value_type = String)]
     file_type: Option<FileType>,
-    /// Where it can be fetched for a day, or as long as the credentials that sign allow.
+    /// Presigned download URL, valid for up to a day.
     download_url: String,
-    /// MD5 of the stored bytes; null while a file of more than 256 MiB was not read.
+    /// MD5 of the stored bytes. Null while a file over 256 MiB is not hashed.
     #[schema(required)]
     file_md5: Option<String>,
 }

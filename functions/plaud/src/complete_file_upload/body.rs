@@ -12,62 +12,62 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A file that was uploaded.
+/// A file to complete.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = UploadedFile)]
 pub(crate) struct Body {
-    /// As it was given for the upload. Required.
+    /// As returned for the upload. Required.
     #[schema(value_type = String, pattern = "^file_")]
     file_id: Option<FileId>,
-    /// As it was given for the upload. Required.
+    /// As returned for the upload. Required.
     #[schema(value_type = String)]
     upload_id: Option<String>,
-    /// Every part with the ETag that S3 answered. Required. The names of the fields count in any case, with or without
-    /// an underscore.
+    /// Every part with the ETag of S3's response. Required. Field names are accepted in any case, with or without an
+    /// underscore.
     #[schema(value_type = Vec<PartClaim>)]
     part_list: Option<Vec<BTreeMap<String, Value>>>,
-    /// As it was said for the upload. Required.
+    /// As declared for the upload. Required.
     #[schema(value_type = String)]
     filetype: Option<FileType>,
-    /// The kind of the recorder; `notepin` unless given.
+    /// Kind of the device, `notepin` by default.
     #[schema(value_type = Option<String>, pattern = "^(note|notepin|notepro|other)$")]
     sn_type: Option<RecorderKind>,
-    /// The serial number of the recorder. This or `owner_id`, unless a device token says whose it is.
+    /// Serial number of the device. Required unless `owner_id` is sent or a device token is used.
     #[schema(value_type = Option<String>)]
     sn: Option<SerialNumber>,
-    /// What the project's own system calls whose it is, or an end user's id.
+    /// `external_id` or identifier of the end user.
     #[schema(value_type = Option<String>)]
     owner_id: Option<ExternalId>,
-    /// What it is called.
+    /// Name.
     #[schema(value_type = Option<String>, max_length = 255)]
     filename: Option<Name>,
-    /// The same.
+    /// Same as `full_text`.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Name>,
-    /// MD5 of the file as 32 hexadecimal digits, to be compared with the stored bytes.
+    /// MD5 as 32 hexadecimal digits, to compare with the stored bytes.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-fA-F]{32}$")]
     file_md5: Option<Md5>,
-    /// When it began, in milliseconds since 1970.
+    /// Start of the take, in milliseconds since 1970.
     start_time: Option<i64>,
-    /// When it ended, in milliseconds since 1970.
+    /// End of the take, in milliseconds since 1970.
     end_time: Option<i64>,
-    /// How long it is.
+    /// Duration, in the client's unit.
     duration: Option<i64>,
-    /// The time zone it was made in.
+    /// Time zone, in hours from UTC.
     timezone: Option<i64>,
-    /// The minutes of the time zone.
+    /// Minutes of the time zone beyond its hours.
     zonemins: Option<i64>,
 }
 
-/// A part as the client knows it.
+/// A part that the client has uploaded.
 #[derive(Debug, ToSchema)]
 #[schema(as = FilePartClaim)]
 #[allow(dead_code, reason = "describes the part in the OpenAPI document")]
 pub(crate) struct PartClaim {
-    /// Which.
+    /// Number of the part.
     #[schema(rename = "PartNumber")]
     part_number: u16,
-    /// The `ETag` header of S3's answer, with or without its quotes.
+    /// `ETag` header of S3's response, with or without quotes.
     #[schema(rename = "ETag")]
     etag: String,
 }

@@ -6,12 +6,13 @@ use capstan_domain::{
     Caller, CompletedUpload, Completion, Error, ExternalId, FileDetails, Grant, Md5, Media, MultipartUpload, Recording,
     Status, StoredObject,
 };
-use capstan_http::{Request, named_owner};
+use capstan_http::Request;
 use capstan_objects::{MAX_HASHED_BYTES, ObjectKey, Objects};
 use capstan_store::{Changed, Owner, Store, UploadedFile, retry_overtaken};
 use capstan_uploads::{MAX_HASHED_IN_REQUEST_BYTES, MultipartCompletion, VERIFICATION_RETRY_SECONDS};
 
 use super::body::Claim;
+use crate::owner::find_or_create_owner;
 
 /// How often a completion is tried that other requests overtake.
 const MAX_TRIES: usize = 5;
@@ -112,7 +113,7 @@ impl FileCompletion<'_> {
         }
         match &details.owner_id {
             Some(owner_id) if owner.end_user_id.is_none() => {
-                let named = named_owner(self.store, &seen.tenant, owner_id, self.request).await?;
+                let named = find_or_create_owner(self.store, &seen.tenant, owner_id, self.request).await?;
                 owner.end_user_id = Some(named.id);
                 Ok((owner, Some(owner_id.clone())))
             }

@@ -32,6 +32,7 @@ fn asking(body: Value) -> Value {
 fn of_recording(id: &str, body: &str) -> Value {
     let mut event = with_id(event("create-upload-token"), id);
     event["routeKey"] = json!("POST /v1/recordings/{id}/transcribe");
+    event["requestContext"]["routeKey"] = event["routeKey"].clone();
     event["rawPath"] = json!(format!("/v1/recordings/{id}/transcribe"));
     event["requestContext"]["http"]["path"] = event["rawPath"].clone();
     event["body"] = json!(body);

@@ -108,14 +108,14 @@ async fn without_a_completed_transcription_there_is_no_file() {
     insta::assert_json_snapshot!(answer.body["error"], {".request_id" => "[id]"}, @r#"
     {
       "code": "conflict",
-      "message": "the transcription is pending; only a completed one has a text",
+      "message": "the transcription is pending; only a completed one has a transcript",
       "request_id": "[id]"
     }
     "#);
     let error = TranscriptionError::new(TranscriptionErrorCode::ProcessingError, "x");
     environment.store.fail_transcription(&pending.id, &error, environment.now()).await.unwrap();
     let answer = call(&function, event("export-transcription")).await;
-    assert_eq!(answer.body["error"]["message"], "the transcription is failed; only a completed one has a text");
+    assert_eq!(answer.body["error"]["message"], "the transcription is failed; only a completed one has a transcript");
 }
 
 #[tokio::test]

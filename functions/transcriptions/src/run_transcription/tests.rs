@@ -180,7 +180,7 @@ async fn a_provider_is_not_asked_again_before_it_wants_to_be_and_given_up_after_
     assert_eq!(failed.status, TranscriptionStatus::Failed);
     let error = failed.error.unwrap();
     assert_eq!(error.code, TranscriptionErrorCode::ProcessingError);
-    assert!(error.message.starts_with("The provider failed 8 times; the last time: "), "{error}");
+    assert!(error.message.starts_with("The provider failed 8 times. Last error: "), "{error}");
     assert_eq!(environment.told().await, ["transcription.started", "transcription.failed"]);
     run(&function).await;
     assert!(peer.take_seen().is_empty(), "what has failed is not taken up again");
@@ -259,7 +259,7 @@ async fn a_provider_that_calls_back_and_did_not_is_given_the_job_three_times() {
     }
     assert_eq!(given, 3 + 3);
     let error = stored(&environment).await.error.unwrap();
-    assert_eq!(error.message, "The provider was given it 3 times and never called back");
+    assert_eq!(error.message, "The provider accepted the audio 3 times and never called back");
 }
 
 #[tokio::test]

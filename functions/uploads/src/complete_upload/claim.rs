@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::Number;
 use utoipa::ToSchema;
 
-/// What the client says that it uploaded: of the first audio, else of the first file.
+/// What the client claims of the primary media file.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = UploadClaim)]
 pub(crate) struct Body {
-    /// SHA-256 of the file as 64 hexadecimal digits, to be compared with the stored bytes.
+    /// SHA-256 as 64 hexadecimal digits, to compare with the stored bytes.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-fA-F]{64}$")]
     content_sha256: Option<Sha256>,
-    /// Its size, to be compared with the stored size.
+    /// Size in bytes, to compare with the stored size.
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 53_687_091_200_000u64)]
     file_size_bytes: Option<Number>,
 }

@@ -66,7 +66,7 @@ pub(crate) struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// The medium that the file becomes.
+    /// Identifier of the media file.
     pub(crate) fn media(&self) -> Media {
         let mut media = Media::new(self.file.new.clone(), self.file.content_type, self.latest_url_end(), self.now);
         (media.declared_size, media.declared_sha256) = (self.file.size, self.file.sha256);

@@ -11,31 +11,32 @@ use utoipa::ToSchema;
 
 use super::file::Upload;
 
-/// Leave to upload a file in parts.
+/// Presigned URLs of a file's parts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UploadInParts {
-    /// The medium that the file becomes.
+    /// Identifier of the media file.
     media_id: String,
-    /// S3's name for the upload.
+    /// S3's identifier of the multipart upload.
     upload_id: String,
-    /// The type of the file.
+    /// MIME type of the file.
     content_type: &'static str,
-    /// Its size.
+    /// Size in bytes.
     file_size_bytes: u64,
-    /// The size of every part but the last.
+    /// Size of every part except the last, in bytes.
     part_size_bytes: u64,
     /// The parts.
     #[serde(flatten)]
     urls: PartUrls,
-    /// How to send a part: `PUT`.
+    /// Method of each part: `PUT`.
     #[schema(pattern = "^PUT$")]
     method: &'static str,
-    /// Every header to send beside those that an HTTP client sends by itself.
+    /// Headers that the client must send with the file. `Content-Length` is sent by every HTTP client and is not
+    /// listed.
     headers: BTreeMap<String, String>,
-    /// When the URLs end.
+    /// When the URLs expire.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// Seconds until then.
+    /// Seconds until the expiry.
     expires_in: u32,
 }
 

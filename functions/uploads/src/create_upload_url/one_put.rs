@@ -8,24 +8,25 @@ use utoipa::ToSchema;
 
 use super::file::Upload;
 
-/// Leave to upload a file by one PUT.
+/// Presigned URL to upload a file by one PUT.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UploadUrl {
-    /// The medium that the file becomes.
+    /// Identifier of the media file.
     media_id: String,
-    /// Where to send it.
+    /// Presigned URL, for PUT.
     upload_url: String,
-    /// How: `PUT`.
+    /// Method: `PUT`.
     #[schema(pattern = "^PUT$")]
     method: &'static str,
-    /// Every header to send beside those that an HTTP client sends by itself.
+    /// Headers that the client must send with the file. `Content-Length` is sent by every HTTP client and is not
+    /// listed.
     headers: BTreeMap<String, String>,
-    /// The type of the file.
+    /// MIME type of the file.
     content_type: &'static str,
-    /// When the URL ends.
+    /// When the URL expires.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// Seconds until then.
+    /// Seconds until the expiry.
     expires_in: u32,
 }
 

@@ -104,7 +104,7 @@ impl World {
         // The key's first use has been noted, so that the tests meet the calls of a usual request.
         let hash = CredentialHash::of(&project.api_key);
         let key = store.credential(&hash).await.unwrap().unwrap();
-        store.note_use(&hash, &key, keys::now()).await.unwrap();
+        store.record_use(&hash, &key, keys::now()).await.unwrap();
         let _ = stack.emulators().take_calls();
         Self { stack, store, project, ahead }
     }

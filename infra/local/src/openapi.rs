@@ -20,7 +20,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Recordings", description = "Recordings and their media files."),
         (name = "Uploads", description = "Uploading files."),
         (name = "Downloads", description = "Downloading files."),
-        (name = "End users", description = "People whose recordings a project stores."),
+        (name = "End users", description = "People with recordings in a project."),
         (name = "Devices", description = "Recorders and their binding to end users."),
         (name = "Transcriptions", description = "Transcriptions of recordings."),
         (name = "Settings", description = "Settings of a project."),

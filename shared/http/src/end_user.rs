@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// An end user: a person whose recordings the project stores.
+/// An end user: a person with recordings in the project.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EndUser)]
 pub struct EndUserBody {

@@ -69,7 +69,7 @@ async fn bytes_that_replace_others_while_the_recording_is_open_are_taken() {
 }
 
 #[tokio::test]
-async fn bytes_that_replace_others_after_completion_are_ignored() {
+async fn an_object_that_replaces_a_processed_one_is_ignored() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "first").uploaded().await;
     let notification = notified(&environment, &recording, "second").await;

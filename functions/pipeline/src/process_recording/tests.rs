@@ -133,7 +133,7 @@ async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands(
 }
 
 #[tokio::test]
-async fn a_bad_picture_fails_itself_and_not_the_recording() {
+async fn a_corrupt_image_fails_and_its_recording_does_not() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     environment
@@ -166,7 +166,7 @@ async fn twice_and_twice_at_once_give_one_result() {
 }
 
 #[tokio::test]
-async fn a_worker_whose_lease_was_lost_changes_nothing() {
+async fn a_worker_that_lost_its_lease_changes_nothing() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let (claimed, first) = environment.recording().holding(ContentType::AudioOpus, audio).processing().await;
@@ -179,7 +179,7 @@ async fn a_worker_whose_lease_was_lost_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_medium_that_arrives_late_is_processed_and_the_status_stays() {
+async fn a_late_file_is_processed_and_the_status_stays() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let pending = environment.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
@@ -199,7 +199,7 @@ async fn a_medium_that_arrives_late_is_processed_and_the_status_stays() {
 }
 
 #[tokio::test]
-async fn a_medium_that_arrives_during_processing_is_processed_before_its_end() {
+async fn a_file_that_arrives_during_processing_is_processed_before_the_end() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let pending = environment.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
@@ -282,7 +282,7 @@ async fn dying_between_any_two_calls_loses_nothing() {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_is_tried_again_and_not_called_corrupt() {
+async fn an_unreadable_object_is_retried_and_not_corrupt() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
     environment.emulators.faults().fail_next("GetObject", Fault::Internal, 20);
@@ -358,7 +358,7 @@ async fn a_medium_that_is_gone_holds_up_no_other_and_is_given_up_in_the_end() {
 }
 
 #[tokio::test]
-async fn bytes_that_replaced_others_before_anyone_looked_are_processed() {
+async fn an_object_that_replaced_an_unprocessed_one_is_processed() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "not yet whole").uploaded().await;
     let media_id = TestEnvironment::media_id("med_1");

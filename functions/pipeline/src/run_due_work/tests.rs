@@ -25,7 +25,7 @@ async fn nothing_due_costs_one_query_a_shard() {
 }
 
 #[tokio::test]
-async fn an_upload_that_nobody_picked_up_is_told_again_until_somebody_does() {
+async fn an_uploaded_recording_is_published_again_until_it_is_claimed() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
     sweep(&environment).await;
@@ -71,7 +71,7 @@ async fn a_queued_transcription_is_told_less_and_less_often_and_one_under_way_is
 }
 
 #[tokio::test]
-async fn bytes_whose_notification_was_lost_are_hashed_after_their_url_ended() {
+async fn an_object_without_a_notification_is_hashed_after_its_url_expires() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     let media_id = TestEnvironment::media_id("med_1");
@@ -130,7 +130,7 @@ async fn bytes_other_than_those_declared_since_are_not_taken_after_their_url_end
 }
 
 #[tokio::test]
-async fn processing_that_died_is_begun_again_and_given_up_in_the_end() {
+async fn processing_that_dies_is_retried_and_given_up_in_the_end() {
     let environment = TestEnvironment::start().await;
     let (recording, _) = environment.recording().holding(ContentType::AudioOpus, "x").processing().await;
     for attempt in 1..MAX_ATTEMPTS {
@@ -183,7 +183,7 @@ async fn a_sweep_that_ends_does_not_forget_a_worker_that_began_meanwhile() {
 }
 
 #[tokio::test]
-async fn the_end_of_processing_is_told_even_if_the_worker_died_before() {
+async fn the_end_is_published_even_if_the_worker_died_before() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").completed().await;
     environment.advance(PICK_UP_SECONDS);
@@ -195,7 +195,7 @@ async fn the_end_of_processing_is_told_even_if_the_worker_died_before() {
 }
 
 #[tokio::test]
-async fn a_recording_that_nobody_completed_goes_with_its_objects_and_in_the_end_with_its_item() {
+async fn an_expired_recording_is_deleted_with_its_objects_and_its_item() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).pending().await;
     environment.advance(capstan_domain::PENDING_SECONDS - 1);
@@ -269,7 +269,7 @@ async fn a_file_that_never_came_is_looked_for_once_after_its_url_ended() {
 }
 
 #[tokio::test]
-async fn no_text_outlives_its_recording_even_if_it_could_not_be_removed_for_hours() {
+async fn no_transcript_outlives_its_recording() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "x").completed().await;
     let transcription = environment.transcription().of(&recording).pending().await;
@@ -367,7 +367,7 @@ async fn a_late_medium_that_kills_its_workers_is_given_up_and_the_recording_stay
 }
 
 #[tokio::test]
-async fn what_fails_for_one_recording_holds_up_no_other_and_is_due_again() {
+async fn a_failure_of_one_recording_affects_no_other() {
     let environment = TestEnvironment::start().await;
     let deleted = environment.recording().id("rec_1").holding(ContentType::AudioOpus, "x").pending().await;
     let visibility = Visibility::Tenant { tenant: TestEnvironment::tenant() };

@@ -85,7 +85,7 @@ async fn the_provider_is_given_the_original_and_its_text_is_kept() {
 }
 
 #[tokio::test]
-async fn many_times_at_once_and_again_after_it_a_job_is_given_once() {
+async fn repeated_and_concurrent_events_send_a_job_once() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(|asked| Reply::After(Duration::from_millis(100), Box::new(transcribing(asked)))).await;
     pending(&environment, "whisper").await;
@@ -163,7 +163,7 @@ async fn a_provider_that_cannot_now_is_tried_again_later_and_what_it_says_then_i
 }
 
 #[tokio::test]
-async fn a_provider_is_not_asked_again_before_it_wants_to_be_and_given_up_after_eight_attempts() {
+async fn a_busy_provider_is_retried_when_it_asks_and_given_up_after_8_attempts() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(|_| Reply::json(429, "{}").with("retry-after", "3600")).await;
     pending(&environment, "whisper").await;
@@ -187,7 +187,7 @@ async fn a_provider_is_not_asked_again_before_it_wants_to_be_and_given_up_after_
 }
 
 #[tokio::test]
-async fn what_the_provider_refuses_fails_at_once_in_its_words() {
+async fn a_rejection_by_the_provider_fails_at_once_with_its_reason() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(|_| Reply::json(400, r#"{"error": {"message": "Audio file is too short."}}"#)).await;
     pending(&environment, "whisper").await;
@@ -236,7 +236,7 @@ async fn a_provider_that_works_on_is_asked_when_it_is_due_and_given_the_job_once
 }
 
 #[tokio::test]
-async fn a_provider_that_calls_back_and_did_not_is_given_the_job_three_times() {
+async fn a_job_without_a_callback_is_sent_three_times() {
     let environment = TestEnvironment::start().await;
     // Attempts that it did not take do not count.
     let refusals = AtomicUsize::new(3);

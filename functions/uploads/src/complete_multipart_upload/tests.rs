@@ -154,7 +154,7 @@ async fn a_completion_whose_answer_was_lost_is_found_done() {
 }
 
 #[tokio::test]
-async fn a_completion_that_was_cut_off_before_it_was_noted_is_noted_by_its_repeat() {
+async fn a_repeated_completion_records_what_the_first_one_did_not() {
     let environment = TestEnvironment::start().await;
     let (_, tags) = in_two_parts(&environment).await;
     environment.emulators.faults().fail_next("UpdateItem", Fault::Unavailable, 3);

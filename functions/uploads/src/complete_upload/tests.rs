@@ -166,7 +166,7 @@ async fn the_right_hash_is_verified_whether_or_not_the_notification_came() {
 }
 
 #[tokio::test]
-async fn a_wrong_hash_is_409_and_the_medium_may_be_uploaded_again() {
+async fn a_wrong_hash_is_409_and_the_file_may_be_uploaded_again() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "wrong").pending().await;
     let function = function(&environment);

@@ -1,4 +1,4 @@
-//! A file that is sent in one chunk.
+//! A file that is uploaded by one PUT.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +31,9 @@ pub struct UploadUrl {
 }
 
 impl Upload<'_> {
-    /// One write, and signing, which needs no call.
+    /// One call to the table; signing needs none.
     pub(crate) async fn by_one_put(&self) -> Result<UploadUrl, Error> {
-        let media = self.event_published().await?;
+        let media = self.added_media().await?;
         let (key, size, sha256) = (self.key(&media), media.declared_size, media.declared_sha256);
         let signed = self.signer.upload(&key, media.content_type, size, sha256).await?;
         Ok(UploadUrl {
@@ -47,13 +47,13 @@ impl Upload<'_> {
         })
     }
 
-    async fn event_published(&self) -> Result<Media, Error> {
+    async fn added_media(&self) -> Result<Media, Error> {
         let (visibility, id) = (self.caller.visibility(), self.recording_id);
         let recording = match &self.file.again {
             None => self.store.add_media(&visibility, id, &self.media(), self.now).await?,
             Some(again) => self.store.renew_media(&visibility, id, &self.renewal(again, None), self.now).await?,
         };
         let media_id = self.file.again.as_ref().unwrap_or(&self.file.new);
-        recording.media.get(media_id).cloned().ok_or_else(|| Error::internal("the medium was not kept"))
+        recording.media.get(media_id).cloned().ok_or_else(|| Error::internal("the media file was not stored"))
     }
 }

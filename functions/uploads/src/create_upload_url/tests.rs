@@ -348,7 +348,7 @@ async fn an_upload_that_was_made_known_after_all_stays_under_way() {
     environment.recording().pending().await;
     let function = function(&environment);
     let asked = with_header(with_body(event("create-upload-url"), in_parts(MIB)), "idempotency-key", "k1");
-    // The medium is event_published, and nobody hears of it.
+    // The media file is added, and the response is lost.
     environment.emulators.faults().fail_after(1, "UpdateItem", capstan_emulators::Fault::LoseAnswer, 20);
     assert_eq!(call(&function, asked.clone()).await.status, 503);
     environment.emulators.faults().clear();
@@ -381,7 +381,7 @@ async fn no_url_outlives_the_credentials_that_signed_it() {
         let media = environment.stored(RECORDING).await.unwrap().media;
         let refused = ask(&ending_in(59), body).await;
         assert_eq!((refused.status, &refused.body["error"]["code"]), (503, &json!("temporarily_unavailable")));
-        assert_eq!(environment.stored(RECORDING).await.unwrap().media, media, "nothing was event_published");
+        assert_eq!(environment.stored(RECORDING).await.unwrap().media, media, "no media file was added");
     }
 }
 

@@ -257,7 +257,7 @@ async fn a_notification_is_not_lost_wherever_its_function_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processing_is_taken_up_again_wherever_it_is_cut() {
+async fn processing_continues_wherever_it_is_interrupted() {
     let cuts = cut_at_every_call(
         CUTS,
         || async {
@@ -403,7 +403,7 @@ async fn a_service_that_refuses_or_drops_a_call_is_503_with_retry_after_and_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_of_a_call_that_took_effect_is_no_refusal() {
+async fn a_lost_response_of_a_successful_write_is_no_rejection() {
     let world = World::start().await;
     for (endpoint, operations, success) in ENDPOINTS {
         for operation in operations {

@@ -274,7 +274,7 @@ async fn a_recording_that_is_deleted_while_its_end_is_told_loses_its_objects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_that_is_deleted_while_it_is_processed_leaves_nothing() {
+async fn a_recording_deleted_during_processing_leaves_nothing() {
     let world = World::start().await;
     world.stack.bus().hold();
     let path = world.uploaded("audio/ogg", OPUS).await;

@@ -135,7 +135,7 @@ async fn a_part_that_was_cut_off_is_missing_and_sent_again() {
 }
 
 #[tokio::test]
-async fn an_upload_that_the_lifecycle_rule_aborted_is_begun_again_for_the_same_medium() {
+async fn an_expired_multipart_upload_begins_again_for_the_same_media_file() {
     let world = World::start().await;
     let (path, signed) = world.begun("audio/ogg", OPUS.len()).await;
     send(OPUS, &parts(&signed)[0]).await;

@@ -168,7 +168,7 @@ fn assert_same(now: &BTreeMap<String, String>, before: &BTreeMap<String, String>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_repeat_of_any_post_changes_nothing_and_gets_the_first_answer() {
+async fn a_replay_of_any_post_changes_nothing_and_gets_the_response() {
     let world = World::start().await;
     for route in world.posts().await {
         let prepared = world.prepared(&route).await;
@@ -216,7 +216,7 @@ async fn a_hundred_at_once_have_one_effect_and_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_died_anywhere_is_attempted_again_and_has_one_effect() {
+async fn a_request_that_died_anywhere_is_retried_and_has_one_effect() {
     let posts = World::start().await.posts().await;
     for route in &posts {
         for crash in [Crash::Before, Crash::After] {

@@ -62,7 +62,7 @@ async fn throttled(operation: Operation) -> (usize, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_service_is_busy_the_client_is_told_to_ask_again_and_when() {
+async fn a_busy_service_is_503_with_retry_after() {
     let operations = served(&Box::pin(World::start()).await).await;
     let with_calls = operations.into_iter().filter(|operation| !operation.is_public);
     let done: Vec<_> =

@@ -44,7 +44,7 @@ fn told(world: &World, what: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_recording_is_transcribed_once_where_its_project_wants_that_whatever_comes_twice() {
+async fn an_automatic_transcription_is_created_once() {
     let peer = Peer::answering(transcribing).await;
     let world = world("whisper", &peer, &[]).await;
     let before = world.uploaded("audio/opus", OPUS).await;
@@ -126,7 +126,7 @@ fn numbered(asked: &Seen) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn long_sound_is_cut_and_joined_and_a_piece_that_fails_costs_no_other() {
+async fn long_audio_is_cut_and_joined_and_a_failed_chunk_affects_no_other() {
     let given = Arc::new(Mutex::new(Vec::new()));
     let chunks = Arc::clone(&given);
     let peer = Peer::answering(move |asked| {
@@ -187,7 +187,7 @@ pub(crate) fn callback_of(asked: &Seen) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_calls_back_over_http_as_often_as_it_likes() {
+async fn a_provider_may_repeat_its_callback() {
     let peer = Peer::answering(transcribing).await;
     let world = world("deepgram", &peer, &[]).await;
     want_all(&world).await;

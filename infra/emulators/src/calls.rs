@@ -1,11 +1,11 @@
-//! Which AWS call a request is, and the record of the calls made.
+//! Identify the AWS operation of a request, and log the calls.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Method, request};
 
-/// The AWS services that are emulated.
+/// Emulated AWS services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
     /// Amazon DynamoDB.
@@ -16,14 +16,14 @@ pub enum Service {
     EventBridge,
 }
 
-/// One request that reached the emulators, whether or not it was answered.
+/// One request received by the emulators, including requests that got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The service that was called.
+    /// Called service.
     pub service: Service,
-    /// The operation by its API name, such as `PutItem` or `CompleteMultipartUpload`.
+    /// API name of the operation, such as `PutItem` or `CompleteMultipartUpload`.
     pub operation: String,
-    /// For S3 the `bucket/key` of the request, still percent-encoded; empty for the others.
+    /// For S3, the `bucket/key` of the request, percent-encoded. Empty for other services.
     pub target: String,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Call {
 }
 
 impl Call {
-    /// Reads service and operation from a request's method, target header and query.
+    /// Determine service and operation from the method, the `X-Amz-Target` header, the path and the query.
     pub(crate) fn classify(request: &request::Parts) -> Self {
         let target = request
             .headers
@@ -67,14 +67,14 @@ fn s3_operation(request: &request::Parts) -> &'static str {
         request.uri.query().unwrap_or_default().split('&').any(|pair| pair.split('=').next() == Some(name))
     };
     let path = request.uri.path().trim_matches('/');
-    let on_key = path.contains('/');
-    let copies = request.headers.contains_key("x-amz-copy-source");
-    match (request.method.clone(), on_key) {
+    let has_key = path.contains('/');
+    let is_copy = request.headers.contains_key("x-amz-copy-source");
+    match (request.method.clone(), has_key) {
         (Method::OPTIONS, _) => "Preflight",
-        (Method::PUT, true) if has("partNumber") && copies => "UploadPartCopy",
+        (Method::PUT, true) if has("partNumber") && is_copy => "UploadPartCopy",
         (Method::PUT, true) if has("partNumber") => "UploadPart",
         (Method::PUT, true) if has("tagging") => "PutObjectTagging",
-        (Method::PUT, true) if copies => "CopyObject",
+        (Method::PUT, true) if is_copy => "CopyObject",
         (Method::PUT, true) => "PutObject",
         (Method::POST, true) if has("uploads") => "CreateMultipartUpload",
         (Method::POST, true) if has("uploadId") => "CompleteMultipartUpload",
@@ -98,7 +98,7 @@ fn s3_operation(request: &request::Parts) -> &'static str {
     }
 }
 
-/// Everything since the start or since the last [`Log::take`], in order.
+/// Entries in order since the start or since the last [`Log::take`]. Clones share the entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Log<T>(Arc<Mutex<Vec<T>>>);
 
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn s3_operations_are_told_apart_by_method_path_and_query() {
+    fn s3_operation_is_derived_from_method_path_and_query() {
         assert_eq!(operation("PUT", "/b/k?x-id=PutObject"), "s3:PutObject");
         assert_eq!(operation("PUT", "/b/k?partNumber=1&uploadId=u"), "s3:UploadPart");
         assert_eq!(operation("POST", "/b/k?uploads"), "s3:CreateMultipartUpload");

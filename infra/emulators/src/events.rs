@@ -1,4 +1,4 @@
-//! EventBridge: `PutEvents`, whose entries are handed over as the events that a rule's target would receive.
+//! EventBridge `PutEvents`. Each entry becomes an event in the form that a rule's target receives.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -9,22 +9,22 @@ use serde_json::{Value, json};
 use crate::outbox::Outbox;
 use crate::{ACCOUNT, REGION};
 
-/// EventBridge refuses more entries than this in one call.
+/// Maximum number of entries per `PutEvents` call.
 const MAX_ENTRIES: usize = 10;
-/// EventBridge refuses an entry larger than this.
+/// Maximum size of one entry.
 const MAX_ENTRY_BYTES: usize = 256 * 1024;
 
-/// An event that was put on a bus.
+/// An event published to a bus.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BusEvent {
-    /// The name of the bus.
+    /// Name of the bus.
     pub bus: String,
     /// The event as a rule's target receives it.
     pub event: Value,
 }
 
-/// Answers one EventBridge request, sending each accepted entry to `accepted`.
-pub(crate) fn answer(operation: &str, body: &[u8], accepted: &Outbox<BusEvent>) -> Response<Full<Bytes>> {
+/// Handle one EventBridge request and send each accepted entry to `accepted`.
+pub(crate) fn handle(operation: &str, body: &[u8], accepted: &Outbox<BusEvent>) -> Response<Full<Bytes>> {
     if operation != "PutEvents" {
         return error("UnknownOperationException", "only PutEvents is emulated");
     }
@@ -42,18 +42,18 @@ pub(crate) fn answer(operation: &str, body: &[u8], accepted: &Outbox<BusEvent>) 
 
 fn put(entry: &Value, accepted: &Outbox<BusEvent>) -> Value {
     let text = |name: &str| entry[name].as_str().unwrap_or_default();
-    let refuse = |code: &str, message: &str| json!({"ErrorCode": code, "ErrorMessage": message});
+    let reject = |code: &str, message: &str| json!({"ErrorCode": code, "ErrorMessage": message});
     if text("Source").is_empty() || text("DetailType").is_empty() || entry["Detail"].is_null() {
-        return refuse(
+        return reject(
             "InvalidArgument",
             "Parameter Source, DetailType or Detail is not valid. Reason: it is required.",
         );
     }
     if text("Detail").len() + text("Source").len() + text("DetailType").len() > MAX_ENTRY_BYTES {
-        return refuse("InvalidArgument", "Total size of the entry is over 256 KB.");
+        return reject("InvalidArgument", "Total size of the entry is over 256 KB.");
     }
     let Ok(detail @ Value::Object(_)) = serde_json::from_str::<Value>(text("Detail")) else {
-        return refuse("MalformedDetail", "Detail is malformed.");
+        return reject("MalformedDetail", "Detail is malformed.");
     };
     let time = entry["Time"]
         .as_f64()
@@ -66,7 +66,7 @@ fn put(entry: &Value, accepted: &Outbox<BusEvent>) -> Value {
         "detail-type": text("DetailType"),
         "source": text("Source"),
         "account": ACCOUNT,
-        // EventBridge gives whole seconds.
+        // EventBridge truncates to whole seconds.
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "region": REGION,
         "resources": entry.get("Resources").cloned().unwrap_or_else(|| json!([])),
@@ -77,12 +77,12 @@ fn put(entry: &Value, accepted: &Outbox<BusEvent>) -> Value {
     json!({"EventId": id})
 }
 
-/// The bus by name, whether the caller gave a name, an ARN or nothing.
-fn bus_name(given: &str) -> &str {
-    match given.rsplit_once("event-bus/") {
+/// Name of the bus for a name, an ARN, or an empty string, which means the default bus.
+fn bus_name(name_or_arn: &str) -> &str {
+    match name_or_arn.rsplit_once("event-bus/") {
         Some((_, name)) => name,
-        None if given.is_empty() => "default",
-        None => given,
+        None if name_or_arn.is_empty() => "default",
+        None => name_or_arn,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Faults that tests inject into the calls to AWS.
+//! Fault injection for calls to the emulated services.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,34 +9,34 @@ use http_body_util::Full;
 
 use crate::calls::{Call, Service};
 
-/// What goes wrong with one call.
+/// Fault injected into one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The service says "slow down": DynamoDB and EventBridge with a 400 `ThrottlingException`, S3 with a 503 `SlowDown`.
+    /// Throttling: 400 `ThrottlingException` from DynamoDB and EventBridge, 503 `SlowDown` from S3.
     Throttle,
-    /// This error code, as the service words it: DynamoDB and EventBridge with a 400, S3 with a 503.
+    /// Error response with this code: 400 from DynamoDB and EventBridge, 503 from S3.
     Refuse(&'static str),
-    /// 500 in the service's own shape. Nothing has taken effect.
+    /// 500 in the service's error format. The call has no effect.
     Internal,
-    /// 503 in the service's own shape. Nothing has taken effect.
+    /// 503 in the service's error format. The call has no effect.
     Unavailable,
-    /// S3 answers 200 and says in the body that it failed, as it may once a completion of parts takes long. Nothing has
-    /// taken effect.
+    /// 200 with an error in the body, as S3 may return when completing a multipart upload takes long. The call has no
+    /// effect.
     InternalInBody,
-    /// The connection closes before the call takes effect.
+    /// The connection closes before the call is executed.
     DropConnection,
-    /// The call takes effect, then the connection closes without an answer.
+    /// The call is executed, then the connection closes without a response.
     LoseAnswer,
-    /// The call is answered, but only after this long.
+    /// The call is executed after this delay.
     Delay(Duration),
 }
 
-/// Where a simulated crash cuts the call that it hits.
+/// Whether a simulated crash happens before or after the interrupted call is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
-    /// The call never took effect.
+    /// The call is not executed.
     Before,
-    /// The call took effect and the caller never learnt of it.
+    /// The call is executed, but the caller gets no response.
     After,
 }
 
@@ -51,12 +51,12 @@ struct Planned {
 #[derive(Debug, Default)]
 struct Plan {
     planned: Vec<Planned>,
-    /// Calls that still pass before the crash, and how it cuts the next one.
+    /// Number of calls until the crash, and how the crash interrupts the call after them.
     crash: Option<(u32, Crash)>,
     crashed: bool,
 }
 
-/// The faults that are still to come. Clones share one plan.
+/// Planned faults. Clones share one plan.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<Plan>>);
 
@@ -65,34 +65,35 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the next `times` calls of `operation` (`PutItem`, `*` for any) meet `fault`.
+    /// Inject `fault` into the next `times` calls of `operation`, such as `PutItem`, or `*` for any operation.
     pub fn fail_next(&self, operation: &str, fault: Fault, times: u32) {
         self.fail_after(0, operation, fault, times);
     }
 
-    /// Lets `skip` calls of `operation` pass, then the next `times` meet `fault`.
+    /// Skip `skip` calls of `operation`, then inject `fault` into the next `times` calls.
     pub fn fail_after(&self, skip: u32, operation: &str, fault: Fault, times: u32) {
         self.lock().planned.push(Planned { operation: operation.to_owned(), fault, skip, times });
     }
 
-    /// Simulates a process that dies at its AWS call number `passes + 1`:
-    /// that call is cut as `crash` says, and every later one is refused until [`Faults::clear`].
+    /// Simulate a process crash at AWS call number `passes + 1`.
+    ///
+    /// `crash` decides whether that call is executed. Every later call fails until [`Faults::clear`].
     pub fn crash_after(&self, passes: u32, crash: Crash) {
         self.lock().crash = Some((passes, crash));
     }
 
-    /// Whether the crash planned with [`Faults::crash_after`] has happened.
+    /// Whether the crash planned by [`Faults::crash_after`] has happened.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
         self.lock().crashed
     }
 
-    /// Forgets every planned fault and ends a crash.
+    /// Remove all planned faults and end a crash.
     pub fn clear(&self) {
         *self.lock() = Plan::default();
     }
 
-    /// The fault that `call` meets, if any.
+    /// Fault for `call`, if one is planned. Counts the call.
     pub(crate) fn next(&self, call: &Call) -> Option<Fault> {
         let mut plan = self.lock();
         if plan.crashed {
@@ -123,8 +124,8 @@ impl Faults {
     }
 }
 
-/// How `service` words an error of this kind.
-pub(crate) fn error_answer(service: Service, fault: Fault) -> Response<Full<Bytes>> {
+/// Error response of `service` for this fault.
+pub(crate) fn error_response(service: Service, fault: Fault) -> Response<Full<Bytes>> {
     let (status, json_type, s3_code) = match fault {
         Fault::InternalInBody => (StatusCode::OK, "InternalServerError", "InternalError"),
         Fault::Throttle if service == Service::S3 => (StatusCode::SERVICE_UNAVAILABLE, "", "SlowDown"),
@@ -151,8 +152,8 @@ pub(crate) fn error_answer(service: Service, fault: Fault) -> Response<Full<Byte
             ("application/x-amz-json-1.1", format!(r#"{{"__type":"{json_type}","message":"injected"}}"#))
         }
     };
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
-    answer
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
 }

@@ -1,8 +1,8 @@
-//! DynamoDB, S3 and EventBridge on loopback, in this process, for tests and for the one-machine stack.
+//! In-process emulators of DynamoDB, S3 and EventBridge on loopback, for tests and for the local stack.
 //!
-//! All three answer on one port, told apart by the `X-Amz-Target` header. What they take is what the services take:
-//! the AWS SDK talks to them with nothing changed but its endpoint. What a function asks for is held against the policies
-//! that the template gives it.
+//! All three services share one port; the `X-Amz-Target` header selects the service. An unmodified AWS SDK works with
+//! the emulators once its endpoint is set. Each function's requests are checked against its IAM policies from the
+//! template.
 
 mod calls;
 mod capacity;
@@ -51,44 +51,44 @@ use crate::policy::Policies;
 use crate::server::Services;
 use crate::template::Template;
 
-/// The region that everything is in.
+/// AWS region of all emulated resources.
 pub const REGION: &str = "us-east-1";
-/// The account that everything belongs to.
+/// AWS account ID of all emulated resources.
 pub const ACCOUNT: &str = "000000000000";
-/// The operator's access key, which may do everything. Each function of a template has its own.
+/// Access key of the operator, which has all permissions. Each function in the template has its own access key.
 pub const ACCESS_KEY_ID: &str = "capstan-local";
-/// The secret of every access key. It guards nothing: the emulators listen on loopback only.
+/// Secret key of every access key. It need not be secret because the emulators listen on loopback only.
 pub const SECRET_ACCESS_KEY: &str = "capstan-local-secret";
 
-/// Where data is kept.
+/// Where the emulators store data.
 #[derive(Clone, Debug)]
 pub enum Storage {
-    /// Gone when the emulators are dropped.
+    /// In memory and a temporary directory. Deleted when the emulators are dropped.
     Memory,
-    /// Kept in this directory, which is created.
+    /// In this directory, which is created if it does not exist.
     Directory(PathBuf),
 }
 
-/// Why the emulators did not start.
+/// The emulators failed to start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port is taken, or loopback cannot be listened on.
+    /// The port is in use, or binding to loopback failed.
     #[error("cannot listen on 127.0.0.1:{port}: {source}")]
     Listen {
-        /// The port that was asked for; 0 is any.
+        /// The requested port; 0 means any free port.
         port: u16,
-        /// What the operating system said.
+        /// The error from the operating system.
         source: io::Error,
     },
-    /// The objects' directory cannot be read or written.
-    #[error("cannot open the objects: {0}")]
+    /// The directory for S3 objects cannot be read or written.
+    #[error("cannot open the object store: {0}")]
     Objects(#[from] io::Error),
-    /// The database cannot be opened, or refused a table.
+    /// The database cannot be opened, or creating a table failed.
     #[error("cannot open the database: {0}")]
     Database(String),
 }
 
-/// The running emulators. They stop when this is dropped.
+/// Running emulators. Dropping this value stops them.
 #[derive(Debug)]
 pub struct Emulators {
     address: SocketAddr,
@@ -102,28 +102,28 @@ pub struct Emulators {
     object_created: Mutex<UnboundedReceiver<Value>>,
     events: Mutex<UnboundedReceiver<BusEvent>>,
     put_events: Outbox<BusEvent>,
-    /// How many notifications and events there were.
+    /// Number of S3 notifications and events sent so far.
     sent: Arc<AtomicU64>,
     tasks: [AbortHandle; 2],
-    /// Removed with the last reference to the objects.
+    /// Temporary directory for [`Storage::Memory`]. Deleted on drop.
     _scratch: Option<tempfile::TempDir>,
 }
 
 impl Emulators {
-    /// Starts on a free port.
+    /// Start the emulators on a free port.
     ///
     /// # Errors
     ///
-    /// When the data cannot be opened.
+    /// Returns an error if the stored data cannot be opened.
     pub async fn start(storage: Storage) -> Result<Self, StartError> {
         Self::start_on(0, storage).await
     }
 
-    /// Starts on `port`; 0 is any free one.
+    /// Start the emulators on `port`; 0 means any free port.
     ///
     /// # Errors
     ///
-    /// When the port is taken or the data cannot be opened.
+    /// Returns an error if the port is in use or the stored data cannot be opened.
     pub async fn start_on(port: u16, storage: Storage) -> Result<Self, StartError> {
         let listener = listen(port).await?;
         let address = local_address(&listener)?;
@@ -186,11 +186,11 @@ impl Emulators {
         })
     }
 
-    /// Makes the tables and buckets of `template` that are not there yet, and puts its policies in force.
+    /// Create the missing tables and buckets of `template`, and enforce its IAM policies.
     ///
     /// # Errors
     ///
-    /// When the database or the disk refuses.
+    /// Returns an error if a table or a bucket cannot be created.
     pub fn create_resources(&self, template: &Template) -> Result<(), StartError> {
         for table in &template.tables {
             self.create_table(table)?;
@@ -202,126 +202,127 @@ impl Emulators {
         Ok(())
     }
 
-    /// Makes a table unless it is there.
+    /// Create a table if it does not exist.
     ///
     /// # Errors
     ///
-    /// When DynamoDB would refuse the definition.
+    /// Returns an error if the definition is invalid.
     pub fn create_table(&self, definition: &TableDefinition) -> Result<(), StartError> {
         self.database.create_table(definition)
     }
 
-    /// Makes a bucket unless it is there, and sets its rules for browsers.
+    /// Create a bucket if it does not exist, and replace its CORS rules.
     ///
     /// # Errors
     ///
-    /// When the disk refuses.
+    /// Returns an error if the bucket's directory cannot be created.
     pub fn create_bucket(&self, name: &str, cors: Vec<CorsRule>) -> Result<(), StartError> {
         self.cors.set(name, cors);
         Ok(self.objects.create_bucket_if_absent(name)?)
     }
 
-    /// Where all three services answer.
+    /// Endpoint URL of all three services.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What an AWS client of the operator's needs to talk to these emulators.
+    /// SDK configuration for these emulators with the operator's credentials.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         sdk_config(&self.endpoint_url())
     }
 
-    /// A DynamoDB client.
+    /// DynamoDB client with the operator's credentials.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.sdk_config())
     }
 
-    /// An S3 client. (The SDK itself uses path style with an endpoint that is an IP address.)
+    /// S3 client with the operator's credentials. The SDK uses path-style URLs because the endpoint is an IP address.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         aws_sdk_s3::Client::new(&self.sdk_config())
     }
 
-    /// An EventBridge client.
+    /// EventBridge client with the operator's credentials.
     #[must_use]
     pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
         aws_sdk_eventbridge::Client::new(&self.sdk_config())
     }
 
-    /// Every call so far, retries included, in order of arrival.
+    /// All calls in order of arrival, retries included, except calls removed by [`Self::take_calls`].
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.calls.all()
     }
 
-    /// The calls since the last time this was asked, as `dynamodb:PutItem`, `s3:GetObject`, `events:PutEvents`.
+    /// Remove and return the recorded calls, formatted as `dynamodb:PutItem`, `s3:GetObject` or `events:PutEvents`.
     #[must_use]
     pub fn take_calls(&self) -> Vec<String> {
         self.calls.take().iter().map(ToString::to_string).collect()
     }
 
-    /// What DynamoDB charged for since the last time this was asked.
+    /// Remove and return the recorded capacity of DynamoDB calls.
     #[must_use]
     pub fn take_consumed(&self) -> Vec<Consumed> {
         self.consumed.take()
     }
 
-    /// The faults to come.
+    /// Fault injection for subsequent calls.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// The calls of functions that their policies did not allow.
+    /// Calls that were denied by the calling function's policies.
     #[must_use]
     pub fn denials(&self) -> Vec<Denial> {
         self.policies.denials()
     }
 
-    /// What could be taken from the functions' policies without a call since the start having been denied.
+    /// Permissions that no call has needed so far: without any one of them, every call would still be allowed.
     #[must_use]
     pub fn unneeded_permissions(&self) -> Vec<Permission> {
         self.policies.unneeded()
     }
 
-    /// Waits for the next S3 notification: the event of a function that S3 triggers.
+    /// Wait for the next S3 notification, in the form of the event that a function triggered by S3 receives.
     pub async fn next_object_created(&self) -> Option<Value> {
         self.object_created.lock().await.recv().await
     }
 
-    /// Waits for the next event that was put on a bus.
+    /// Wait for the next event published to a bus.
     pub async fn next_event(&self) -> Option<BusEvent> {
         self.events.lock().await.recv().await
     }
 
-    /// How many S3 notifications and events there were since the start, taken or not.
+    /// Number of S3 notifications and events since the start, including those already received.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::SeqCst)
     }
 
-    /// Every event that was put on a bus since the start, taken or not, in order.
+    /// All events published since the start, in order, including those already received.
     #[must_use]
     pub fn events(&self) -> Vec<BusEvent> {
         self.put_events.all()
     }
 
-    /// The S3 notifications that nobody took yet.
+    /// Remove and return the S3 notifications that were not received yet.
     pub async fn take_object_created(&self) -> Vec<Value> {
         drain(&mut *self.object_created.lock().await)
     }
 
-    /// The events that nobody took yet.
+    /// Remove and return the events that were not received yet.
     pub async fn take_events(&self) -> Vec<BusEvent> {
         drain(&mut *self.events.lock().await)
     }
 }
 
-/// What an AWS client of the operator's needs to talk to the emulators at `endpoint_url`. It repeats a failed call twice,
-/// after milliseconds.
+/// SDK configuration for the emulators at `endpoint_url` with the operator's credentials.
+///
+/// Failed calls are retried twice, with a backoff of 2 to 20 ms.
 #[must_use]
 pub fn sdk_config(endpoint_url: &str) -> SdkConfig {
     let retries = RetryConfig::standard()
@@ -332,13 +333,13 @@ pub fn sdk_config(endpoint_url: &str) -> SdkConfig {
         .region(Region::from_static(REGION))
         .credentials_provider(credentials(ACCESS_KEY_ID))
         .endpoint_url(endpoint_url)
-        // Without TLS a client is made in microseconds: nothing reads the system's certificates.
+        // Plain HTTP: loading the system's TLS certificates would slow down every new client.
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .retry_config(retries)
         .build()
 }
 
-/// The same for the function of that name, which may do what its policies allow.
+/// The same configuration with the credentials of a function, so that its policies apply.
 #[must_use]
 pub fn sdk_config_of(function: &str, configuration: &SdkConfig) -> SdkConfig {
     configuration.to_builder().credentials_provider(credentials(function)).build()

@@ -1,11 +1,11 @@
-//! What the emulated services send out, counted.
+//! Queue of notifications and events sent by the emulated services, with a shared counter.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// The sending end. Clones send to the same place; `sent` is shared by all outboxes of one set of emulators.
+/// Sender of a queue. Clones share the queue. All outboxes of one [`crate::Emulators`] share the counter `sent`.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox<T> {
     sender: UnboundedSender<T>,
@@ -22,11 +22,11 @@ impl<T: Clone> Outbox<T> {
     pub(crate) fn send(&self, message: T) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(message.clone());
         self.sent.fetch_add(1, Ordering::SeqCst);
-        // Nobody listening is the end of the emulators themselves.
+        // Fails only when the emulators are being dropped.
         let _ = self.sender.send(message);
     }
 
-    /// Everything that was sent, taken or not, in order.
+    /// All messages sent so far, in order, including received messages.
     pub(crate) fn all(&self) -> Vec<T> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

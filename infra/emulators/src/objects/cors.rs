@@ -1,4 +1,4 @@
-//! Cross-origin requests from browsers, by the rules of a bucket.
+//! CORS rules of buckets.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,19 +11,19 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, request};
 use serde::Deserialize;
 
-/// One rule of a bucket, by the names that CloudFormation gives its parts.
+/// One CORS rule of a bucket. Deserialized from CloudFormation's `CorsRules`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CorsRule {
-    /// Origins that may call; one `*` in each stands for any text.
+    /// Allowed origins. Each may contain one `*` wildcard.
     pub allowed_origins: Vec<String>,
-    /// Methods they may use.
+    /// Allowed HTTP methods.
     pub allowed_methods: Vec<String>,
-    /// Headers they may send; one `*` in each stands for any text.
+    /// Allowed request headers. Each may contain one `*` wildcard.
     pub allowed_headers: Vec<String>,
-    /// Headers of the answer that a script may read.
+    /// Response headers that scripts may read.
     pub exposed_headers: Vec<String>,
-    /// How many seconds a browser may keep the answer to a preflight.
+    /// Number of seconds that browsers may cache the preflight response.
     pub max_age: Option<u32>,
 }
 
@@ -63,7 +63,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The rules of every bucket.
+/// CORS rules by bucket name. Clones share the rules.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CorsRules(Arc<Mutex<HashMap<String, Vec<CorsRule>>>>);
 
@@ -80,12 +80,12 @@ impl CorsRules {
         Some((rule.clone(), origin.to_owned()))
     }
 
-    /// The headers that an answer to `request` carries; none when no rule applies.
-    pub(crate) fn for_answer(&self, request: &request::Parts) -> HeaderMap {
+    /// CORS headers of the response to `request`. Empty if no rule applies.
+    pub(crate) fn for_response(&self, request: &request::Parts) -> HeaderMap {
         self.rule(request, request.method.as_str()).map(|(rule, origin)| rule.headers(&origin)).unwrap_or_default()
     }
 
-    /// The headers that answer a preflight, or `None` when the request it announces is not allowed.
+    /// Headers of the preflight response. `None` if the rules do not allow the actual request.
     pub(crate) fn for_preflight(&self, request: &request::Parts) -> Option<HeaderMap> {
         let method = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.to_str().ok()?;
         let (rule, origin) = self.rule(request, method)?;

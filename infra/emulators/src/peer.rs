@@ -1,7 +1,6 @@
-//! A server of somebody else's, such as a transcription provider: it says what it is told to, and remembers what it was
-//! asked.
+//! Scriptable HTTP server that stands in for a third party, such as a transcription provider, and records its requests.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a peer that is asked what nobody expects ends the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "an unexpected request fails the test")]
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -22,38 +21,38 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// What a server does with one request.
+/// Reply to one request.
 pub enum Reply {
-    /// Answers.
+    /// A complete response.
     Answer {
-        /// The status.
+        /// HTTP status code.
         status: u16,
-        /// The headers.
+        /// Response headers.
         headers: Vec<(&'static str, String)>,
-        /// The body.
+        /// Response body.
         body: Bytes,
     },
-    /// Answers nothing for as long.
+    /// Wait for this duration, then close the connection without a response.
     Slow(Duration),
-    /// Answers as told after a while.
+    /// Wait for this duration, then send the reply.
     After(Duration, Box<Reply>),
-    /// Closes the connection instead.
+    /// Close the connection without a response.
     Drop,
-    /// Announces more than it sends.
+    /// Send this text with a larger `Content-Length`, then close the connection.
     Truncated(&'static str),
-    /// Sends so many bytes, and counts them. Announces how many, or does not.
+    /// Send a large body. [`Peer::sent`] counts the bytes.
     Huge {
-        /// How many bytes.
+        /// Size of the body in bytes.
         size: u64,
-        /// Whether it says so.
+        /// Whether to send `Content-Length`.
         event_published: bool,
     },
-    /// Answers as told, but reads nothing of the request before it is notified.
+    /// Read the request body only after the notification, then send the reply.
     Unread(Arc<Notify>, Box<Reply>),
 }
 
 impl Reply {
-    /// JSON.
+    /// Response with a JSON body.
     pub fn json(status: u16, body: impl Into<String>) -> Self {
         Self::Answer {
             status,
@@ -62,7 +61,7 @@ impl Reply {
         }
     }
 
-    /// The same with a header.
+    /// Add a header to an [`Self::Answer`]. Other replies are unchanged.
     pub fn with(self, name: &'static str, value: impl Into<String>) -> Self {
         match self {
             Self::Answer { status, mut headers, body } => {
@@ -73,56 +72,55 @@ impl Reply {
         }
     }
 
-    /// 200 with these bytes.
+    /// 200 response with this body.
     pub fn bytes(body: impl Into<Bytes>) -> Self {
         Self::Answer { status: 200, headers: Vec::new(), body: body.into() }
     }
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its method and where it went.
+    /// Method and URI, such as `GET /v1/jobs?limit=1`.
     pub line: String,
-    /// Its headers.
+    /// Request headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Request body.
     pub body: Bytes,
 }
 
 impl Seen {
-    /// The value of a header.
+    /// Value of a header. `None` if the header is missing.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The body as text.
+    /// Body as text. Invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// JSON.
-    /// The body as JSON.
+    /// Body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-type Answer = Box<dyn Fn(&Seen) -> Reply + Send + Sync>;
+type Handler = Box<dyn Fn(&Seen) -> Reply + Send + Sync>;
 
 #[derive(Default)]
 struct State {
     replies: Mutex<VecDeque<Reply>>,
-    otherwise: Option<Answer>,
+    handler: Option<Handler>,
     seen: Mutex<Vec<Seen>>,
     sent: AtomicU64,
-    at_once: AtomicUsize,
-    most_at_once: AtomicUsize,
+    in_flight: AtomicUsize,
+    max_in_flight: AtomicUsize,
 }
 
-/// A server on loopback. It ends when this is dropped.
+/// HTTP server on loopback. Dropping this value stops the server.
 pub struct Peer {
-    /// Where it is.
+    /// Base URL of the server.
     pub url: String,
     state: Arc<State>,
     task: JoinHandle<()>,
@@ -135,14 +133,14 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    /// Gives these replies, one by one.
+    /// Start a server that sends these replies in order. Further requests fail.
     pub async fn replying(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self::start(State { replies: Mutex::new(replies.into_iter().collect()), ..State::default() }).await
     }
 
-    /// Gives the reply that this makes of each request.
+    /// Start a server that computes each reply from the request.
     pub async fn answering(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self::start(State { otherwise: Some(Box::new(answer)), ..State::default() }).await
+        Self::start(State { handler: Some(Box::new(answer)), ..State::default() }).await
     }
 
     async fn start(state: State) -> Self {
@@ -153,19 +151,19 @@ impl Peer {
         Self { url, state, task }
     }
 
-    /// The requests so far, which are then forgotten.
+    /// Remove and return the received requests.
     pub fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.seen.lock().unwrap())
     }
 
-    /// Bytes that were taken from it in huge answers.
+    /// Number of bytes sent in [`Reply::Huge`] bodies.
     pub fn sent(&self) -> u64 {
         self.state.sent.load(Ordering::SeqCst)
     }
 
-    /// The most requests that it had at a time.
+    /// Maximum number of concurrent requests so far.
     pub fn most_at_once(&self) -> usize {
-        self.state.most_at_once.load(Ordering::SeqCst)
+        self.state.max_in_flight.load(Ordering::SeqCst)
     }
 }
 
@@ -175,7 +173,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let (stream, _) = listener.accept().await.unwrap();
         let state = Arc::clone(&state);
         connections.spawn(async move {
-            let service = service_fn(move |request| reply(Arc::clone(&state), request));
+            let service = service_fn(move |request| handle(Arc::clone(&state), request));
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -183,15 +181,15 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-async fn reply(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
-    let now = state.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-    state.most_at_once.fetch_max(now, Ordering::SeqCst);
-    let answer = answer(&state, request).await;
-    state.at_once.fetch_sub(1, Ordering::SeqCst);
-    answer
+async fn handle(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+    let now = state.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+    state.max_in_flight.fetch_max(now, Ordering::SeqCst);
+    let response = respond(&state, request).await;
+    state.in_flight.fetch_sub(1, Ordering::SeqCst);
+    response
 }
 
-async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+async fn respond(state: &Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let (parts, body) = request.into_parts();
     let mut reply = state.replies.lock().unwrap().pop_front();
     if let Some(Reply::Unread(read, then)) = reply {
@@ -200,9 +198,9 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
     }
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let seen = Seen { line: format!("{} {}", parts.method, parts.uri), headers: parts.headers, body };
-    let reply = reply.unwrap_or_else(|| match &state.otherwise {
-        Some(answer) => answer(&seen),
-        None => panic!("nobody expects {}", seen.line),
+    let reply = reply.unwrap_or_else(|| match &state.handler {
+        Some(handler) => handler(&seen),
+        None => panic!("unexpected request: {}", seen.line),
     });
     state.seen.lock().unwrap().push(seen);
     let reply = match reply {
@@ -212,14 +210,14 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
         }
         other => other,
     };
-    let aborted = || io::Error::other("on purpose");
+    let aborted = || io::Error::other("connection dropped on purpose");
     match reply {
         Reply::Answer { status, headers, body } => {
-            let mut answer = Response::builder().status(status);
+            let mut response = Response::builder().status(status);
             for (name, value) in headers {
-                answer = answer.header(name, value);
+                response = response.header(name, value);
             }
-            Ok(answer.body(Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()).unwrap())
+            Ok(response.body(Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()).unwrap())
         }
         Reply::Slow(wait) => {
             tokio::time::sleep(wait).await;
@@ -230,8 +228,8 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Err(aborted())
             }));
-            let answer = Response::builder().header("content-length", start.len() + 1000);
-            Ok(answer.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())
+            let response = Response::builder().header("content-length", start.len() + 1000);
+            Ok(response.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())
         }
         Reply::Huge { size, event_published } => {
             let state = Arc::clone(state);
@@ -240,11 +238,11 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
                 state.sent.fetch_add(chunk.len() as u64, Ordering::SeqCst);
                 Ok(Frame::data(chunk.clone()))
             });
-            let mut answer = Response::builder();
+            let mut response = Response::builder();
             if event_published {
-                answer = answer.header("content-length", size);
+                response = response.header("content-length", size);
             }
-            Ok(answer.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())
+            Ok(response.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())
         }
         Reply::Drop | Reply::Unread(..) | Reply::After(..) => Err(aborted()),
     }

@@ -1,4 +1,4 @@
-//! Listing a bucket by prefix, in pages, with or without folders.
+//! `ListObjectsV2` with prefix, delimiter and pagination.
 
 use s3s::dto::{CommonPrefix, ETag, ListObjectsV2Input, ListObjectsV2Output, Object};
 use s3s::{S3Response, S3Result, s3_error};
@@ -6,10 +6,10 @@ use s3s::{S3Response, S3Result, s3_error};
 use super::store::Object as StoredObject;
 use super::{Objects, PAGE, signed, timestamp};
 
-/// What one line of a listing stands for.
+/// One entry of a listing.
 enum Entry {
     Object(Box<StoredObject>),
-    /// Every key that starts like this.
+    /// Common prefix of several keys, including the delimiter.
     Folder(String),
 }
 
@@ -23,7 +23,7 @@ impl Entry {
 }
 
 impl Objects {
-    pub(super) fn page(&self, input: ListObjectsV2Input) -> S3Result<S3Response<ListObjectsV2Output>> {
+    pub(super) fn list_page(&self, input: ListObjectsV2Input) -> S3Result<S3Response<ListObjectsV2Output>> {
         let after = input.continuation_token.as_deref().or(input.start_after.as_deref()).unwrap_or_default();
         let prefix = input.prefix.as_deref().unwrap_or_default();
         let found = self.store.list(&input.bucket, prefix, after).ok_or_else(|| s3_error!(NoSuchBucket))?;
@@ -58,7 +58,7 @@ impl Objects {
     }
 }
 
-/// The lines of a listing, in order. Keys that share their text up to the delimiter are one line.
+/// Entries of a listing, in order. Keys with the same prefix up to the delimiter are one entry.
 fn entries(found: Vec<StoredObject>, prefix_length: usize, delimiter: Option<&str>, after: &str) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for object in found {
@@ -68,7 +68,7 @@ fn entries(found: Vec<StoredObject>, prefix_length: usize, delimiter: Option<&st
         });
         match folder {
             None => entries.push(Entry::Object(Box::new(object))),
-            // It is on the page before, or on this one already.
+            // The folder was already listed, on a previous page or on this page.
             Some(folder) if folder.as_str() <= after => {}
             Some(folder) if entries.last().is_some_and(|last| last.name() == folder) => {}
             Some(folder) => entries.push(Entry::Folder(folder)),

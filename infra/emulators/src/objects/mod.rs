@@ -1,8 +1,11 @@
-//! S3 on a directory: `s3s` speaks the protocol and checks signatures and expiry, this keeps the objects.
+//! S3 emulator that stores objects in a directory. `s3s` implements the protocol and verifies signatures and expiry.
 //!
-//! Not `s3s-fs`, because it shows an object before its checksum is verified, loses the parts of an upload when
-//! completing it fails, takes any part ETag, lists parts without ETags and in no order, and names files after the key
-//! in Base64, which is too long a name for keys made of three ids.
+//! `s3s-fs` is not used for these reasons:
+//!
+//! - Objects become visible before their checksum is verified.
+//! - A failed completion of a multipart upload loses the parts.
+//! - Part ETags are not verified, and parts are listed unordered and without ETags.
+//! - File names are the Base64 of the key, which is too long for keys that contain three IDs.
 
 mod cors;
 mod listing;
@@ -31,11 +34,11 @@ use self::store::{Attributes, CommitError, Object as StoredObject, ObjectStore, 
 use crate::outbox::Outbox;
 use crate::policy::Policies;
 
-/// S3 lists at most this many keys, uploads or parts at once.
+/// Maximum number of keys, uploads or parts per page, as in S3.
 const PAGE: usize = 1000;
 const READ_BUFFER: usize = 64 * 1024;
 
-/// The emulated S3. Clones share the objects.
+/// Emulated S3. Clones share the objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
     store: Arc<ObjectStore>,
@@ -49,7 +52,7 @@ impl Objects {
         Ok(Self { store: Arc::new(store), notifier: Arc::new(notifier), policies })
     }
 
-    /// Makes a bucket unless it is there.
+    /// Create a bucket if it does not exist.
     pub(crate) fn create_bucket_if_absent(&self, name: &str) -> io::Result<()> {
         self.store.create_bucket(name).map(|_| ())
     }
@@ -63,16 +66,16 @@ impl Objects {
         self.store.get(bucket, key).ok_or_else(|| s3_error!(NoSuchKey))
     }
 
-    /// The object as far as its reader may know of it.
+    /// The object, or 404 if the reader may list the bucket, or 403 otherwise.
     fn readable(&self, bucket: &str, key: &str, reader: Option<&Credentials>) -> S3Result<StoredObject> {
         let object = self.object(bucket, key);
         if object.is_err() {
-            self.policies.tell_absence(reader, bucket)?;
+            self.policies.authorise_not_found(reader, bucket)?;
         }
         object
     }
 
-    /// Stores an object whose bytes are in, and says so to whoever listens.
+    /// Commit an object with a complete file, and send the notification.
     fn commit(&self, object: StoredObject, only_if: &Precondition, event: &str) -> S3Result<()> {
         let file = object.stored.file.clone();
         match self.store.commit(object.clone(), only_if) {
@@ -107,7 +110,7 @@ fn precondition(if_match: Option<IfMatch>, if_none_match: Option<IfNoneMatch>) -
             Some(etag) => Ok(Precondition::Matches(etag.into_value())),
             None => Err(s3_error!(NotImplemented, "If-Match: *")),
         },
-        _ => Err(s3_error!(NotImplemented, "this combination of conditions")),
+        _ => Err(s3_error!(NotImplemented, "this combination of preconditions")),
     }
 }
 
@@ -141,7 +144,7 @@ fn checksum(stored: &Stored, algorithm: &str) -> Option<String> {
     stored.checksums.get(algorithm).cloned()
 }
 
-/// How the checksums of an object were made: a composite one ends in the number of its parts.
+/// Checksum type of an object. A composite checksum ends in `-` and the number of parts.
 fn checksum_type(stored: &Stored) -> Option<ChecksumType> {
     let value = stored.checksums.values().next()?;
     let kind = if value.contains('-') { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
@@ -178,7 +181,7 @@ impl S3 for Objects {
         let checksums = checksums_of!(input);
         let mut algorithms: Vec<String> = input.checksum_algorithm.iter().map(|a| a.as_str().to_lowercase()).collect();
         if checksums.is_empty() && algorithms.is_empty() {
-            // What S3 itself adds to an object that comes without a checksum.
+            // S3 adds this checksum to objects uploaded without one.
             algorithms.push("crc64nvme".to_owned());
         }
         let claims = Claims {
@@ -273,7 +276,7 @@ impl S3 for Objects {
             metadata: attributes.metadata,
             ..GetObjectOutput::default()
         };
-        // A checksum is over the whole object, so a part of it comes without.
+        // Checksums cover the whole object, so a range response has none.
         if req.input.checksum_mode.is_some() && length == stored.size {
             output.checksum_crc32 = checksum(&stored, "crc32");
             output.checksum_crc32c = checksum(&stored, "crc32c");
@@ -347,7 +350,7 @@ impl S3 for Objects {
     }
 
     async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
-        self.page(req.input)
+        self.list_page(req.input)
     }
 
     async fn create_multipart_upload(

@@ -1,4 +1,4 @@
-//! Uploads in parts, with the refusals that S3 makes: an unknown upload, a wrong ETag or order, a part too small.
+//! Multipart uploads, with the errors of S3: unknown upload, wrong ETag, wrong order, part too small.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,7 +10,7 @@ use super::receive::{Claims, checksums_of, concatenate, hasher, receive, results
 use super::store::{Attributes, Checksums, Object as StoredObject, Stored, Upload};
 use super::{Objects, PAGE, checksum, checksum_type, commit_error, precondition, signed, timestamp};
 
-/// Every part but the last has at least this many bytes.
+/// Minimum size in bytes of every part except the last.
 const MIN_PART: u64 = 5 * 1024 * 1024;
 const MAX_PART_NUMBER: i32 = 10_000;
 
@@ -67,7 +67,7 @@ impl Objects {
             algorithms: input.checksum_algorithm.iter().map(|a| a.as_str().to_lowercase()).collect(),
             trailers,
         };
-        // S3 refuses a part without the checksum that its upload was created with.
+        // S3 rejects a part without a checksum of the algorithm that the upload was created with.
         let expected = upload.algorithm.filter(|algorithm| algorithm != "crc64nvme");
         if let Some(algorithm) = expected
             && !claims.checksums.contains_key(&algorithm)
@@ -99,9 +99,9 @@ impl Objects {
         let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
         let marker = input.part_number_marker.unwrap_or(0);
         let limit = usize::try_from(input.max_parts.unwrap_or(1000)).map_or(PAGE, |max| max.min(PAGE));
-        let behind: Vec<_> = upload.parts.range(marker.saturating_add(1)..).collect();
-        let is_truncated = behind.len() > limit;
-        let parts: Vec<Part> = behind
+        let remaining: Vec<_> = upload.parts.range(marker.saturating_add(1)..).collect();
+        let is_truncated = remaining.len() > limit;
+        let parts: Vec<Part> = remaining
             .into_iter()
             .take(limit)
             .map(|(number, part)| Part {
@@ -128,7 +128,7 @@ impl Objects {
         }))
     }
 
-    /// All open uploads in one answer; the markers of further pages are not emulated.
+    /// All open uploads in one response. Pagination is not emulated.
     pub(super) fn open_uploads(
         &self,
         input: ListMultipartUploadsInput,
@@ -156,8 +156,8 @@ impl Objects {
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
         let only_if = precondition(input.if_match, input.if_none_match)?;
-        let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-        let parts = chosen_parts(&upload, &named)?;
+        let requested = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        let parts = listed_parts(&upload, &requested)?;
         let composite = upload.algorithm.as_deref().filter(|algorithm| *algorithm != "crc64nvme");
         let (file, size, mut checksums) = concatenate(&self.store, &parts, "crc64nvme").await?;
         if let Some(algorithm) = composite {
@@ -202,32 +202,32 @@ impl Objects {
     }
 }
 
-/// The parts that the client named, in its order.
-fn chosen_parts(upload: &Upload, named: &[CompletedPart]) -> S3Result<Vec<Stored>> {
-    if named.is_empty() {
+/// Stored parts that the client listed, in the client's order.
+fn listed_parts(upload: &Upload, requested: &[CompletedPart]) -> S3Result<Vec<Stored>> {
+    if requested.is_empty() {
         return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
-    let numbers: Vec<i32> = named.iter().map(|part| part.part_number.unwrap_or_default()).collect();
+    let numbers: Vec<i32> = requested.iter().map(|part| part.part_number.unwrap_or_default()).collect();
     if !numbers.is_sorted_by(|a, b| a < b) {
         return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
     }
-    let mut chosen = Vec::with_capacity(named.len());
-    for (position, part) in named.iter().enumerate() {
+    let mut parts = Vec::with_capacity(requested.len());
+    for (position, part) in requested.iter().enumerate() {
         let etag = part.e_tag.as_ref().map(|etag| etag.value().trim_matches('"'));
         let stored = upload
             .parts
             .get(&numbers[position])
             .filter(|stored| etag == Some(stored.etag.as_str()))
             .ok_or_else(|| s3_error!(InvalidPart, "One or more of the specified parts could not be found."))?;
-        if position + 1 < named.len() && stored.size < MIN_PART {
+        if position + 1 < requested.len() && stored.size < MIN_PART {
             return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"));
         }
-        chosen.push(stored.clone());
+        parts.push(stored.clone());
     }
-    Ok(chosen)
+    Ok(parts)
 }
 
-/// S3's ETag of an object in parts: the MD5 over the parts' MD5s, and their number.
+/// ETag of a multipart object: MD5 of the concatenated part MD5s, `-`, number of parts.
 fn multipart_etag(parts: &[Stored]) -> String {
     let mut md5 = Md5::new();
     for part in parts {
@@ -236,7 +236,7 @@ fn multipart_etag(parts: &[Stored]) -> String {
     format!("{}-{}", hex::encode(md5.finalize()), parts.len())
 }
 
-/// The checksum over the parts' checksums, and their number.
+/// Composite checksum: checksum of the concatenated part checksums, `-`, number of parts.
 fn composite_checksum(algorithm: &str, parts: &[Stored]) -> S3Result<Checksums> {
     let mut sum = hasher([algorithm])?;
     for part in parts {

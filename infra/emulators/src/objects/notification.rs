@@ -1,4 +1,4 @@
-//! What S3 tells a Lambda function about a new object: the classic notification, not the EventBridge one.
+//! S3 event notifications for new objects, in the format for Lambda targets, not for EventBridge.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ use super::store::Object;
 use crate::REGION;
 use crate::outbox::Outbox;
 
-/// What stays as it is in the key of a notification. A space becomes `+`.
+/// Percent-encoding of object keys in notifications. A space becomes `+`.
 const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 
 #[derive(Debug)]
@@ -25,13 +25,14 @@ impl Notifier {
         Self { created, last_sequencer: AtomicU64::new(0) }
     }
 
-    /// Hands the notification over.
+    /// Send the notification for a new object.
     pub(super) fn object_created(&self, event: &str, object: &Object) {
         self.created.send(self.notification(event, object));
     }
 
-    /// Grows with every call, over restarts too, since the clock does. Never ends in a zero, which is not kept: items are as
-    /// large every time.
+    /// A sequencer larger than all previous sequencers. Based on the clock, so it also increases across restarts.
+    ///
+    /// The last digit is never zero because stored sequencers lose trailing zeros. Item sizes therefore do not vary.
     fn sequencer(&self) -> String {
         let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
         let next = |last: u64| Some(now.max(last + 1));

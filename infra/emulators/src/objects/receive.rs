@@ -1,4 +1,4 @@
-//! Taking the bytes of a request in, and refusing them when they are not what the client said.
+//! Receive request bodies, and reject bodies that do not match the declared length or checksums.
 
 use std::path::Path;
 
@@ -15,23 +15,23 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 
 use super::store::{Checksums, ObjectStore, Stored};
 
-/// Large enough that writing does not cost one thread hop per network packet.
+/// Large enough to avoid one blocking write per network packet.
 const BUFFER: usize = 256 * 1024;
 
-/// What the client said of the bytes before it sent them.
+/// Length and checksums that the client declared for the body.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     pub(super) length: Option<i64>,
     /// Base64, as in `Content-MD5`.
     pub(super) md5: Option<String>,
-    /// The checksums given in headers.
+    /// Checksums from request headers.
     pub(super) checksums: Checksums,
-    /// The algorithms (`sha256`) that are computed though no header gives a value: a trailer does, or S3 itself wants it.
+    /// Further algorithms to compute, such as `sha256`: the value is in a trailer, or S3 adds the checksum by default.
     pub(super) algorithms: Vec<String>,
     pub(super) trailers: Option<TrailingHeaders>,
 }
 
-/// The checksums of an S3 input or output, by algorithm.
+/// Checksums of an S3 input or output, by algorithm.
 macro_rules! checksums_of {
     ($from:expr) => {
         [
@@ -48,7 +48,7 @@ macro_rules! checksums_of {
 }
 pub(super) use checksums_of;
 
-/// Hashes with the given algorithms, named as in [`Checksums`].
+/// Hasher for the given algorithms, named as in [`Checksums`].
 pub(super) fn hasher<'a>(algorithms: impl IntoIterator<Item = &'a str>) -> S3Result<ChecksumHasher> {
     let mut hasher = ChecksumHasher::default();
     for algorithm in algorithms {
@@ -64,13 +64,13 @@ pub(super) fn hasher<'a>(algorithms: impl IntoIterator<Item = &'a str>) -> S3Res
     Ok(hasher)
 }
 
-/// The results of a hasher, by algorithm.
+/// Checksums computed by a hasher, by algorithm.
 pub(super) fn results(hasher: ChecksumHasher) -> Checksums {
     let sums: Checksum = hasher.finalize();
     checksums_of!(sums)
 }
 
-/// Bytes on their way in. They are removed unless they are kept, also when the client goes away in the middle.
+/// File being written. Deleted on drop unless kept, for example if the client disconnects.
 struct Incoming<'a> {
     store: &'a ObjectStore,
     file: Option<String>,
@@ -88,7 +88,7 @@ impl Drop for Incoming<'_> {
     }
 }
 
-/// Writes `body` to the store's bytes and checks it. On an error nothing stays behind.
+/// Write `body` to a new file and verify it. On an error the file is deleted.
 pub(super) async fn receive(store: &ObjectStore, body: StreamingBlob, claims: Claims) -> S3Result<Stored> {
     let (file, path) = store.new_bytes();
     let incoming = Incoming { store, file: Some(file) };
@@ -112,7 +112,7 @@ async fn write(path: &Path, mut body: StreamingBlob, mut claims: Claims) -> S3Re
     file.flush().await.map_err(S3Error::internal_error)?;
 
     if claims.length.is_some_and(|length| u64::try_from(length) != Ok(size)) {
-        return Err(s3_error!(IncompleteBody, "the body is not as long as Content-Length says"));
+        return Err(s3_error!(IncompleteBody, "the body length does not match Content-Length"));
     }
     let md5: [u8; 16] = md5.finalize();
     if claims.md5.is_some_and(|claimed| claimed != BASE64.encode(md5)) {
@@ -132,7 +132,7 @@ async fn write(path: &Path, mut body: StreamingBlob, mut claims: Claims) -> S3Re
     Ok((size, md5, computed))
 }
 
-/// Puts parts together, in the order given, as new bytes with one checksum over all of them.
+/// Concatenate parts in the given order into a new file. Returns its name, size and checksum.
 pub(super) async fn concatenate(
     store: &ObjectStore,
     parts: &[Stored],

@@ -1,8 +1,8 @@
 //! Objects in a directory.
 //!
-//! The bytes of an object are written first, under a name of their own; the object exists from the moment its record,
-//! which names those bytes, is renamed into place. So a reader sees the old object or the new one, and a process that
-//! is killed loses nothing that was acknowledged. (No fsync: a power cut may.)
+//! The content of an object is written first, to a file with a unique name. The object becomes visible when its record,
+//! which contains that file name, is renamed into place. Readers see either the old object or the new one. Killing the
+//! process loses no acknowledged write. A power failure may, because files are not synced.
 //!
 //! `records/<hash of bucket and key>.json`, `bytes/<uuid>`, `uploads/<id>/upload.json` and `part-<n>.json`, `tmp/`.
 
@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What a client said about an object beside its bytes.
+/// Object headers and metadata set by the client.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Attributes {
     pub(super) content_type: Option<String>,
@@ -30,22 +30,22 @@ pub(super) struct Attributes {
     pub(super) metadata: Option<HashMap<String, String>>,
 }
 
-/// Base64 checksums by the name of their algorithm in headers, such as `sha256`.
+/// Base64 checksums by algorithm, named as in headers, such as `sha256`.
 pub(super) type Checksums = BTreeMap<String, String>;
 
-/// Bytes that are stored but not yet, or not only, part of an object.
+/// Stored content of an object or of a part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
-    /// The file below `bytes/`.
+    /// File name in `bytes/`.
     pub(super) file: String,
     pub(super) size: u64,
-    /// MD5 in hex, or the multipart form `<md5>-<parts>`.
+    /// MD5 in hex, or `<md5>-<number of parts>` for a multipart object.
     pub(super) etag: String,
     pub(super) checksums: Checksums,
     pub(super) at: Timestamp,
 }
 
-/// An object.
+/// Object with its content and metadata.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Object {
     pub(super) bucket: String,
@@ -54,20 +54,20 @@ pub(super) struct Object {
     pub(super) attributes: Attributes,
 }
 
-/// A multipart upload that was neither completed nor aborted.
+/// Open multipart upload: neither completed nor aborted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Upload {
     pub(super) bucket: String,
     pub(super) key: String,
     pub(super) attributes: Attributes,
-    /// The checksum algorithm that the upload was created with, in the form of [`Checksums`].
+    /// Checksum algorithm that the upload was created with, named as in [`Checksums`].
     pub(super) algorithm: Option<String>,
     pub(super) initiated: Timestamp,
     #[serde(skip)]
     pub(super) parts: BTreeMap<i32, Stored>,
 }
 
-/// What is written only when it holds.
+/// Condition of a write.
 #[derive(Clone, Debug)]
 pub(super) enum Precondition {
     None,
@@ -75,7 +75,7 @@ pub(super) enum Precondition {
     Matches(String),
 }
 
-/// Why a commit was not made.
+/// Error of a commit.
 #[derive(Debug)]
 pub(super) enum CommitError {
     NoSuchBucket,
@@ -96,16 +96,16 @@ struct Index {
     uploads: BTreeMap<String, Upload>,
 }
 
-/// The objects of all buckets.
+/// Objects and uploads of all buckets.
 #[derive(Debug)]
 pub(super) struct ObjectStore {
     root: PathBuf,
-    /// Everything but the bytes; the files are read at the start only.
+    /// Everything except file contents. Loaded from disk once, when the store is opened.
     index: Mutex<Index>,
 }
 
 impl ObjectStore {
-    /// Opens or creates the store in `root`, clearing away what a killed process left half done.
+    /// Open or create the store in `root`, and delete unfinished files of a killed process.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         for folder in ["records", "bytes", "uploads", "buckets", "tmp"] {
             fs::create_dir_all(root.join(folder))?;
@@ -148,7 +148,7 @@ impl ObjectStore {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A name for new bytes, and the file to write them to.
+    /// Name and path for a new content file.
     pub(super) fn new_bytes(&self) -> (String, PathBuf) {
         let name = Uuid::new_v4().simple().to_string();
         let path = self.bytes_path(&name);
@@ -159,7 +159,7 @@ impl ObjectStore {
         self.root.join("bytes").join(name)
     }
 
-    /// Removes bytes that belong to nothing any more. A file that cannot be removed is collected at the next start.
+    /// Delete unreferenced content files. Files that cannot be deleted now are deleted at the next start.
     pub(super) fn discard<'a>(&self, files: impl IntoIterator<Item = &'a str>) {
         for name in files {
             let _ = fs::remove_file(self.bytes_path(name));
@@ -188,7 +188,7 @@ impl ObjectStore {
         self.lock().buckets.get(bucket)?.get(key).cloned()
     }
 
-    /// The objects of a bucket whose keys start with `prefix` and sort behind `after`.
+    /// Objects with keys that start with `prefix` and are greater than `after`. `None` if the bucket does not exist.
     pub(super) fn list(&self, bucket: &str, prefix: &str, after: &str) -> Option<Vec<Object>> {
         let index = self.lock();
         let found = index.buckets.get(bucket)?.range(prefix.to_owned()..);
@@ -201,7 +201,7 @@ impl ObjectStore {
         )
     }
 
-    /// Makes `object` the current one of its key.
+    /// Create or replace the object under its key.
     pub(super) fn commit(&self, object: Object, only_if: &Precondition) -> Result<(), CommitError> {
         let replaced = self.commit_locked(&mut self.lock(), object, only_if)?;
         self.discard(replaced.as_deref());
@@ -230,7 +230,7 @@ impl ObjectStore {
         Ok(bucket.insert(object.key.clone(), object).map(|old| old.stored.file))
     }
 
-    /// Removes an object; one that is not there is no error.
+    /// Delete an object. Succeeds if the object does not exist.
     pub(super) fn remove(&self, bucket: &str, key: &str) -> io::Result<()> {
         let mut index = self.lock();
         if let Some(object) = index.buckets.get_mut(bucket).and_then(|objects| objects.remove(key)) {
@@ -278,7 +278,7 @@ impl ObjectStore {
         Ok(())
     }
 
-    /// Commits `object` and ends the upload `id` it was put together from, in one step for every reader.
+    /// Commit `object` and remove the upload `id`, atomically for readers.
     pub(super) fn complete_upload(&self, id: &str, object: Object, only_if: &Precondition) -> Result<(), CommitError> {
         let mut index = self.lock();
         if !index.uploads.contains_key(id) {
@@ -304,7 +304,7 @@ impl ObjectStore {
         self.root.join("uploads").join(id)
     }
 
-    /// Hashed, because a key may be longer than a file name and `a` and `a/b` may both be keys.
+    /// The name is a hash: keys may be longer than a file name, and both `a` and `a/b` may be keys.
     fn record_path(&self, bucket: &str, key: &str) -> PathBuf {
         let name = hex::encode(Sha256::checksum(format!("{bucket}/{key}").as_bytes()));
         self.root.join("records").join(format!("{name}.json"))

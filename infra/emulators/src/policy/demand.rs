@@ -1,6 +1,6 @@
-//! What a call asks for, in the terms of a policy: actions on resources, in a context.
+//! Translate a call into the actions, resources and condition keys that a policy is checked against.
 //!
-//! The names are those of the service authorization reference, which says for each action what it is checked against.
+//! The names come from the AWS service authorization reference, which lists resource types and condition keys per action.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 
 use crate::{ACCOUNT, REGION};
 
-/// One action on one resource.
+/// An action on a resource that a call requires permission for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Demand {
-    /// Such as `dynamodb:PutItem`.
+    /// IAM action, such as `dynamodb:PutItem`.
     pub(super) action: String,
-    /// An ARN.
+    /// ARN of the resource.
     pub(super) resource: String,
-    /// By the name of the condition key.
+    /// Values by condition key.
     pub(super) context: BTreeMap<&'static str, Vec<String>>,
 }
 
@@ -25,9 +25,9 @@ impl Demand {
     }
 }
 
-/// What a DynamoDB call asks for. A transaction is no action: each of its operations is.
+/// Permissions required by a DynamoDB call. A transaction requires the permissions of each of its operations.
 ///
-/// `partition_key` gives the name of a table's partition key. The leading key of a query is not read.
+/// `partition_key` returns the name of a table's partition key. The leading key of a query is not evaluated.
 pub(crate) fn dynamodb(operation: &str, body: &Value, partition_key: &PartitionKey) -> Vec<Demand> {
     match operation {
         "TransactWriteItems" | "TransactGetItems" => {
@@ -54,14 +54,14 @@ pub(crate) fn dynamodb(operation: &str, body: &Value, partition_key: &PartitionK
     }
 }
 
-/// Gives the name of a table's partition key.
+/// Returns the name of a table's partition key.
 type PartitionKey<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 fn entries(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-/// What a request asks of a table or of one of its indexes, about the items of which there is a `Key` or an `Item`.
+/// Permission required by an action on a table or on an index. `items` are the objects with a `Key` or an `Item`.
 fn of_table(action: &str, table: &Value, request: &Value, items: &[&Value], partition_key: &PartitionKey) -> Demand {
     let table = table.as_str().unwrap_or_default();
     let table = table.rsplit_once(":table/").map_or(table, |(_, name)| name);
@@ -81,7 +81,7 @@ fn of_table(action: &str, table: &Value, request: &Value, items: &[&Value], part
     demand
 }
 
-/// `{"S": "text"}` as `text`.
+/// The text of a DynamoDB string value: `{"S": "text"}` becomes `text`.
 fn scalar(value: &Value) -> String {
     let inner = value.as_object().and_then(|typed| typed.values().next());
     inner.and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -89,11 +89,11 @@ fn scalar(value: &Value) -> String {
 
 const EXPRESSIONS: [&str; 5] =
     ["ConditionExpression", "FilterExpression", "KeyConditionExpression", "ProjectionExpression", "UpdateExpression"];
-/// The words of expressions that are no attributes. Attributes of these names are written by a placeholder.
-const WORDS: &str = "add and attribute_exists attribute_not_exists attribute_type begins_with between contains delete \
+/// Keywords and functions in expressions. Attributes with these names require a placeholder.
+const KEYWORDS: &str = "add and attribute_exists attribute_not_exists attribute_type begins_with between contains delete \
                      if_not_exists in list_append not or remove set size";
 
-/// The attributes of the item itself, not those inside of them, that the expressions of a request name.
+/// Top-level attributes in the expressions of a request, without nested attributes.
 fn named_in_expressions(request: &Value) -> Vec<String> {
     let expressions = EXPRESSIONS.iter().filter_map(|name| request[*name].as_str());
     let words = expressions.flat_map(|expression| {
@@ -103,13 +103,13 @@ fn named_in_expressions(request: &Value) -> Vec<String> {
     let is_attribute = |word: &&str| {
         !word.is_empty()
             && !word.starts_with(|c: char| c == ':' || c.is_ascii_digit())
-            && !WORDS.split(' ').any(|known| known.eq_ignore_ascii_case(word))
+            && !KEYWORDS.split(' ').any(|known| known.eq_ignore_ascii_case(word))
     };
     let name = |word: &str| request["ExpressionAttributeNames"][word].as_str().unwrap_or(word).to_owned();
     first.filter(is_attribute).map(name).collect()
 }
 
-/// What `PutEvents` asks for: each of its buses.
+/// Permissions required by `PutEvents`: one per entry, for its bus.
 pub(crate) fn put_events(body: &Value) -> Vec<Demand> {
     let bus = |entry: &Value| match entry["EventBusName"].as_str().unwrap_or("default") {
         arn if arn.starts_with("arn:") => arn.to_owned(),
@@ -118,8 +118,9 @@ pub(crate) fn put_events(body: &Value) -> Vec<Demand> {
     entries(&body["Entries"]).map(|entry| Demand::new("events:PutEvents", bus(entry))).collect()
 }
 
-/// What an S3 operation asks for; `key` is none for those on a bucket. A presigned request is no different: it acts with
-/// the rights of who signed it.
+/// Permission required by an S3 operation. `key` is `None` for operations on a bucket.
+///
+/// A presigned request has the permissions of its signer.
 pub(super) fn s3(operation: &str, bucket: &str, key: Option<&str>) -> Demand {
     let action = match operation {
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" | "CopyObject" => "PutObject",

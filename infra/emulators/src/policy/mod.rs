@@ -1,7 +1,7 @@
-//! Least privilege: the policies that the template gives its functions, held against every call as IAM would.
+//! IAM emulation: check every call against the policies of the calling function in the template.
 //!
-//! Each function has an access key of its own, named after it. The operator's, which is that of tests and of the command
-//! line, may do everything.
+//! Each function has its own access key, which equals the function's name. Tests and the command line use the operator's
+//! access key, which has all permissions.
 
 mod demand;
 mod s3;
@@ -18,37 +18,37 @@ pub use self::statement::{Condition, Effect, Statement};
 use crate::template::Template;
 use crate::{ACCESS_KEY_ID, ACCOUNT};
 
-/// A call, or a part of one, that no policy of its caller allows.
+/// A denied call, or the denied action of a call with several actions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "User: arn:aws:sts::{ACCOUNT}:assumed-role/{function} is not authorized to perform: {action} on resource: \
      {resource} because no identity-based policy allows the {action} action"
 )]
 pub struct Denial {
-    /// Who called.
+    /// Name of the calling function.
     pub function: String,
-    /// What was asked for, such as `dynamodb:PutItem`.
+    /// Denied action, such as `dynamodb:PutItem`.
     pub action: String,
-    /// On what, as an ARN.
+    /// ARN of the resource.
     pub resource: String,
 }
 
-/// Why a call is not let in.
+/// Reason for rejecting a call.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// Nobody has this access key.
+    /// The access key does not exist.
     UnknownAccessKey,
     Denied(Denial),
 }
 
-/// An action, a resource or a condition's value that a function's policy holds.
+/// One element of a policy statement: an action, a resource or a condition value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
-    /// Whose policy it is.
+    /// Name of the function with the policy.
     pub function: String,
-    /// Where the template has the statement.
+    /// Location of the statement in the template, such as `NoteUsePolicy[0]`.
     pub statement: String,
-    /// The action, resource or value as the statement has it.
+    /// The action, resource or value as written in the statement.
     pub element: String,
 }
 
@@ -58,15 +58,15 @@ impl fmt::Display for Permission {
     }
 }
 
-/// The policies in force, and what they were needed for. Clones share them.
+/// Enforced policies, denials, and the permissions that calls have needed. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policies(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By the function's name, which is its access key too.
+    /// Statements by function name, which is also the access key.
     functions: BTreeMap<String, Vec<Statement>>,
-    /// The name of each table's partition key.
+    /// Partition key name by table name.
     partition_keys: BTreeMap<String, String>,
     needed: BTreeSet<Permission>,
     denials: Vec<Denial>,
@@ -77,7 +77,7 @@ impl Policies {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the template's policies in force.
+    /// Enforce the policies of the template.
     pub(crate) fn enforce(&self, template: &Template) {
         let mut state = self.lock();
         let functions = template.functions.iter();
@@ -86,25 +86,25 @@ impl Policies {
         state.partition_keys.extend(tables.map(|table| (table.name().to_owned(), table.partition_key().to_owned())));
     }
 
-    /// What the items of a table are found by.
+    /// Name of the table's partition key. `None` if the table is not in the template.
     pub(crate) fn partition_key(&self, table: &str) -> Option<String> {
         self.lock().partition_keys.get(table).cloned()
     }
 
-    fn knows(&self, access_key_id: &str) -> bool {
+    fn has_access_key(&self, access_key_id: &str) -> bool {
         access_key_id == ACCESS_KEY_ID || self.lock().functions.contains_key(access_key_id)
     }
 
-    /// Lets a call in that its caller's policies allow all parts of. The one place where this is decided.
+    /// Check that the caller's policies allow all actions of a call. All services use this check.
     pub(crate) fn authorise(&self, access_key_id: Option<&str>, demands: &[Demand]) -> Result<(), Refusal> {
-        let caller = access_key_id.filter(|id| self.knows(id)).ok_or(Refusal::UnknownAccessKey)?;
+        let caller = access_key_id.filter(|id| self.has_access_key(id)).ok_or(Refusal::UnknownAccessKey)?;
         if caller == ACCESS_KEY_ID {
             return Ok(());
         }
-        demands.iter().try_for_each(|demand| self.decide(caller, demand)).map_err(Refusal::Denied)
+        demands.iter().try_for_each(|demand| self.authorise_one(caller, demand)).map_err(Refusal::Denied)
     }
 
-    fn decide(&self, function: &str, demand: &Demand) -> Result<(), Denial> {
+    fn authorise_one(&self, function: &str, demand: &Demand) -> Result<(), Denial> {
         let mut state = self.lock();
         let statements = state.functions.get(function).map_or(&[][..], Vec::as_slice);
         let covering = statements.iter().filter_map(|statement| Some((statement, statement.covers(demand)?)));
@@ -117,7 +117,7 @@ impl Policies {
             state.denials.push(denial.clone());
             return Err(denial);
         }
-        // What two statements allow needs neither of them.
+        // If several statements allow the action, none of them is needed.
         if let [(statement, needed)] = allowing.as_slice() {
             let needed: Vec<_> = needed.iter().map(|element| permission(function, statement, element)).collect();
             state.needed.extend(needed);
@@ -125,12 +125,12 @@ impl Policies {
         Ok(())
     }
 
-    /// What was denied so far.
+    /// All denials so far.
     pub(crate) fn denials(&self) -> Vec<Denial> {
         self.lock().denials.clone()
     }
 
-    /// What could be taken from the policies of the emulated services without a call so far having been denied.
+    /// Permissions for emulated services that no call has needed so far.
     pub(crate) fn unneeded(&self) -> Vec<Permission> {
         let state = self.lock();
         let allowing = |(function, statements): (&String, &Vec<Statement>)| {
@@ -146,10 +146,10 @@ impl Policies {
 }
 
 fn permission(function: &str, statement: &Statement, element: &str) -> Permission {
-    Permission { function: function.to_owned(), statement: statement.place.clone(), element: element.to_owned() }
+    Permission { function: function.to_owned(), statement: statement.location.clone(), element: element.to_owned() }
 }
 
-/// The access key that a request is signed with.
+/// Access key ID from the `Authorization` header. `None` if the request is unsigned.
 pub(crate) fn access_key_id(request: &request::Parts) -> Option<&str> {
     let signature = request.headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
     signature.split_once("Credential=")?.1.split('/').next()

@@ -1,4 +1,4 @@
-//! S3's side of the policies. `s3s` asks them once it has verified the signature, also that of a presigned request.
+//! Permission checks for S3. `s3s` calls them after it has verified the signature of a signed or presigned request.
 
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{Credentials, S3Auth, SecretKey};
@@ -19,8 +19,8 @@ impl Policies {
         })
     }
 
-    /// That an object is not there is told only to those who may list its bucket; the others are denied.
-    pub(crate) fn tell_absence(&self, credentials: Option<&Credentials>, bucket: &str) -> S3Result<()> {
+    /// Check whether the caller may get 404 for a missing object. Callers without `s3:ListBucket` get 403 instead.
+    pub(crate) fn authorise_not_found(&self, credentials: Option<&Credentials>, bucket: &str) -> S3Result<()> {
         self.authorise_s3(credentials, &[demand::s3("ListObjectsV2", bucket, None)])
     }
 }
@@ -28,7 +28,7 @@ impl Policies {
 #[async_trait::async_trait]
 impl S3Auth for Policies {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        if self.knows(access_key) { Ok(SECRET_ACCESS_KEY.into()) } else { Err(s3_error!(InvalidAccessKeyId)) }
+        if self.has_access_key(access_key) { Ok(SECRET_ACCESS_KEY.into()) } else { Err(s3_error!(InvalidAccessKeyId)) }
     }
 }
 
@@ -37,7 +37,7 @@ impl S3Access for Policies {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let operation = context.s3_op().name();
         let demand = match context.s3_path() {
-            // Each of the objects is asked for once they are known.
+            // The keys are in the body: `delete_objects` below checks each of them.
             _ if operation == "DeleteObjects" => return self.authorise_s3(context.credentials(), &[]),
             S3Path::Root => Demand::new(format!("s3:{operation}"), "*"),
             S3Path::Bucket { bucket } => demand::s3(operation, bucket, None),
@@ -46,7 +46,7 @@ impl S3Access for Policies {
         self.authorise_s3(context.credentials(), &[demand])
     }
 
-    /// S3 would delete those that may be deleted and report the others; here all are denied.
+    /// Denies the whole request if one key is not allowed. S3 would delete the allowed keys and report the others.
     async fn delete_objects(&self, request: &mut S3Request<DeleteObjectsInput>) -> S3Result<()> {
         let bucket = &request.input.bucket;
         let objects = request.input.delete.objects.iter();

@@ -1,4 +1,4 @@
-//! A statement of a policy: read from the template, and held against one demand.
+//! Policy statements: parse them from the template, and match them against a demand.
 
 use std::collections::BTreeMap;
 
@@ -7,42 +7,42 @@ use serde_json::{Map, Value};
 use super::demand::Demand;
 use crate::template::TemplateError;
 
-/// The services whose calls are held against the policies.
+/// Services with enforced policies.
 const EMULATED: [&str; 3] = ["dynamodb", "events", "s3"];
-/// The condition keys that a demand can have. A condition on any other would be taken for met or unmet by mistake.
+/// Condition keys that demands provide. Other keys are rejected because their conditions could not be evaluated.
 const CONDITION_KEYS: [&str; 4] =
     ["dynamodb:Attributes", "dynamodb:EnclosingOperation", "dynamodb:LeadingKeys", "dynamodb:ReturnValues"];
 
-/// Whether a statement gives or takes.
+/// Effect of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It gives.
+    /// Allows the actions.
     Allow,
-    /// It takes, whatever others give.
+    /// Denies the actions, even if another statement allows them.
     Deny,
 }
 
-/// Some actions on some resources under some conditions.
+/// One statement of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// Where the template has it, such as `NoteUsePolicy[0]`.
-    pub place: String,
-    /// Whether it gives or takes.
+    /// Location in the template, such as `NoteUsePolicy[0]`.
+    pub location: String,
+    /// Whether the statement allows or denies.
     pub effect: Effect,
-    /// Actions, in which `*` and `?` stand for any characters and any one character.
+    /// Action patterns: `*` matches any characters, `?` matches one character.
     pub actions: Vec<String>,
-    /// ARNs, with the same wildcards.
+    /// ARN patterns with the same wildcards.
     pub resources: Vec<String>,
-    /// All must hold. Not read where no action is of an emulated service.
+    /// All conditions must hold. Empty if no action belongs to an emulated service.
     pub conditions: Vec<Condition>,
 }
 
-/// What a key of the request's context must be.
+/// Condition on a key of the request context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// The key, such as `dynamodb:LeadingKeys`.
+    /// Condition key, such as `dynamodb:LeadingKeys`.
     pub key: String,
-    /// One of these must match.
+    /// Accepted values. One of them must match.
     pub values: Vec<String>,
     comparison: Comparison,
     quantifier: Quantifier,
@@ -52,56 +52,57 @@ pub struct Condition {
 enum Comparison {
     Equals,
     Like,
-    /// As a boolean, which may be written in any case.
+    /// Case-insensitive comparison of booleans.
     Bool,
 }
 
-/// How many of the context's values must match.
+/// How many values of the request context must match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quantifier {
-    /// The one that must be there.
+    /// Exactly one value, which must be present.
     One,
-    /// The one, if it is there.
+    /// The value, if present.
     OneIfExists,
-    /// Every one, so also none.
+    /// All values. Holds if there are none.
     All,
-    /// At least one.
+    /// At least one value.
     Any,
 }
 
 impl Statement {
-    /// Reads a statement whose intrinsic functions are evaluated.
-    pub(crate) fn read(statement: &Value, place: String) -> Result<Self, TemplateError> {
-        let unclear = |what: &str| TemplateError::at(&place, what);
+    /// Parse a statement. Its intrinsic functions must already be evaluated.
+    pub(crate) fn read(statement: &Value, location: String) -> Result<Self, TemplateError> {
+        let invalid = |reason: &str| TemplateError::at(&location, reason);
         let effect = match statement["Effect"].as_str() {
             Some("Allow") => Effect::Allow,
             Some("Deny") => Effect::Deny,
-            _ => return Err(unclear("the effect is Allow or Deny")),
+            _ => return Err(invalid("Effect must be Allow or Deny")),
         };
         let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
         if actions.is_empty() || resources.is_empty() {
-            return Err(unclear("a statement names actions and resources"));
+            return Err(invalid("Action and Resource are required"));
         }
-        let mut read = Self { place: place.clone(), effect, actions, resources, conditions: Vec::new() };
-        if read.is_emulated() {
+        let mut parsed = Self { location: location.clone(), effect, actions, resources, conditions: Vec::new() };
+        if parsed.is_emulated() {
             for (operator, tests) in statement["Condition"].as_object().unwrap_or(&Map::new()) {
                 for (key, values) in tests.as_object().unwrap_or(&Map::new()) {
                     let condition = Condition::read(operator, key, values);
-                    read.conditions.push(condition.ok_or_else(|| {
-                        unclear(&format!("the condition {operator} on {key} is not understood here"))
-                    })?);
+                    parsed.conditions.push(
+                        condition
+                            .ok_or_else(|| invalid(&format!("the condition {operator} on {key} is not supported")))?,
+                    );
                 }
             }
         }
-        Ok(read)
+        Ok(parsed)
     }
 
-    /// Whether it speaks of a service whose calls are held against it.
+    /// Whether an action belongs to an emulated service, so that the statement is enforced.
     pub(crate) fn is_emulated(&self) -> bool {
         self.actions.iter().any(|action| action.split(':').next().is_some_and(|service| EMULATED.contains(&service)))
     }
 
-    /// The parts without which it would not cover a demand; `None` when it does not.
+    /// Elements that the statement needs to cover a demand. `None` if the statement does not cover the demand.
     pub(super) fn covers(&self, demand: &Demand) -> Option<Vec<&str>> {
         let (action, resource) = (demand.action.to_lowercase(), demand.resource.as_str());
         let mut needed =
@@ -113,7 +114,7 @@ impl Statement {
         Some(needed)
     }
 
-    /// All parts of it that a call may need: actions, resources, and the values of conditions that are not optional.
+    /// All elements that a call may need: actions, resources, and values of conditions that are not optional.
     pub(super) fn elements(&self) -> Vec<&str> {
         let needed = self.conditions.iter().filter(|condition| condition.quantifier != Quantifier::OneIfExists);
         let values = needed.flat_map(|condition| &condition.values);
@@ -138,35 +139,35 @@ impl Condition {
             "Bool" => Comparison::Bool,
             _ => return None,
         };
-        let is_known = CONDITION_KEYS.contains(&key);
-        is_known.then(|| Self { key: key.to_owned(), values: texts(values), comparison, quantifier })
+        let is_supported = CONDITION_KEYS.contains(&key);
+        is_supported.then(|| Self { key: key.to_owned(), values: texts(values), comparison, quantifier })
     }
 
-    /// The values without which it would not hold; `None` when it does not.
+    /// Values that the condition needs to hold. `None` if the condition does not hold.
     fn met_by(&self, context: &BTreeMap<&'static str, Vec<String>>) -> Option<Vec<&str>> {
-        let given = context.get(self.key.as_str()).map_or(&[][..], Vec::as_slice);
+        let actual = context.get(self.key.as_str()).map_or(&[][..], Vec::as_slice);
         match self.quantifier {
-            Quantifier::OneIfExists | Quantifier::All if given.is_empty() => Some(Vec::new()),
+            Quantifier::OneIfExists | Quantifier::All if actual.is_empty() => Some(Vec::new()),
             Quantifier::OneIfExists | Quantifier::All => {
-                needed_of(&self.values, given, |value, given| self.compare(value, given))
+                needed_of(&self.values, actual, |value, actual| self.compare(value, actual))
             }
             Quantifier::One | Quantifier::Any => {
-                let met = given.iter().find(|given| self.values.iter().any(|value| self.compare(value, given)))?;
-                needed_of(&self.values, &[met], |value, given| self.compare(value, given))
+                let met = actual.iter().find(|actual| self.values.iter().any(|value| self.compare(value, actual)))?;
+                needed_of(&self.values, &[met], |value, actual| self.compare(value, actual))
             }
         }
     }
 
-    fn compare(&self, value: &str, given: &str) -> bool {
+    fn compare(&self, value: &str, actual: &str) -> bool {
         match self.comparison {
-            Comparison::Equals => value == given,
-            Comparison::Like => is_like(value, given),
-            Comparison::Bool => value.eq_ignore_ascii_case(given),
+            Comparison::Equals => value == actual,
+            Comparison::Like => is_like(value, actual),
+            Comparison::Bool => value.eq_ignore_ascii_case(actual),
         }
     }
 }
 
-/// Those of the patterns without which one of the texts would match none; `None` when one matches none.
+/// Patterns that are the only match of a text. `None` if a text matches no pattern.
 fn needed_of<'a, T: AsRef<str>>(
     patterns: &'a [String],
     texts: &[T],
@@ -183,7 +184,7 @@ fn needed_of<'a, T: AsRef<str>>(
     Some(needed)
 }
 
-/// Whether the text is like the pattern, in which `*` stands for any characters and `?` for any one.
+/// Whether the text matches the pattern: `*` matches any characters, `?` matches one character.
 fn is_like(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {
         None => text.is_empty(),
@@ -197,7 +198,7 @@ fn is_like(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// One text or several.
+/// The texts of a value: one string or an array.
 fn texts(value: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match value {

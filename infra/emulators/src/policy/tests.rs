@@ -10,7 +10,7 @@ fn read(mut statement: Value) -> Result<Statement, TemplateError> {
     Statement::read(&statement, "F[0]".to_owned())
 }
 
-/// Whether a function with these statements may make that call to DynamoDB.
+/// Whether these statements allow the DynamoDB call.
 fn may(statements: &[Value], operation: &str, body: &Value) -> bool {
     let policies = Policies::default();
     let statements = statements.iter().cloned().map(|statement| read(statement).unwrap()).collect();
@@ -24,7 +24,7 @@ fn key(value: &str) -> Value {
 }
 
 #[test]
-fn a_statement_covers_its_actions_on_its_resources_and_no_others() {
+fn statement_covers_only_its_actions_and_resources() {
     let get = json!({"Action": ["dynamodb:getitem", "dynamodb:Batch*"], "Resource": TABLE});
     let of = |table: &str| json!({"TableName": table, "Key": key("a")});
     assert!(may(std::slice::from_ref(&get), "GetItem", &of("t")));
@@ -37,7 +37,7 @@ fn a_statement_covers_its_actions_on_its_resources_and_no_others() {
 }
 
 #[test]
-fn an_index_is_a_resource_of_its_own() {
+fn index_needs_its_own_permission() {
     let index = json!({"Action": "dynamodb:Query", "Resource": format!("{TABLE}/index/by-x")});
     let query = |index: &str| json!({"TableName": "t", "IndexName": index});
     assert!(may(std::slice::from_ref(&index), "Query", &query("by-x")));
@@ -46,7 +46,7 @@ fn an_index_is_a_resource_of_its_own() {
 }
 
 #[test]
-fn every_leading_key_must_be_like_one_of_the_values() {
+fn every_leading_key_must_match_a_condition_value() {
     let conditions = json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["REC#*", "KEY#?"]}});
     let actions = ["dynamodb:PutItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"];
     let statement = json!({"Action": actions, "Resource": TABLE, "Condition": conditions});
@@ -60,7 +60,7 @@ fn every_leading_key_must_be_like_one_of_the_values() {
 }
 
 #[test]
-fn attributes_are_those_of_the_item_itself_wherever_an_expression_names_them() {
+fn attributes_condition_covers_top_level_names_in_expressions() {
     let conditions = json!({"ForAllValues:StringEquals": {"dynamodb:Attributes": ["PK", "SK", "a", "media"]}});
     let statement = json!({"Action": "dynamodb:UpdateItem", "Resource": TABLE, "Condition": conditions});
     let may = |update: &str, condition: &str| {
@@ -77,25 +77,25 @@ fn attributes_are_those_of_the_item_itself_wherever_an_expression_names_them() {
 }
 
 #[test]
-fn an_optional_condition_holds_where_the_request_does_not_say() {
+fn if_exists_condition_holds_without_a_value() {
     let conditions = |operator: &str| json!({operator: {"dynamodb:ReturnValues": "NONE"}});
     let may = |operator, body: Value| {
         let statement = json!({"Action": "dynamodb:PutItem", "Resource": TABLE, "Condition": conditions(operator)});
         may(&[statement], "PutItem", &body)
     };
-    let silent = json!({"TableName": "t", "Item": key("a")});
-    let asking = |values: &str| json!({"TableName": "t", "Item": key("a"), "ReturnValues": values});
-    assert!(may("StringEqualsIfExists", silent.clone()) && !may("StringEquals", silent));
-    assert!(may("StringEqualsIfExists", asking("NONE")) && may("StringEquals", asking("NONE")));
-    assert!(!may("StringEqualsIfExists", asking("ALL_OLD")) && !may("StringEquals", asking("ALL_OLD")));
+    let without = json!({"TableName": "t", "Item": key("a")});
+    let with = |values: &str| json!({"TableName": "t", "Item": key("a"), "ReturnValues": values});
+    assert!(may("StringEqualsIfExists", without.clone()) && !may("StringEquals", without));
+    assert!(may("StringEqualsIfExists", with("NONE")) && may("StringEquals", with("NONE")));
+    assert!(!may("StringEqualsIfExists", with("ALL_OLD")) && !may("StringEquals", with("ALL_OLD")));
 }
 
 #[test]
-fn each_operation_of_a_transaction_is_an_action_of_its_own() {
+fn each_operation_of_a_transaction_needs_its_own_permission() {
     let put = json!({"Action": "dynamodb:PutItem", "Resource": TABLE});
     let check = json!({"Action": "dynamodb:ConditionCheckItem", "Resource": TABLE});
-    let only_here = json!({"ForAnyValue:StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}});
-    let delete = json!({"Action": "dynamodb:DeleteItem", "Resource": TABLE, "Condition": only_here});
+    let in_transaction = json!({"ForAnyValue:StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}});
+    let delete = json!({"Action": "dynamodb:DeleteItem", "Resource": TABLE, "Condition": in_transaction});
     let body = json!({"TransactItems": [
         {"Put": {"TableName": "t", "Item": key("a")}},
         {"ConditionCheck": {"TableName": "t", "Key": key("b")}},
@@ -108,7 +108,7 @@ fn each_operation_of_a_transaction_is_an_action_of_its_own() {
 }
 
 #[test]
-fn what_nothing_would_miss_is_told() {
+fn unneeded_permissions_are_listed() {
     let keys = json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["A#*", "B#*"]}});
     let get = json!({"Action": "dynamodb:GetItem", "Resource": TABLE, "Condition": keys});
     let wide = json!({"Action": ["dynamodb:GetItem", "dynamodb:PutItem"], "Resource": TABLE});
@@ -117,7 +117,7 @@ fn what_nothing_would_miss_is_told() {
         let policies = Policies::default();
         let numbered = statements.iter().enumerate();
         let statements = numbered
-            .map(|(number, statement)| Statement { place: number.to_string(), ..read(statement.clone()).unwrap() });
+            .map(|(number, statement)| Statement { location: number.to_string(), ..read(statement.clone()).unwrap() });
         policies.lock().functions.insert("f".to_owned(), statements.collect());
         let demands = dynamodb("GetItem", &json!({"TableName": "t", "Key": key("A#1")}), &|_| Some("PK".to_owned()));
         policies.authorise(Some("f"), &demands).unwrap();
@@ -125,15 +125,15 @@ fn what_nothing_would_miss_is_told() {
     };
     assert_eq!(unneeded(vec![get.clone(), elsewhere]), ["f: B#* of 0"]);
     let all = ["dynamodb:GetItem of 0", TABLE, "A#*", "B#*", "dynamodb:GetItem of 1", "dynamodb:PutItem of 1", TABLE];
-    assert_eq!(unneeded(vec![get, wide]).len(), all.len(), "either would do");
+    assert_eq!(unneeded(vec![get, wide]).len(), all.len(), "each of the two statements suffices");
 }
 
 #[test]
-fn what_is_not_understood_is_refused_unless_no_call_of_it_comes_here() {
-    let strange = |action: &str| json!({"Action": action, "Resource": "*", "Condition": {"DateLessThan": {"aws:CurrentTime": "x"}}});
-    let error = read(strange("s3:GetObject")).unwrap_err().to_string();
-    assert_eq!(error, "F[0]: the condition DateLessThan on aws:CurrentTime is not understood here");
-    assert!(read(strange("transcribe:StartTranscriptionJob")).is_ok());
+fn unsupported_conditions_are_rejected_for_emulated_services() {
+    let unsupported = |action: &str| json!({"Action": action, "Resource": "*", "Condition": {"DateLessThan": {"aws:CurrentTime": "x"}}});
+    let error = read(unsupported("s3:GetObject")).unwrap_err().to_string();
+    assert_eq!(error, "F[0]: the condition DateLessThan on aws:CurrentTime is not supported");
+    assert!(read(unsupported("transcribe:StartTranscriptionJob")).is_ok());
     let key =
         json!({"Action": "dynamodb:GetItem", "Resource": "*", "Condition": {"StringLike": {"dynamodb:Select": "x"}}});
     assert!(read(key).is_err());
@@ -141,10 +141,10 @@ fn what_is_not_understood_is_refused_unless_no_call_of_it_comes_here() {
 }
 
 #[test]
-fn the_policies_of_this_project_name_each_action_and_say_why_where_they_name_no_resource() {
+fn project_policies_have_no_action_wildcards_and_explain_any_resource() {
     for function in Template::of_this_project().unwrap().functions {
-        for Statement { place, actions, .. } in function.statements {
-            assert!(!actions.iter().any(|action| action.contains(['*', '?'])), "{place} allows {actions:?}");
+        for Statement { location, actions, .. } in function.statements {
+            assert!(!actions.iter().any(|action| action.contains(['*', '?'])), "{location} allows {actions:?}");
         }
     }
     let text = include_str!("../../../../template.yaml");
@@ -152,18 +152,25 @@ fn the_policies_of_this_project_name_each_action_and_say_why_where_they_name_no_
     for (number, line) in lines.iter().enumerate() {
         if line.contains("Resource: \"*\"") || line.contains("Resource: '*'") {
             let statement = lines[..=number].iter().rposition(|line| line.starts_with("- ")).unwrap();
-            assert!(lines[statement - 1].starts_with('#'), "line {}: say why any resource", number + 1);
+            assert!(
+                lines[statement - 1].starts_with('#'),
+                "line {}: add a comment above the statement that explains Resource: *",
+                number + 1
+            );
         }
     }
 }
 
 #[test]
-fn leading_keys_are_asked_of_actions_that_have_them() {
+fn leading_keys_conditions_apply_only_to_item_actions() {
     for function in Template::of_this_project().unwrap().functions {
-        for Statement { place, actions, conditions, .. } in function.statements {
-            let asks = conditions.iter().any(|condition| condition.key == "dynamodb:LeadingKeys");
-            let has = |action: &String| action.ends_with("Item");
-            assert!(!asks || actions.iter().all(has), "{place}: a condition on all of no keys holds");
+        for Statement { location, actions, conditions, .. } in function.statements {
+            let has_condition = conditions.iter().any(|condition| condition.key == "dynamodb:LeadingKeys");
+            let is_item_action = |action: &String| action.ends_with("Item");
+            assert!(
+                !has_condition || actions.iter().all(is_item_action),
+                "{location}: without a key, a condition on all keys always holds"
+            );
         }
     }
 }

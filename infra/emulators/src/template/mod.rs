@@ -1,6 +1,6 @@
-//! The deployed stack as its template describes it: functions with their triggers and environment, tables, buckets.
+//! Parse the SAM template: functions with triggers, environment and policies, tables, buckets, API settings.
 //!
-//! What runs on one machine and in tests is read from the very template that deploys.
+//! The local stack and the tests use the same template as the deployment.
 
 mod intrinsics;
 mod yaml;
@@ -17,112 +17,112 @@ use self::intrinsics::{Scope, plain_text};
 pub use crate::policy::{Condition, Effect, Statement};
 use crate::{CorsRule, TableDefinition};
 
-/// Lambda's own default, in seconds.
+/// Default timeout of Lambda, in seconds.
 const DEFAULT_TIMEOUT: u64 = 3;
-/// Lambda's own default, in MB.
+/// Default memory of Lambda, in MB.
 const DEFAULT_MEMORY: u64 = 128;
-/// What every function has in MB, which is not billed: <https://aws.amazon.com/lambda/pricing/>.
+/// Default size of `/tmp` in MB, which is not billed: <https://aws.amazon.com/lambda/pricing/>.
 pub const DEFAULT_STORAGE: u64 = 512;
-/// How often Lambda repeats a failed asynchronous invocation unless told otherwise.
+/// Default number of retries of a failed asynchronous invocation.
 const DEFAULT_RETRIES: u64 = 2;
 
-/// Why a template could not be read.
+/// Error reading a template.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// The file cannot be read.
+    /// Reading the file failed.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error from the operating system.
         source: std::io::Error,
     },
-    /// It is not YAML.
+    /// The text is not valid YAML.
     #[error("the template is not YAML: {0}")]
     Yaml(String),
-    /// Something in it is not understood.
-    #[error("{place}: {reason}")]
+    /// An element is invalid or not supported.
+    #[error("{location}: {reason}")]
     Content {
-        /// The path to it, such as `Resources.Table.Properties.TableName`.
-        place: String,
-        /// What is wrong with it.
+        /// Path of the element, such as `Resources.Table.Properties.TableName`.
+        location: String,
+        /// Reason of the error.
         reason: String,
     },
 }
 
 impl TemplateError {
-    pub(crate) fn at(place: &str, reason: &str) -> Self {
-        Self::Content { place: place.trim_start_matches('.').to_owned(), reason: reason.to_owned() }
+    pub(crate) fn at(location: &str, reason: &str) -> Self {
+        Self::Content { location: location.trim_start_matches('.').to_owned(), reason: reason.to_owned() }
     }
 }
 
-/// A stack.
+/// A parsed template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
-    /// The functions, in the order of their logical ids.
+    /// Functions, ordered by logical ID.
     pub functions: Vec<Function>,
-    /// The tables.
+    /// DynamoDB tables.
     pub tables: Vec<TableDefinition>,
-    /// The buckets.
+    /// S3 buckets.
     pub buckets: Vec<Bucket>,
-    /// What the HTTP API allows to browsers.
+    /// CORS configuration of the HTTP API. `None` if the template has none.
     pub api_cors: Option<ApiCors>,
-    /// How much the HTTP API takes.
+    /// Throttling of the HTTP API.
     pub throttles: Throttles,
 }
 
 /// A Lambda function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Function {
-    /// Its name in the template.
+    /// Logical ID in the template.
     pub logical_id: String,
-    /// The name of its binary, from `Metadata.BuildProperties.Binary`.
+    /// Name of the binary, from `Metadata.BuildProperties.Binary`.
     pub name: String,
-    /// How long one invocation may take.
+    /// Timeout of one invocation.
     pub timeout: Duration,
-    /// Its memory.
+    /// Memory in MB.
     pub memory_mb: u64,
-    /// What its `/tmp` holds.
+    /// Size of `/tmp` in MB.
     pub storage_mb: u64,
-    /// Its environment variables, the global ones included.
+    /// Environment variables, including those from `Globals`.
     pub environment: BTreeMap<String, String>,
-    /// How often Lambda repeats a failed asynchronous invocation.
+    /// Number of retries of a failed asynchronous invocation.
     pub retries: u64,
-    /// What invokes it.
+    /// Events that invoke the function.
     pub triggers: Vec<Trigger>,
-    /// What its policies say that it may do.
+    /// Statements of the function's policies.
     pub statements: Vec<Statement>,
 }
 
-/// What invokes a function.
+/// Event source of a function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
     /// A route of the HTTP API.
     Http {
-        /// `GET` and the like, or `ANY`.
+        /// HTTP method such as `GET`, or `ANY`.
         method: String,
-        /// The path with its `{parameters}`, or `$default`.
+        /// Path with `{parameters}`, or `$default`.
         path: String,
     },
-    /// Objects that are created in a bucket.
+    /// Object created in a bucket.
     ObjectCreated {
-        /// The bucket's name.
+        /// Name of the bucket.
         bucket: String,
-        /// What their keys must start with.
+        /// Required prefix of the key. May be empty.
         prefix: String,
-        /// What their keys must end with.
+        /// Required suffix of the key. May be empty.
         suffix: String,
     },
-    /// Events on a bus.
+    /// Event on a bus.
     Event {
-        /// The bus's name.
+        /// Name of the bus.
         bus: String,
-        /// The pattern that they must match.
+        /// EventBridge pattern that the event must match.
         pattern: Value,
     },
-    /// The clock.
+    /// Periodic schedule.
     Schedule {
-        /// The time from one invocation to the next.
+        /// Interval between invocations.
         every: Duration,
     },
 }
@@ -130,91 +130,91 @@ pub enum Trigger {
 /// An S3 bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its name.
+    /// Name of the bucket.
     pub name: String,
-    /// What it allows to browsers.
+    /// CORS rules of the bucket.
     pub cors: Vec<CorsRule>,
 }
 
-/// What the HTTP API allows to browsers, by CloudFormation's names.
+/// CORS configuration of the HTTP API. Deserialized from CloudFormation's `CorsConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ApiCors {
-    /// Origins that may call; `*` is all.
+    /// Allowed origins; `*` allows all.
     pub allow_origins: Vec<String>,
-    /// Methods they may use; `*` is all.
+    /// Allowed HTTP methods; `*` allows all.
     pub allow_methods: Vec<String>,
-    /// Headers they may send; `*` is all.
+    /// Allowed request headers; `*` allows all.
     pub allow_headers: Vec<String>,
-    /// Headers of the answer that a script may read.
+    /// Response headers that scripts may read.
     pub expose_headers: Vec<String>,
-    /// Whether cookies are sent along.
+    /// Whether requests may include cookies.
     #[serde(deserialize_with = "flag")]
     pub allow_credentials: bool,
-    /// How many seconds a browser may keep the answer to a preflight.
+    /// Number of seconds that browsers may cache the preflight response.
     pub max_age: Option<u32>,
 }
 
-/// How much a route of the HTTP API takes, by CloudFormation's names.
+/// Throttling of one route. Deserialized from CloudFormation's route settings.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Throttle {
-    /// Requests a second.
+    /// Steady rate in requests per second.
     #[serde(rename = "ThrottlingRateLimit")]
     pub rate: f64,
-    /// Requests at once.
+    /// Maximum burst, in requests.
     #[serde(rename = "ThrottlingBurstLimit")]
     pub burst: u32,
 }
 
-/// How much the routes of the HTTP API take.
+/// Throttling of all routes of the HTTP API.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Throttles {
-    /// Each that has no throttle of its own.
+    /// Throttling of routes without an entry in `routes`.
     pub default: Option<Throttle>,
-    /// By the route's key, such as `GET /v1/recordings` or `$default`.
+    /// Throttling by route key, such as `GET /v1/recordings` or `$default`.
     pub routes: BTreeMap<String, Throttle>,
 }
 
-/// CloudFormation takes booleans as texts too.
+/// Deserialize a boolean. CloudFormation also accepts booleans as strings.
 fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(plain_text(&Value::deserialize(deserializer)?) == "true")
 }
 
 impl Template {
-    /// The template of this project, with its parameters' defaults.
+    /// Parse the template of this project with the default parameters.
     ///
     /// # Errors
     ///
-    /// When it uses something of CloudFormation that is not understood here.
+    /// Returns an error if the template uses an unsupported CloudFormation feature.
     pub fn of_this_project() -> Result<Self, TemplateError> {
         Self::of_this_project_with(&[])
     }
 
-    /// The same with other values of some parameters than their defaults.
+    /// Parse the template of this project with the given parameters. Other parameters have their defaults.
     ///
     /// # Errors
     ///
-    /// As [`Self::of_this_project`].
+    /// Same as [`Self::of_this_project`].
     pub fn of_this_project_with(parameters: &[(&str, &str)]) -> Result<Self, TemplateError> {
         Self::parse(include_str!("../../../../template.yaml"), parameters)
     }
 
-    /// Reads the template in a file.
+    /// Read and parse a template file.
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or uses something of CloudFormation that is not understood here.
+    /// Returns an error if the file cannot be read, is not YAML, or uses an unsupported CloudFormation feature.
     pub fn read(path: &Path, parameters: &[(&str, &str)]) -> Result<Self, TemplateError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| TemplateError::Read { path: path.to_owned(), source })?;
         Self::parse(&text, parameters)
     }
 
-    /// Reads a template.
+    /// Parse a template.
     ///
     /// # Errors
     ///
-    /// When it is no YAML, or uses something of CloudFormation that is not understood here.
+    /// Returns an error if the text is not YAML or uses an unsupported CloudFormation feature.
     pub fn parse(text: &str, parameters: &[(&str, &str)]) -> Result<Self, TemplateError> {
         let document = yaml::parse(text)?;
         let scope = Scope::new(&document, parameters);
@@ -261,12 +261,12 @@ struct Resource<'a> {
     condition: &'a Value,
     properties: &'a Value,
     metadata: &'a Value,
-    /// What applies to every function that does not say otherwise.
+    /// `Globals.Function`: defaults for all functions.
     globals: &'a Value,
 }
 
 impl Resource<'_> {
-    fn place(&self, property: &str) -> String {
+    fn location(&self, property: &str) -> String {
         format!("Resources.{}.Properties.{property}", self.id)
     }
 
@@ -277,13 +277,13 @@ impl Resource<'_> {
         }
     }
 
-    /// The property, evaluated; null when it is not there.
+    /// Evaluated property. Null if the property is missing.
     fn get(&self, property: &str) -> Result<Value, TemplateError> {
-        self.scope.evaluate(&self.properties[property], &self.place(property))
+        self.scope.evaluate(&self.properties[property], &self.location(property))
     }
 
     fn read<T: DeserializeOwned>(&self, property: &str, value: Value) -> Result<T, TemplateError> {
-        serde_json::from_value(value).map_err(|error| TemplateError::at(&self.place(property), &error.to_string()))
+        serde_json::from_value(value).map_err(|error| TemplateError::at(&self.location(property), &error.to_string()))
     }
 
     fn number(&self, property: &str, default: u64) -> Result<u64, TemplateError> {
@@ -296,7 +296,7 @@ impl Resource<'_> {
         if value.is_null() {
             return Ok(default);
         }
-        plain_text(&value).parse().map_err(|_| TemplateError::at(&self.place(property), "is not a whole number"))
+        plain_text(&value).parse().map_err(|_| TemplateError::at(&self.location(property), "must be an integer"))
     }
 
     fn table(&self) -> Result<TableDefinition, TemplateError> {
@@ -333,8 +333,8 @@ impl Resource<'_> {
     fn function(&self, globals: &Value) -> Result<Function, TemplateError> {
         let name = self.metadata["BuildProperties"]["Binary"].as_str().unwrap_or_default();
         if name.is_empty() {
-            let place = format!("Resources.{}.Metadata.BuildProperties.Binary", self.id);
-            return Err(TemplateError::at(&place, "is required: the name of the function's binary"));
+            let location = format!("Resources.{}.Metadata.BuildProperties.Binary", self.id);
+            return Err(TemplateError::at(&location, "is required: set it to the name of the function's binary"));
         }
         let environment = self.get("Environment")?;
         let variables = |of: &Value| of["Variables"].as_object().cloned().unwrap_or_default();
@@ -356,15 +356,15 @@ impl Resource<'_> {
         })
     }
 
-    /// The statements beside the function, and those of the template's managed policies that it names.
+    /// Statements of inline policies and of referenced managed policies of this template.
     fn statements(&self) -> Result<Vec<Statement>, TemplateError> {
         let mut statements = Vec::new();
         for (number, policy) in each(&self.get("Policies")?).iter().enumerate() {
-            let place = self.place(&format!("Policies[{number}]"));
+            let location = self.location(&format!("Policies[{number}]"));
             let (of, document) = match policy {
-                Value::String(name) => (name.as_str(), self.managed_policy(name, &place)?),
+                Value::String(name) => (name.as_str(), self.managed_policy(name, &location)?),
                 policy if !policy["Statement"].is_null() => (self.id, policy.clone()),
-                _ => return Err(TemplateError::at(&place, "SAM's policy templates are not understood here")),
+                _ => return Err(TemplateError::at(&location, "SAM policy templates are not supported")),
             };
             for (number, statement) in each(&document["Statement"]).iter().enumerate() {
                 statements.push(Statement::read(statement, format!("{of}[{number}]"))?);
@@ -373,11 +373,11 @@ impl Resource<'_> {
         Ok(statements)
     }
 
-    fn managed_policy(&self, name: &str, place: &str) -> Result<Value, TemplateError> {
+    fn managed_policy(&self, name: &str, location: &str) -> Result<Value, TemplateError> {
         let resource =
             self.scope.resources().get(name).filter(|resource| resource["Type"] == "AWS::IAM::ManagedPolicy");
-        let resource =
-            resource.ok_or_else(|| TemplateError::at(place, &format!("{name} is no policy of this template")))?;
+        let resource = resource
+            .ok_or_else(|| TemplateError::at(location, &format!("{name} is not a managed policy of this template")))?;
         self.scope.evaluate(&resource["Properties"]["PolicyDocument"], &format!("Resources.{name}.Properties"))
     }
 
@@ -385,7 +385,7 @@ impl Resource<'_> {
         let events = self.get("Events")?;
         let mut triggers = Vec::new();
         for (name, event) in events.as_object().unwrap_or(&Map::new()) {
-            let place = self.place(&format!("Events.{name}"));
+            let location = self.location(&format!("Events.{name}"));
             let properties = &event["Properties"];
             let text = |property: &str| plain_text(&properties[property]);
             triggers.push(match event["Type"].as_str().unwrap_or_default() {
@@ -404,10 +404,10 @@ impl Resource<'_> {
                 "Schedule" | "ScheduleV2" => Trigger::Schedule {
                     every: rate(&text("Schedule"))
                         .or_else(|| rate(&text("ScheduleExpression")))
-                        .ok_or_else(|| TemplateError::at(&place, "only rate(...) schedules are understood here"))?,
+                        .ok_or_else(|| TemplateError::at(&location, "only rate(...) schedules are supported"))?,
                 },
                 other => {
-                    return Err(TemplateError::at(&place, &format!("the event type {other} is not understood here")));
+                    return Err(TemplateError::at(&location, &format!("the event type {other} is not supported")));
                 }
             });
         }
@@ -415,7 +415,7 @@ impl Resource<'_> {
     }
 }
 
-/// One value, several, or none.
+/// The elements of an array, a single value, or nothing for null.
 fn each(value: &Value) -> &[Value] {
     match value {
         Value::Null => &[],
@@ -441,7 +441,7 @@ fn object_created(properties: &Value) -> Trigger {
     }
 }
 
-/// `rate(5 minutes)` as a duration.
+/// Parse a rate expression such as `rate(5 minutes)`.
 fn rate(expression: &str) -> Option<Duration> {
     let (count, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
     let seconds = match unit.trim_end_matches('s') {

@@ -7,7 +7,7 @@ fn parse(text: &str) -> Result<Template, TemplateError> {
 }
 
 #[test]
-fn the_template_of_this_project_is_understood() {
+fn project_template_can_be_parsed() {
     let template = Template::of_this_project().unwrap();
     let create = template.functions.iter().find(|function| function.name == "create-recording").unwrap();
     assert_eq!(create.environment["TABLE_NAME"], template.tables[0].name());
@@ -22,7 +22,10 @@ fn the_template_of_this_project_is_understood() {
             Trigger::Http { method, path } => *route == format!("{method} {path}"),
             _ => false,
         };
-        assert!(template.functions.iter().any(|function| function.triggers.iter().any(is_route)), "{route} is none");
+        assert!(
+            template.functions.iter().any(|function| function.triggers.iter().any(is_route)),
+            "{route} is not a route"
+        );
     }
     for function in &template.functions {
         assert!(!function.triggers.is_empty(), "{} has no trigger", function.name);
@@ -61,7 +64,7 @@ Resources:
 "#;
 
 #[test]
-fn intrinsic_functions_come_to_local_values_and_own_settings_beat_the_global_ones() {
+fn intrinsics_are_evaluated_and_function_settings_override_globals() {
     let template = parse(SMALL).unwrap();
     let function = &template.functions[0];
     assert_eq!(
@@ -85,22 +88,22 @@ fn intrinsic_functions_come_to_local_values_and_own_settings_beat_the_global_one
 }
 
 #[test]
-fn a_parameter_that_is_given_beats_its_default() {
+fn given_parameter_overrides_its_default() {
     let template = Template::parse(SMALL, &[("Suffix", "end")]).unwrap();
     assert_eq!(template.functions[0].environment["JOINED"], "a-capstan-x-end");
 }
 
 #[test]
-fn what_is_not_understood_is_named_by_its_place() {
-    let strange = SMALL.replace("!GetAtt Bucket.Arn", "!ImportValue other");
+fn error_for_unsupported_element_contains_its_location() {
+    let unsupported = SMALL.replace("!GetAtt Bucket.Arn", "!ImportValue other");
     assert_eq!(
-        parse(&strange).unwrap_err().to_string(),
+        parse(&unsupported).unwrap_err().to_string(),
         "Resources.F.Properties.Environment.Variables.BUCKET_ARN: \
-         Fn::ImportValue with this argument is not understood here"
+         Fn::ImportValue with this argument is not supported"
     );
     let missing = SMALL.replace("!GetAtt Bucket.Arn", "!Ref Nowhere");
     assert_eq!(
         parse(&missing).unwrap_err().to_string(),
-        "Resources.F.Properties.Environment.Variables.BUCKET_ARN: there is nothing called Nowhere"
+        "Resources.F.Properties.Environment.Variables.BUCKET_ARN: Nowhere is neither a parameter nor a resource"
     );
 }

@@ -15,8 +15,8 @@ fn item() -> HashMap<String, AttributeValue> {
     ])
 }
 
-/// A client that does not repeat what failed.
-fn once(emulators: &Emulators) -> aws_sdk_dynamodb::Client {
+/// DynamoDB client without retries.
+fn client_without_retries(emulators: &Emulators) -> aws_sdk_dynamodb::Client {
     let config = emulators.sdk_config().into_builder();
     aws_sdk_dynamodb::Client::new(&config.retry_config(RetryConfig::disabled()).build())
 }
@@ -32,7 +32,7 @@ async fn count(emulators: &Emulators) -> i32 {
 }
 
 #[tokio::test]
-async fn the_sdk_takes_each_fault_for_one_that_it_repeats() {
+async fn sdk_retries_each_fault() {
     for fault in [Fault::Throttle, Fault::Internal, Fault::Unavailable, Fault::DropConnection, Fault::LoseAnswer] {
         let emulators = emulators().await;
         emulators.faults().fail_next("PutItem", fault, 1);
@@ -55,21 +55,21 @@ async fn the_sdk_takes_each_fault_for_one_that_it_repeats() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_has_taken_effect_and_a_dropped_call_has_not() {
+async fn lost_response_has_an_effect_and_dropped_call_has_none() {
     let emulators = emulators().await;
     emulators.faults().fail_next("PutItem", Fault::DropConnection, 1);
-    assert!(!put(&once(&emulators)).await);
+    assert!(!put(&client_without_retries(&emulators)).await);
     assert_eq!(count(&emulators).await, 0);
     emulators.faults().fail_next("PutItem", Fault::LoseAnswer, 1);
-    assert!(!put(&once(&emulators)).await);
+    assert!(!put(&client_without_retries(&emulators)).await);
     assert_eq!(count(&emulators).await, 1);
 }
 
 #[tokio::test]
-async fn after_a_crash_no_call_gets_through_until_it_is_cleared() {
+async fn all_calls_after_a_crash_fail_until_it_is_cleared() {
     let emulators = emulators().await;
     emulators.faults().crash_after(1, Crash::After);
-    let client = once(&emulators);
+    let client = client_without_retries(&emulators);
     assert!(put(&client).await);
     assert!(!emulators.faults().has_crashed());
     assert!(!put(&client).await);
@@ -80,10 +80,10 @@ async fn after_a_crash_no_call_gets_through_until_it_is_cleared() {
 }
 
 #[tokio::test]
-async fn a_fault_can_wait_for_a_later_call_and_a_delay_answers_late() {
+async fn fault_can_hit_a_later_call_and_delay_is_applied() {
     let emulators = emulators().await;
     emulators.faults().fail_after(1, "PutItem", Fault::Internal, 1);
-    let client = once(&emulators);
+    let client = client_without_retries(&emulators);
     assert!(put(&client).await);
     assert!(!put(&client).await);
     assert!(put(&client).await);

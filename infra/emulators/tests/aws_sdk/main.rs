@@ -1,4 +1,4 @@
-//! The emulators as the real AWS SDK and plain HTTP clients see them.
+//! Tests of the emulators with the AWS SDK and with plain HTTP clients.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ mod s3_signed_urls;
 use capstan_emulators::template::Template;
 use capstan_emulators::{Emulators, Storage};
 
-/// Emulators with the project's own table and bucket.
+/// Start emulators with the table and the bucket of this project.
 async fn emulators() -> Emulators {
     let emulators = Emulators::start(Storage::Memory).await.unwrap();
     emulators.create_resources(&Template::of_this_project().unwrap()).unwrap();

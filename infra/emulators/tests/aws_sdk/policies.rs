@@ -63,15 +63,15 @@ fn denials(emulators: &Emulators) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn dynamodb_and_the_bus_deny_what_no_policy_allows_as_aws_does() {
+async fn dynamodb_and_eventbridge_deny_calls_without_permission() {
     let emulators = emulators().await;
     let key = || AttributeValue::S("a".to_owned());
     let reader = aws_sdk_dynamodb::Client::new(&sdk_config_of("reader", &emulators.sdk_config()));
     reader.get_item().table_name(TABLE).key("PK", key()).send().await.unwrap();
-    let refused = reader.put_item().table_name(TABLE).item("PK", key()).send().await.unwrap_err();
-    assert_eq!(refused.code(), Some("AccessDeniedException"));
+    let denied = reader.put_item().table_name(TABLE).item("PK", key()).send().await.unwrap_err();
+    assert_eq!(denied.code(), Some("AccessDeniedException"));
     assert_eq!(
-        refused.message(),
+        denied.message(),
         Some(
             "User: arn:aws:sts::000000000000:assumed-role/reader is not authorized to perform: dynamodb:PutItem on \
              resource: arn:aws:dynamodb:us-east-1:000000000000:table/capstan-t because no identity-based policy allows \
@@ -85,14 +85,14 @@ async fn dynamodb_and_the_bus_deny_what_no_policy_allows_as_aws_does() {
     }
     assert_eq!(denials(&emulators), ["reader dynamodb:PutItem", "reader events:PutEvents"]);
 
-    let nobody = aws_sdk_dynamodb::Client::new(&sdk_config_of("nobody", &emulators.sdk_config()));
-    let refused = nobody.get_item().table_name(TABLE).key("PK", key()).send().await.unwrap_err();
-    assert_eq!(refused.code(), Some("UnrecognizedClientException"));
-    assert!(s3(&emulators, "nobody").get_object().bucket(BUCKET).key("a/1").send().await.is_err());
+    let unknown = aws_sdk_dynamodb::Client::new(&sdk_config_of("unknown", &emulators.sdk_config()));
+    let denied = unknown.get_item().table_name(TABLE).key("PK", key()).send().await.unwrap_err();
+    assert_eq!(denied.code(), Some("UnrecognizedClientException"));
+    assert!(s3(&emulators, "unknown").get_object().bucket(BUCKET).key("a/1").send().await.is_err());
 }
 
 #[tokio::test]
-async fn a_presigned_url_may_do_what_its_signer_may_when_it_is_used() {
+async fn presigned_url_has_the_current_permissions_of_its_signer() {
     let emulators = emulators().await;
     let for_an_hour = || PresigningConfig::expires_in(std::time::Duration::from_secs(3600)).unwrap();
     for (function, status) in [("writer", 200), ("reader", 403)] {
@@ -106,7 +106,7 @@ async fn a_presigned_url_may_do_what_its_signer_may_when_it_is_used() {
 }
 
 #[tokio::test]
-async fn only_who_may_list_a_bucket_is_told_that_an_object_is_not_there() {
+async fn missing_object_is_404_only_with_list_permission() {
     let emulators = emulators().await;
     for (function, status) in [("writer", 404), ("reader", 403)] {
         let head = s3(&emulators, function).head_object().bucket(BUCKET).key("a/none").send().await.unwrap_err();
@@ -118,7 +118,7 @@ async fn only_who_may_list_a_bucket_is_told_that_an_object_is_not_there() {
 }
 
 #[tokio::test]
-async fn each_object_of_a_deletion_and_the_source_of_a_copy_are_asked_for() {
+async fn deleted_objects_and_copy_sources_need_permissions() {
     let emulators = emulators().await;
     let writer = s3(&emulators, "writer");
     for key in ["a/1", "a/2", "b/1"] {

@@ -18,7 +18,7 @@ async fn body(emulators: &Emulators, key: &str) -> Option<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn an_object_comes_back_whole_and_in_ranges_with_what_was_said_of_it() {
+async fn object_is_returned_whole_and_in_ranges_with_its_headers() {
     let emulators = emulators().await;
     put(&emulators, "a/b", b"0123456789").await;
     let s3 = emulators.s3();
@@ -39,19 +39,19 @@ async fn an_object_comes_back_whole_and_in_ranges_with_what_was_said_of_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_and_no_longer_there_after_a_delete() {
+async fn missing_and_deleted_objects_are_not_found() {
     let emulators = emulators().await;
     let s3 = emulators.s3();
     let head = || s3.head_object().bucket(bucket()).key("k").send();
     assert!(head().await.unwrap_err().into_service_error().is_not_found());
-    // Neither `a` nor `a/b` is in the other's way.
+    // `k` and `k/below` are independent keys.
     put(&emulators, "k/below", b"y").await;
     assert!(head().await.unwrap_err().into_service_error().is_not_found());
     put(&emulators, "k", b"x").await;
     head().await.unwrap();
 
     let object = |key: &str| ObjectIdentifier::builder().key(key).build().unwrap();
-    let delete = Delete::builder().objects(object("k")).objects(object("never there"));
+    let delete = Delete::builder().objects(object("k")).objects(object("missing"));
     let answer = s3.delete_objects().bucket(bucket()).delete(delete.build().unwrap());
     assert_eq!(answer.send().await.unwrap().deleted().len(), 2);
     assert!(head().await.unwrap_err().into_service_error().is_not_found());
@@ -60,7 +60,7 @@ async fn what_is_not_there_is_404_and_no_longer_there_after_a_delete() {
 }
 
 #[tokio::test]
-async fn listing_goes_by_prefix_in_pages() {
+async fn objects_are_listed_by_prefix_in_pages() {
     let emulators = emulators().await;
     for key in ["p/3", "p/1", "q/1", "p/2"] {
         put(&emulators, key, b"x").await;
@@ -76,7 +76,7 @@ async fn listing_goes_by_prefix_in_pages() {
 }
 
 #[tokio::test]
-async fn a_delimiter_makes_folders_each_once_over_all_pages() {
+async fn each_common_prefix_is_listed_once_across_pages() {
     let emulators = emulators().await;
     for key in ["p/a", "p/b/1", "p/b/2", "p/c", "p/d/1", "q"] {
         put(&emulators, key, b"x").await;
@@ -95,7 +95,7 @@ async fn a_delimiter_makes_folders_each_once_over_all_pages() {
 }
 
 #[tokio::test]
-async fn a_wrong_checksum_is_refused_and_leaves_the_old_object_in_place() {
+async fn wrong_checksum_is_rejected_and_keeps_the_old_object() {
     let emulators = emulators().await;
     put(&emulators, "k", b"old").await;
     emulators.take_object_created().await;
@@ -114,20 +114,20 @@ async fn a_wrong_checksum_is_refused_and_leaves_the_old_object_in_place() {
 }
 
 #[tokio::test]
-async fn a_checksum_is_told_only_to_who_asks_for_it() {
+async fn checksum_is_returned_only_in_checksum_mode() {
     let emulators = emulators().await;
     let s3 = emulators.s3();
     let put = s3.put_object().bucket(bucket()).key("k");
     put.body(ByteStream::from_static(b"")).checksum_algorithm(ChecksumAlgorithm::Sha256).send().await.unwrap();
     let head = || s3.head_object().bucket(bucket()).key("k");
-    let silent = head().send().await.unwrap();
-    assert_eq!(silent.checksum_sha256(), None);
-    let told = head().checksum_mode(ChecksumMode::Enabled).send().await.unwrap();
-    assert_eq!(told.checksum_sha256(), Some("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="));
+    let without_mode = head().send().await.unwrap();
+    assert_eq!(without_mode.checksum_sha256(), None);
+    let with_mode = head().checksum_mode(ChecksumMode::Enabled).send().await.unwrap();
+    assert_eq!(with_mode.checksum_sha256(), Some("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="));
 }
 
 #[tokio::test]
-async fn if_none_match_refuses_to_replace() {
+async fn if_none_match_rejects_overwriting_an_object() {
     let emulators = emulators().await;
     put(&emulators, "k", b"first").await;
     let s3 = emulators.s3();
@@ -138,7 +138,7 @@ async fn if_none_match_refuses_to_replace() {
 }
 
 #[tokio::test]
-async fn a_new_object_is_notified_with_an_encoded_key_and_a_growing_sequencer() {
+async fn notification_has_encoded_key_and_increasing_sequencer() {
     let emulators = emulators().await;
     put(&emulators, "a b/ü+c.ogg", b"1").await;
     put(&emulators, "a b/ü+c.ogg", b"22").await;
@@ -157,7 +157,7 @@ async fn a_new_object_is_notified_with_an_encoded_key_and_a_growing_sequencer() 
 }
 
 #[tokio::test]
-async fn objects_survive_a_restart_and_what_was_left_half_written_does_not() {
+async fn restart_keeps_objects_and_deletes_unfinished_files() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Storage::Directory(directory.path().to_owned());
     let template = Template::of_this_project().unwrap();
@@ -168,9 +168,9 @@ async fn objects_survive_a_restart_and_what_was_left_half_written_does_not() {
         let put = emulators.s3().put_object().bucket(bucket()).key(&long);
         put.body(ByteStream::from_static(b"kept")).send().await.unwrap();
     }
-    let half_written = directory.path().join("s3/bytes/half-written");
-    std::fs::write(&half_written, b"x").unwrap();
+    let unfinished = directory.path().join("s3/bytes/unfinished");
+    std::fs::write(&unfinished, b"x").unwrap();
     let emulators = Emulators::start(storage).await.unwrap();
     assert_eq!(body(&emulators, &long).await.unwrap(), b"kept");
-    assert!(!half_written.exists());
+    assert!(!unfinished.exists());
 }

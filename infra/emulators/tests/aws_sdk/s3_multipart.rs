@@ -36,7 +36,7 @@ async fn complete(emulators: &Emulators, id: &str, parts: Vec<CompletedPart>) ->
 }
 
 #[tokio::test]
-async fn parts_become_one_object_in_the_order_of_their_numbers_with_gaps_allowed() {
+async fn parts_are_joined_by_part_number_with_gaps_allowed() {
     let emulators = emulators().await;
     let id = create(&emulators).await;
     let last = upload(&emulators, &id, 7, b"end".to_vec()).await;
@@ -62,7 +62,7 @@ async fn parts_become_one_object_in_the_order_of_their_numbers_with_gaps_allowed
 }
 
 #[tokio::test]
-async fn a_wrong_completion_is_refused_and_costs_no_part() {
+async fn invalid_completion_is_rejected_and_keeps_the_parts() {
     let emulators = emulators().await;
     let id = create(&emulators).await;
     let first = upload(&emulators, &id, 1, b"small".to_vec()).await;
@@ -84,7 +84,7 @@ async fn a_wrong_completion_is_refused_and_costs_no_part() {
 }
 
 #[tokio::test]
-async fn parts_are_listed_in_order_with_etag_and_size_in_pages() {
+async fn parts_are_listed_in_order_in_pages() {
     let emulators = emulators().await;
     let id = create(&emulators).await;
     for number in [10, 9, 1] {
@@ -105,7 +105,7 @@ async fn parts_are_listed_in_order_with_etag_and_size_in_pages() {
 }
 
 #[tokio::test]
-async fn an_aborted_upload_is_gone() {
+async fn aborted_upload_no_longer_exists() {
     let emulators = emulators().await;
     let id = create(&emulators).await;
     upload(&emulators, &id, 1, b"x".to_vec()).await;
@@ -122,7 +122,7 @@ async fn an_aborted_upload_is_gone() {
 }
 
 #[tokio::test]
-async fn an_upload_goes_on_after_a_restart() {
+async fn upload_can_continue_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Storage::Directory(directory.path().to_owned());
     let (id, first) = {

@@ -20,7 +20,7 @@ fn for_an_hour() -> PresigningConfig {
     PresigningConfig::expires_in(Duration::from_secs(3600)).unwrap()
 }
 
-/// A URL that pins type, length and checksum.
+/// Presigned URL with signed content type, length and checksum.
 async fn signed_put(emulators: &Emulators, sha256: &str) -> PresignedRequest {
     let put = emulators.s3().put_object().bucket(bucket()).key(KEY);
     put.content_type("audio/ogg")
@@ -37,7 +37,7 @@ async fn send(request: Request<Full<Bytes>>) -> Response<Bytes> {
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
 
-/// Sends `body` with the signed headers, as `change` leaves them.
+/// Send `body` with the signed headers after `change` has modified them.
 async fn put(signed: &PresignedRequest, body: &'static [u8], change: impl Fn(&mut http::HeaderMap)) -> Response<Bytes> {
     let mut request = Request::put(signed.uri()).body(Full::from(body)).unwrap();
     for (name, value) in signed.headers().filter(|(name, _)| *name != "content-length") {
@@ -49,7 +49,7 @@ async fn put(signed: &PresignedRequest, body: &'static [u8], change: impl Fn(&mu
 }
 
 #[tokio::test]
-async fn a_signed_put_takes_exactly_what_was_signed() {
+async fn presigned_put_accepts_only_the_signed_type_size_and_checksum() {
     let emulators = emulators().await;
     let signed = signed_put(&emulators, SHA256).await;
     let names: Vec<_> = signed.headers().map(|(name, _)| name.to_owned()).collect();
@@ -59,27 +59,27 @@ async fn a_signed_put_takes_exactly_what_was_signed() {
     let other_type = put(&signed, BODY, |headers| {
         headers.insert("content-type", "audio/wav".parse().unwrap());
     });
-    let (refused, body) = status(other_type.await);
-    assert_eq!(refused, StatusCode::FORBIDDEN, "{body}");
-    let (refused, body) = status(put(&signed, b"thirteen byte", |_| {}).await);
-    assert_eq!(refused, StatusCode::FORBIDDEN, "{body}");
+    let (rejected, body) = status(other_type.await);
+    assert_eq!(rejected, StatusCode::FORBIDDEN, "{body}");
+    let (rejected, body) = status(put(&signed, b"thirteen byte", |_| {}).await);
+    assert_eq!(rejected, StatusCode::FORBIDDEN, "{body}");
     let no_checksum = put(&signed, BODY, |headers| {
         headers.remove("x-amz-checksum-sha256");
     });
-    let (refused, body) = status(no_checksum.await);
-    assert_eq!(refused, StatusCode::FORBIDDEN, "{body}");
-    let (refused, body) = status(put(&signed, b"TWELVE BYTES", |_| {}).await);
-    assert_eq!(refused, StatusCode::BAD_REQUEST, "{body}");
+    let (rejected, body) = status(no_checksum.await);
+    assert_eq!(rejected, StatusCode::FORBIDDEN, "{body}");
+    let (rejected, body) = status(put(&signed, b"TWELVE BYTES", |_| {}).await);
+    assert_eq!(rejected, StatusCode::BAD_REQUEST, "{body}");
     assert!(body.contains("BadDigest"), "{body}");
     assert!(emulators.take_object_created().await.is_empty());
 
-    let (taken, body) = status(put(&signed, BODY, |_| {}).await);
-    assert_eq!(taken, StatusCode::OK, "{body}");
+    let (accepted, body) = status(put(&signed, BODY, |_| {}).await);
+    assert_eq!(accepted, StatusCode::OK, "{body}");
     assert_eq!(emulators.take_object_created().await.len(), 1);
 }
 
 #[tokio::test]
-async fn an_expired_or_changed_url_is_refused() {
+async fn expired_or_modified_url_is_rejected() {
     let emulators = emulators().await;
     let past = std::time::SystemTime::now() - Duration::from_secs(7200);
     let expired = PresigningConfig::builder().start_time(past).expires_in(Duration::from_secs(3600)).build().unwrap();
@@ -98,7 +98,7 @@ async fn an_expired_or_changed_url_is_refused() {
 }
 
 #[tokio::test]
-async fn a_signed_get_takes_a_range_and_sets_the_file_name() {
+async fn presigned_get_supports_ranges_and_sets_the_file_name() {
     let emulators = emulators().await;
     let put_object = emulators.s3().put_object().bucket(bucket()).key(KEY);
     put_object.body(BODY.to_vec().into()).send().await.unwrap();
@@ -116,7 +116,7 @@ async fn a_signed_get_takes_a_range_and_sets_the_file_name() {
 }
 
 #[tokio::test]
-async fn a_part_can_be_put_with_a_signed_url_and_no_checksum() {
+async fn part_can_be_uploaded_by_presigned_url_without_checksum() {
     let emulators = emulators().await;
     let s3 = emulators.s3();
     let create = s3.create_multipart_upload().bucket(bucket()).key(KEY);
@@ -131,7 +131,7 @@ async fn a_part_can_be_put_with_a_signed_url_and_no_checksum() {
 }
 
 #[tokio::test]
-async fn a_browser_is_allowed_what_the_bucket_s_rules_allow() {
+async fn browser_requests_follow_the_cors_rules_of_the_bucket() {
     let emulators = emulators().await;
     let signed = signed_put(&emulators, SHA256).await;
     let preflight = |method: &str| {
@@ -161,7 +161,7 @@ async fn a_browser_is_allowed_what_the_bucket_s_rules_allow() {
 }
 
 #[tokio::test]
-async fn what_a_client_that_went_away_had_sent_does_not_stay() {
+async fn bytes_of_a_disconnected_client_are_deleted() {
     let directory = tempfile::tempdir().unwrap();
     let emulators = Emulators::start(Storage::Directory(directory.path().to_owned())).await.unwrap();
     emulators.create_bucket(&bucket(), Vec::new()).unwrap();

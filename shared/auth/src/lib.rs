@@ -12,7 +12,7 @@ const CACHE_SECONDS: i64 = 5;
 /// Most credentials in the cache. A full cache is cleared.
 const MAX_CACHED: usize = 1000;
 
-/// Authenticates callers by the credentials in the table, and caches credentials for [`CACHE_SECONDS`].
+/// Authenticates callers by the credentials in the table, and caches credentials for 5 seconds.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     store: Store,

@@ -88,7 +88,7 @@ impl Chunk {
     /// Whether it must be sent again, because the provider reports by callback only and the callback is overdue.
     ///
     /// # Errors
-    /// `processing_error` when it was sent [`MAX_SENDINGS`] times.
+    /// `processing_error` when it was sent 3 times.
     pub fn must_be_sent_again(&self, now: Timestamp) -> Result<bool, TranscriptionError> {
         match self.status {
             ChunkStatus::Awaited { since, times, .. } if since.plus_seconds(CALLBACK_SECONDS) <= now => {

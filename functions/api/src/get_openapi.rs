@@ -3,10 +3,10 @@
 use capstan_domain::Error;
 use capstan_http::{Reply, Request};
 
-/// The contract as an OpenAPI 3.1 document.
+/// The API as an OpenAPI 3.1 document.
 pub const DOCUMENT: &str = include_str!("../../../openapi.json");
 
-/// Gives the OpenAPI document. Needs no credential.
+/// Returns the OpenAPI document. Needs no credential.
 ///
 /// # Errors
 /// None.

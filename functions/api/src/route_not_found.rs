@@ -3,7 +3,7 @@
 use capstan_domain::Error;
 use capstan_http::{Reply, Request};
 
-/// Says that there is nothing, in the shape of every other error.
+/// Responds with 404 in the form of all errors.
 ///
 /// # Errors
 /// Always [`Error::NotFound`].

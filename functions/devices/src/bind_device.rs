@@ -14,7 +14,7 @@ pub struct Body {
     end_user_id: Option<EndUserId>,
 }
 
-/// Binds a device to an end user and gives it its token, which is shown this once.
+/// Binds a device to an end user, with a new device token.
 ///
 /// # Errors
 /// [`Error::DeviceAlreadyBound`], [`Error::NotFound`], [`Error::Invalid`], [`Error::Unauthorized`],

@@ -24,7 +24,7 @@ pub struct Body {
     metadata: Option<Metadata>,
 }
 
-/// Makes a device known, or gives the one that is known by its serial number.
+/// Registers a device, or returns the one with the serial number.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Error};
 use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 
-/// Gives a device. The credential is looked up beside the one read.
+/// Returns a device. Credential and device are read concurrently.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -14,7 +14,7 @@ pub struct Body {
     firmware_version: Option<FirmwareVersion>,
 }
 
-/// Notes that a device is alive, and what it tells of itself.
+/// Records a heartbeat.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Device, Error};
 use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Request};
 
-/// Gives a bound device a new token, which is shown this once; the one before is dead at once.
+/// Replaces the token of a bound device.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`] when it is not bound, [`Error::Unauthorized`], [`Error::Forbidden`].

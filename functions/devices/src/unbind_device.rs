@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Error};
 use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 
-/// Unbinds a device; its token is dead at once. One that is not bound stays so.
+/// Unbinds a device and deletes its token.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -23,7 +23,7 @@ pub struct Body {
     metadata: Option<Option<Metadata>>,
 }
 
-/// Changes what is kept of a device.
+/// Updates a device.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -23,7 +23,7 @@ pub struct Body {
     metadata: Option<Metadata>,
 }
 
-/// Makes an end user known.
+/// Creates an end user.
 ///
 /// # Errors
 /// [`Error::ResourceAlreadyExists`], [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Error};
 use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
 
-/// Deletes an end user: their devices are unbound and their tokens dead at once; their recordings stay.
+/// Deletes an end user, and unbinds the devices. Recordings stay.
 ///
 /// # Errors
 /// [`Error::NotFound`] also when they were deleted before, [`Error::Conflict`], [`Error::Unauthorized`],

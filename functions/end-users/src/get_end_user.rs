@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Error};
 use capstan_http::{Access, EndUserBody, Refusals, Reply, Request};
 
-/// Gives an end user. The credential is looked up beside the one read.
+/// Returns an end user. Credential and end user are read concurrently.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Error, ExternalId};
 use capstan_http::{Access, EndUserPage, Refusals, Reply, Request};
 
-/// Lists end users, newest first, or finds the one of an external id.
+/// Lists end users, newest first, or the one with an external id.
 ///
 /// # Errors
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].

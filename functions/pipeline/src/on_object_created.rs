@@ -1,4 +1,4 @@
-//! S3's ObjectCreated notifications: a medium has arrived.
+//! S3's ObjectCreated notifications: an object was stored.
 
 use aws_lambda_events::s3::{S3Event, S3EventRecord};
 use capstan_domain::{Error, Sequencer};
@@ -10,7 +10,7 @@ use capstan_store::Store;
 use capstan_uploads::{Notification, record_object};
 use percent_encoding::percent_decode_str;
 
-/// Takes note of every original that was stored. Renditions, which are ours, and foreign objects are passed over.
+/// Records every stored original. Renditions and other objects are ignored.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when AWS was busy: Lambda hands the event over again.
@@ -27,7 +27,7 @@ pub async fn handle(
     Ok(())
 }
 
-/// AWS: the key is encoded as in a form, with `+` for a space.
+/// S3 encodes the key as in a form, with `+` for a space.
 fn original(record: &S3EventRecord) -> Option<Original> {
     let key = record.s3.object.key.as_deref()?.replace('+', " ");
     Original::parse(&percent_decode_str(&key).decode_utf8().ok()?)

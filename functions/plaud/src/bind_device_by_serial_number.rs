@@ -8,7 +8,7 @@ use crate::credential::PlaudAccess;
 use crate::device::{OwnedDevice, PlaudDeviceBody};
 use crate::owner::find_or_create_owner;
 
-/// Binds a device to an end user. Both are made known if they are not. Doing it again changes nothing.
+/// Binds a device to an end user, and creates either if needed.
 ///
 /// # Errors
 /// [`Error::DeviceAlreadyBound`] to someone else, [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].
@@ -49,7 +49,7 @@ async fn known(
     })
 }
 
-/// A client of this shape calls with its project's key, so nobody is told the token.
+/// These clients use their project's key, so the token is never returned.
 async fn bound(store: &Store, device: Device, owner: &EndUser, request: &Request) -> Result<Device, Error> {
     let is_theirs = |device: &Device| device.binding.as_ref().is_some_and(|binding| binding.end_user_id == owner.id);
     if is_theirs(&device) {
@@ -57,7 +57,7 @@ async fn bound(store: &Store, device: Device, owner: &EndUser, request: &Request
     }
     let id = device.id.clone();
     match store.bind_device(device, owner.id.clone(), request.device_token().hash(), request.now()).await {
-        // Two at once bound it to the same owner.
+        // A concurrent request bound it to the same owner.
         Err(Error::DeviceAlreadyBound { end_user_id }) if end_user_id == owner.id => {
             store.device(&id).await?.filter(is_theirs).ok_or_else(Error::no_device)
         }

@@ -18,12 +18,12 @@ use completion::FileCompletion;
 
 use crate::credential::PlaudAccess;
 
-/// Seconds for which the URLs of an answer are good.
+/// Seconds for which the URLs of a response are valid.
 const DOWNLOAD_SECONDS: u32 = 24 * 3600;
 
 type Dependencies = (PlaudAccess, Objects, Events);
 
-/// Both routes lead here.
+/// Handles both routes.
 ///
 /// # Errors
 /// Those of [`complete_file_upload`].
@@ -34,7 +34,7 @@ pub async fn handle(dependencies: Dependencies, request: Request) -> Result<Repl
     }
 }
 
-/// Makes one file of the parts, checks it, and completes the recording that it is.
+/// Joins the parts, verifies the file, and completes the recording.
 ///
 /// # Errors
 /// [`Error::PartsMissing`], [`Error::FileMd5NotMatch`], [`Error::VerificationPending`], [`Error::RecordingNotPending`],
@@ -56,7 +56,7 @@ pub async fn complete_file_upload(dependencies: Dependencies, request: Request) 
     complete::<FileBody>(dependencies, &request, false).await
 }
 
-/// The same on the path of the partners' interface.
+/// As [`complete_file_upload`], for partners.
 ///
 /// # Errors
 /// Those of [`complete_file_upload`].

@@ -52,7 +52,7 @@ pub struct Part {
     presigned_url: String,
 }
 
-/// Makes a recording of one file and signs for its upload in parts.
+/// Creates a recording with one file, and signs URLs for its parts.
 ///
 /// # Errors
 /// [`Error::FileSizeInvalid`], [`Error::FileTypeInvalid`], [`Error::Invalid`], [`Error::Unauthorized`],

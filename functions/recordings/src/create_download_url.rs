@@ -45,7 +45,7 @@ pub struct Answer {
     expires_in: u32,
 }
 
-/// Both routes lead here.
+/// Handles both routes.
 ///
 /// # Errors
 /// Those of [`create_download_url`] and [`get_download_url`].
@@ -56,7 +56,7 @@ pub async fn handle(dependencies: (Access, Objects), request: Request) -> Result
     }
 }
 
-/// Signs for the download of a medium or a rendition.
+/// Signs a download URL for a media file or a rendition.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::MediaNotUploaded`], [`Error::Invalid`].
@@ -74,7 +74,7 @@ pub async fn create_download_url(dependencies: (Access, Objects), request: Reque
     answer(dependencies, &request, wanted).await
 }
 
-/// The same for a browser: what is wanted is in the query.
+/// As [`create_download_url`], with the file in the query.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::MediaNotUploaded`], [`Error::Invalid`].

@@ -42,7 +42,7 @@ pub struct Body {
     upload_method: Option<String>,
 }
 
-/// Makes a recording that awaits its files.
+/// Creates a recording.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::Unauthorized`], [`Error::Forbidden`].

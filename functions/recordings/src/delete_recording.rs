@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Error, RecordingId};
 use capstan_http::{Access, Refusals, Reply, Request};
 
-/// Deletes a recording: it is gone from every read at once, its objects follow in the background.
+/// Deletes a recording. Its objects are deleted in the background.
 ///
 /// # Errors
 /// [`Error::NotFound`] also when it was deleted before, [`Error::Unauthorized`], [`Error::Forbidden`].

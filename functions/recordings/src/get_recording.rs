@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Error};
 use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 
-/// Gives a recording. The credential is looked up beside the one read.
+/// Returns a recording. Credential and recording are read concurrently.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -19,7 +19,7 @@ pub struct Body {
     metadata: Option<Option<Metadata>>,
 }
 
-/// Renames a recording and replaces its metadata.
+/// Updates name and metadata of a recording.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].

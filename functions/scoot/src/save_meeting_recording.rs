@@ -15,9 +15,7 @@ use crate::saving::{Saved, save};
 use body::Body;
 use request::RecordingRequest;
 
-/// Keeps what a worker tells of a recording. `PROCESSING`, with the key of an object as `recordingId`, begins its
-/// processing; `COMPLETE` and `FAILED` report the end of a processing of the worker's own. The credential may be shown as
-/// `X-API-Key`.
+/// Creates or updates a meeting recording.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::Conflict`], [`Error::RequestTooLarge`], [`Error::Unauthorized`], [`Error::Forbidden`].

@@ -51,7 +51,7 @@ pub struct Body {
     user: Option<Map<String, Value>>,
 }
 
-/// Keeps what a worker tells of a transcription that it makes itself. The credential may be shown as `X-API-Key`.
+/// Creates or updates a meeting transcription.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::Conflict`], [`Error::RequestTooLarge`], [`Error::Unauthorized`], [`Error::Forbidden`].

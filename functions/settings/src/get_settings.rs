@@ -3,7 +3,7 @@
 use capstan_domain::{Action, Error};
 use capstan_http::{Access, Refusals, Reply, Request, SettingsBody};
 
-/// Gives what the project has set, for the live or the test data that the key opens.
+/// Returns the settings of the caller's tenant.
 ///
 /// # Errors
 /// [`Error::Unauthorized`], [`Error::Forbidden`].

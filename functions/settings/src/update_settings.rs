@@ -32,7 +32,7 @@ pub struct Transcription {
     diarization: Option<bool>,
 }
 
-/// Replaces what the project has set, for the live or the test data that the key opens.
+/// Replaces the settings of the caller's tenant.
 ///
 /// # Errors
 /// [`Error::NotTranscribable`] when the deployment has no such provider, [`Error::Invalid`].

@@ -32,7 +32,7 @@ pub struct Body {
 /// Credentials, the bus, and the providers that the deployment has.
 pub type Dependencies = (Access, Events, ProviderNames);
 
-/// Both routes lead here.
+/// Handles both routes.
 ///
 /// # Errors
 /// Those of [`create_transcription`].
@@ -43,7 +43,7 @@ pub async fn handle(dependencies: Dependencies, request: Request) -> Result<Repl
     }
 }
 
-/// Asks for a transcription of a recording.
+/// Creates a transcription of a recording.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`], [`Error::NotTranscribable`], [`Error::Invalid`].
@@ -68,7 +68,7 @@ pub async fn create_transcription(dependencies: Dependencies, request: Request) 
     create(dependencies, &request, wanted).await
 }
 
-/// Asks for a transcription of this recording.
+/// Creates a transcription of the recording in the path.
 ///
 /// # Errors
 /// Those of [`create_transcription`].

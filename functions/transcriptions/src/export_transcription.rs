@@ -4,7 +4,7 @@ use capstan_domain::{Action, Error, ExportFormat, Timestamp, Transcription};
 use capstan_http::{Access, ErrorBody, File, Refusals, Reply, Request};
 use capstan_objects::{ObjectKey, Objects};
 
-/// Gives the text of a completed transcription as a file.
+/// Returns a transcript as a file.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Invalid`].

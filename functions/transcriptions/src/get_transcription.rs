@@ -4,7 +4,7 @@ use capstan_domain::{Action, Error};
 use capstan_http::{Access, Refusals, Reply, Request, TranscriptionBody};
 use capstan_objects::Objects;
 
-/// Gives one transcription with its text.
+/// Returns a transcription with its transcript.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unauthorized`], [`Error::Forbidden`].

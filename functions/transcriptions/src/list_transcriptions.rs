@@ -5,7 +5,7 @@ use capstan_http::{Access, Refusals, Reply, Request, TranscriptionPage};
 use capstan_objects::Objects;
 use capstan_store::{Page, Store};
 
-/// Lists transcriptions with their texts, newest first.
+/// Lists transcriptions with their transcripts, newest first.
 ///
 /// # Errors
 /// [`Error::Invalid`] of a query parameter, [`Error::Unauthorized`], [`Error::Forbidden`].

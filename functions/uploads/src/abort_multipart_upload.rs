@@ -4,7 +4,7 @@ use capstan_domain::{Action, Error, MediaStatus};
 use capstan_http::{Access, Refusals, Reply, Request};
 use capstan_objects::{ObjectKey, Objects};
 
-/// Aborts an upload in parts: what S3 has received is deleted, and the medium is taken away.
+/// Aborts a multipart upload, and removes the media file.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] when the upload is complete.

@@ -28,7 +28,7 @@ pub struct PartClaim {
     etag: EntityTag,
 }
 
-/// Makes one file of the parts that were uploaded. Doing it again answers the same.
+/// Joins the uploaded parts to one file.
 ///
 /// # Errors
 /// [`Error::PartsMissing`], [`Error::Invalid`] of the part that is wrong, [`Error::MultipartUploadExpired`],

@@ -13,7 +13,7 @@ use capstan_uploads::publish_completed;
 use claim::{Body, Claim};
 use verification::Verification;
 
-/// Completes an upload: the recording becomes `uploaded`, and `recording.uploaded` is told.
+/// Completes an upload, and publishes `recording.uploaded`.
 ///
 /// # Errors
 /// [`Error::MediaNotUploaded`], [`Error::RecordingNotPending`], [`Error::VerificationPending`],

@@ -21,7 +21,7 @@ pub struct Answer {
     expires_in: u32,
 }
 
-/// Makes a token for the upload of a pending recording's files, to be handed to whoever sends them.
+/// Creates an upload token for a pending recording.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::Unauthorized`],

@@ -55,7 +55,7 @@ pub enum Answer {
     InParts(UploadInParts),
 }
 
-/// Signs for the upload of one file, by one PUT or in parts.
+/// Adds a media file and signs its upload URLs, for one PUT or for parts.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::RecordingNotPending`], [`Error::UploadExpired`], [`Error::TooManyMedia`],

@@ -44,7 +44,7 @@ pub struct Answer {
     expires_in: Option<u32>,
 }
 
-/// Tells which parts S3 has received and signs for those that are missing.
+/// Returns the received parts, and signs URLs for the missing ones.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::MultipartUploadExpired`], [`Error::Invalid`].

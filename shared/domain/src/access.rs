@@ -1,4 +1,4 @@
-//! Who may do what: credentials, scopes, and how far they visibility.
+//! Permissions: credentials, scopes and visibility.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeviceId, EndUserId, Error, KeyId, NamedDevice, ProjectId, Recording, RecordingId, Sha256, Timestamp};
 
-/// Live or test data. They never mix.
+/// Live or test data. They are separate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// What real devices record.
+    /// Data of real devices.
     Live,
-    /// What developers try out.
+    /// Data of development.
     Test,
 }
 
@@ -30,13 +30,13 @@ impl Mode {
     }
 }
 
-/// One project in one mode: the wall that nothing crosses.
+/// A project in one mode. All data belongs to one tenant, and no request crosses tenants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Tenant {
     /// The project.
     pub project_id: ProjectId,
-    /// Its live or its test data.
+    /// Live or test data.
     pub mode: Mode,
 }
 
@@ -69,17 +69,17 @@ impl TryFrom<String> for Tenant {
 
 macro_rules! scopes {
     ($($variant:ident => $text:literal),* $(,)?) => {
-        /// What a restricted key may do.
+        /// A permission of a restricted key.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Scope {
             $(#[doc = $text] #[serde(rename = $text)] $variant,)*
         }
 
         impl Scope {
-            /// Every scope there is.
+            /// Every scope.
             pub const ALL: &[Scope] = &[$(Self::$variant),*];
 
-            /// The scope as it is written, such as `recordings:read`.
+            /// As the API writes it, such as `recordings:read`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),* }
             }
@@ -113,17 +113,17 @@ impl FromStr for Scope {
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident => $scope:ident),* $(,)?) => {
-        /// What an endpoint does, as far as permission goes.
+        /// What an endpoint does, for permissions.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Action {
             $($(#[$doc])* $variant,)*
         }
 
         impl Action {
-            /// Every action there is.
+            /// Every action.
             pub const ALL: &[Action] = &[$(Self::$variant),*];
 
-            /// The scope that a restricted key must have for it.
+            /// The scope that a restricted key needs.
             fn scope(self) -> Scope {
                 match self { $(Self::$variant => Scope::$scope),* }
             }
@@ -132,50 +132,50 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Make a recording.
+    /// Create a recording.
     CreateRecording => RecordingsWrite,
-    /// Ask for upload URLs and complete the upload.
+    /// Create upload URLs and complete the upload.
     Upload => RecordingsWrite,
-    /// Make a token for the upload of one recording.
+    /// Create a token for the upload of one recording.
     CreateUploadToken => RecordingsWrite,
-    /// Read recordings and fetch their media.
+    /// Read recordings and download their files.
     ReadRecordings => RecordingsRead,
-    /// Change or delete recordings.
+    /// Update or delete recordings.
     WriteRecordings => RecordingsWrite,
     /// Read end users.
     ReadEndUsers => EndUsersRead,
-    /// Make or delete end users.
+    /// Create or delete end users.
     WriteEndUsers => EndUsersWrite,
     /// Read devices.
     ReadDevices => DevicesRead,
-    /// Make, change, bind or unbind devices.
+    /// Create, update, bind or unbind devices.
     WriteDevices => DevicesWrite,
-    /// Tell that a device is alive.
+    /// Record a heartbeat of a device.
     Heartbeat => DevicesWrite,
-    /// Give a bound device a new token.
+    /// Replace the token of a device.
     RefreshToken => DevicesWrite,
-    /// Read transcriptions, and what is set for them.
+    /// Read transcriptions and settings.
     ReadTranscriptions => TranscriptionsRead,
-    /// Ask for transcriptions, and set how they are made.
+    /// Create transcriptions and replace settings.
     WriteTranscriptions => TranscriptionsWrite,
 }
 
 const DEVICE_TOKEN_PREFIX: &str = "dtok_";
 const UPLOAD_TOKEN_PREFIX: &str = "up_";
-/// How credentials begin, every kind of them.
+/// The prefixes of all credentials.
 pub const CREDENTIAL_PREFIXES: [&str; 6] =
     ["sk_live_", "sk_test_", "rk_live_", "rk_test_", DEVICE_TOKEN_PREFIX, UPLOAD_TOKEN_PREFIX];
 
-/// Seconds for which the noted last use of a key is recent enough.
+/// Seconds for which the recorded last use of a key is not updated.
 const USE_NOTED_SECONDS: i64 = 3600;
 
-/// What a credential is good for.
+/// What a credential authorizes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Grant {
-    /// `sk_`: everything in the project.
+    /// `sk_`: everything of the project.
     Secret,
-    /// `rk_`: what its scopes say.
+    /// `rk_`: what its scopes allow.
     Restricted {
         /// The scopes.
         scopes: BTreeSet<Scope>,
@@ -184,7 +184,7 @@ pub enum Grant {
     Device {
         /// The device.
         device_id: DeviceId,
-        /// Whose recordings it makes.
+        /// The end user of its recordings.
         end_user_id: EndUserId,
     },
     /// `up_`: the upload of one recording.
@@ -195,7 +195,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// How a credential of this kind begins, such as `sk_live_`.
+    /// Prefix of such a credential, such as `sk_live_`.
     pub fn prefix(&self, mode: Mode) -> &'static str {
         match (self, mode) {
             (Self::Secret, Mode::Live) => "sk_live_",
@@ -219,13 +219,13 @@ impl Grant {
     }
 }
 
-/// SHA-256 of a whole credential: all that is ever stored of it.
+/// SHA-256 of a credential. The credential itself is never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CredentialHash(Sha256);
 
 impl CredentialHash {
-    /// The hash of a credential as the client sends it.
+    /// The hash of a credential as sent by the client.
     pub fn of(credential: &str) -> Self {
         Self(Sha256::of(credential.as_bytes()))
     }
@@ -237,32 +237,32 @@ impl fmt::Display for CredentialHash {
     }
 }
 
-/// A credential as its owner is shown it, once. Whoever has it is let in, so nothing prints it by accident.
+/// A credential in clear text, which is shown once. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// What it is by its prefix, then 256 random bits.
+    /// A prefix and 256 random bits.
     pub fn new(grant: &Grant, mode: Mode, bits: [u8; 32]) -> Self {
         Self(format!("{}{}", grant.prefix(mode), URL_SAFE_NO_PAD.encode(bits)))
     }
 
-    /// A device's token, from 256 random bits.
+    /// A device token, from 256 random bits.
     pub fn device_token(bits: [u8; 32]) -> Self {
         Self(format!("{DEVICE_TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bits)))
     }
 
-    /// The token for the upload of a recording, from 256 random bits.
+    /// An upload token, from 256 random bits.
     pub fn upload_token(bits: [u8; 32]) -> Self {
         Self(format!("{UPLOAD_TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bits)))
     }
 
-    /// What is stored of it.
+    /// Its hash, which is stored.
     pub fn hash(&self) -> CredentialHash {
         CredentialHash::of(&self.0)
     }
 
-    /// The text, for its owner's eyes.
+    /// The clear text, for its owner only.
     pub fn reveal(self) -> String {
         self.0
     }
@@ -277,41 +277,41 @@ impl fmt::Debug for Secret {
 /// A credential as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    /// What operators call a key by. A token has none: it belongs to its device or its recording.
+    /// Identifier of an API key. `None` for a token, which belongs to its device or recording.
     pub key_id: Option<KeyId>,
-    /// Whose data it opens.
+    /// The tenant that it gives access to.
     pub tenant: Tenant,
-    /// What it is good for.
+    /// What it authorizes.
     pub grant: Grant,
-    /// What its owner calls it.
+    /// Name given by its owner.
     pub name: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it ends, if it does by itself.
+    /// When it expires; `None` if it does not.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// What took its place, where a device had its own token replaced.
+    /// The token that replaced it, if a device refreshed its own token.
     pub replaced_by: Option<CredentialHash>,
-    /// When a key was last used, to the hour.
+    /// When an API key was last used, to the hour.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Whether a credential is good.
+/// Whether a credential is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialStatus {
-    /// It is, and stays so until it is revoked.
+    /// Valid until it is revoked.
     Good,
-    /// It is until then.
+    /// Valid until then.
     GoodUntil(Timestamp),
-    /// It ended by itself.
+    /// Expired.
     Ended(Timestamp),
-    /// It was revoked.
+    /// Revoked.
     Revoked(Timestamp),
 }
 
 impl Credential {
-    /// A credential that has no name and no end.
+    /// A credential without a name and without an expiry.
     pub fn new(tenant: Tenant, grant: Grant, now: Timestamp) -> Self {
         Self {
             key_id: None,
@@ -326,7 +326,7 @@ impl Credential {
         }
     }
 
-    /// The key that takes this one's place: good for the same, under the same name.
+    /// The key that replaces this one, with the same permissions and name.
     ///
     /// # Errors
     /// [`Error::Conflict`] when this one is no longer good, so that nothing dead is brought back to life.
@@ -344,7 +344,7 @@ impl Credential {
         }
     }
 
-    /// Whether it is good now.
+    /// Whether it is valid now.
     pub fn status(&self, now: Timestamp) -> CredentialStatus {
         match (self.revoked_at, self.expires_at) {
             (Some(at), _) => CredentialStatus::Revoked(at),
@@ -354,14 +354,14 @@ impl Credential {
         }
     }
 
-    /// Whether a use now is worth a note: it is a good key's first for an hour.
+    /// Whether a use now is to be recorded: the first use of a valid key within an hour.
     pub fn is_use_to_record(&self, now: Timestamp) -> bool {
         let is_good = matches!(self.status(now), CredentialStatus::Good | CredentialStatus::GoodUntil(_));
         let noted = |at: Timestamp| now < at.plus_seconds(USE_NOTED_SECONDS);
         self.key_id.is_some() && is_good && !self.last_used_at.is_some_and(noted)
     }
 
-    /// Who calls with this credential, which is kept under `hash`.
+    /// The caller with this credential, which is stored under `hash`.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] when it was revoked or has ended.
@@ -372,25 +372,25 @@ impl Credential {
         Ok(self.holder(hash))
     }
 
-    /// Whoever holds this credential, good or not, which is kept under `hash`.
+    /// The holder of this credential, valid or not, which is stored under `hash`.
     pub fn holder(self, hash: CredentialHash) -> Caller {
         Caller { tenant: self.tenant, grant: self.grant, credential: hash }
     }
 }
 
-/// Who calls, by a credential that is good.
+/// Who makes a request, with a valid credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Whose data is open to it.
+    /// The tenant that the request may access.
     pub tenant: Tenant,
-    /// What it is good for.
+    /// What it authorizes.
     pub grant: Grant,
-    /// The hash of what it showed.
+    /// The hash of the credential.
     pub credential: CredentialHash,
 }
 
 impl Caller {
-    /// The caller, if its credential is good for the action.
+    /// The caller, if it has permission for the action.
     ///
     /// # Errors
     /// [`Error::Forbidden`] when it is not.
@@ -398,7 +398,7 @@ impl Caller {
         if self.grant.permits(action) { Ok(self) } else { Err(Error::Forbidden) }
     }
 
-    /// The device that it names.
+    /// The device that a path names.
     ///
     /// # Errors
     /// [`Error::NotFound`] of any but its own for a device, and of `me` for whoever is none.
@@ -411,7 +411,7 @@ impl Caller {
         }
     }
 
-    /// Which recordings it can see at all.
+    /// The recordings that the caller can see.
     pub fn visibility(&self) -> Visibility {
         let tenant = self.tenant.clone();
         match &self.grant {
@@ -422,39 +422,39 @@ impl Caller {
     }
 }
 
-/// The recordings within someone's visibility. What is outside does not exist for them.
+/// The recordings that a caller can see. All others get 404.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visibility {
-    /// All of a tenant's.
+    /// All recordings of a tenant.
     Tenant {
         /// Whose.
         tenant: Tenant,
     },
-    /// Those that one device made.
+    /// Recordings of one device.
     Device {
         /// Whose.
         tenant: Tenant,
         /// The device.
         device_id: DeviceId,
     },
-    /// A single one.
+    /// A single recording.
     Recording {
         /// Whose.
         tenant: Tenant,
-        /// The one.
+        /// The recording.
         recording_id: RecordingId,
     },
 }
 
 impl Visibility {
-    /// Whose data it lies in.
+    /// The tenant of these recordings.
     pub fn tenant(&self) -> &Tenant {
         match self {
             Self::Tenant { tenant } | Self::Device { tenant, .. } | Self::Recording { tenant, .. } => tenant,
         }
     }
 
-    /// The recording, if it is within visibility and not deleted.
+    /// The recording, if it is visible and not deleted.
     ///
     /// # Errors
     /// [`Error::NotFound`] otherwise.

@@ -1,4 +1,4 @@
-//! What a file is said to be: its type, its size, its hash.
+//! Declarations of a file: type, size, hash.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,15 +8,15 @@ use sha2::Digest;
 
 use crate::Error;
 
-/// The kind of a medium.
+/// The kind of a media file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MediaType {
-    /// Sound.
+    /// Audio.
     Audio,
-    /// A still picture.
+    /// An image.
     Image,
-    /// Moving pictures, of which the sound is used.
+    /// A video, of which the audio is used.
     Video,
 }
 
@@ -33,14 +33,14 @@ impl MediaType {
 
 macro_rules! content_types {
     ($($variant:ident => $text:literal, $kind:ident, $extension:literal;)*) => {
-        /// A type of file that Capstan takes.
+        /// A supported MIME type.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ContentType {
             $(#[doc = $text] #[serde(rename = $text)] $variant,)*
         }
 
         impl ContentType {
-            /// Every type there is.
+            /// Every type.
             pub const ALL: &[ContentType] = &[$(Self::$variant),*];
 
             /// The MIME type.
@@ -48,12 +48,12 @@ macro_rules! content_types {
                 match self { $(Self::$variant => $text),* }
             }
 
-            /// The kind of medium it holds.
+            /// The kind of media file.
             pub fn media_type(self) -> MediaType {
                 match self { $(Self::$variant => MediaType::$kind),* }
             }
 
-            /// The extension of the object's key, without the dot.
+            /// The extension of the object key, without the dot.
             pub fn extension(self) -> &'static str {
                 match self { $(Self::$variant => $extension),* }
             }
@@ -76,7 +76,7 @@ content_types! {
 }
 
 impl ContentType {
-    /// The type for what a client declared: either, both or neither of kind and MIME type.
+    /// The type that a client declared by kind, MIME type, both or neither.
     ///
     /// # Errors
     /// [`Error::FileTypeInvalid`] for a type that Capstan does not take or that is not of the declared kind.
@@ -108,7 +108,7 @@ impl ContentType {
 }
 
 impl ContentType {
-    /// What an object is taken to be by the end of its key; a video where that says nothing, as meetings are recorded.
+    /// The type by the extension of an object key; MP4 video, as meetings are recorded, for an unknown extension.
     pub fn of_key(key: &str) -> Self {
         let is_it =
             |known: &&Self| key.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case(known.extension()));
@@ -116,7 +116,7 @@ impl ContentType {
     }
 }
 
-/// The size of a file: 1 byte to what 10,000 parts of 5 GiB hold, S3's limit.
+/// The size of a file: 1 byte to 10,000 parts of 5 GiB, S3's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "u64", try_from = "u64")]
 pub struct FileSize(u64);
@@ -136,9 +136,9 @@ impl TryFrom<u64> for FileSize {
 }
 
 impl FileSize {
-    /// The largest in bytes, 48.8 TiB.
+    /// Largest size in bytes, 48.8 TiB.
     pub const MAX: u64 = 10_000 * Self::MAX_BY_PUT;
-    /// The largest in bytes that one PUT can carry, 5 GiB.
+    /// Largest size of one PUT in bytes, 5 GiB.
     pub const MAX_BY_PUT: u64 = 5 * 1024 * 1024 * 1024;
 
     /// A size in bytes.
@@ -153,7 +153,7 @@ impl FileSize {
         }
     }
 
-    /// A size as JSON has it.
+    /// A size from JSON.
     ///
     /// # Errors
     /// [`Error::FileSizeInvalid`] for what is no whole number, and as [`Self::new`].
@@ -162,7 +162,7 @@ impl FileSize {
         Self::new(number.as_u64().unwrap_or(0))
     }
 
-    /// The same size, if one PUT can carry it.
+    /// The same size, if one PUT can upload it.
     ///
     /// # Errors
     /// [`Error::FileSizeInvalid`] over [`Self::MAX_BY_PUT`].
@@ -190,7 +190,7 @@ impl Sha256 {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// A hash that was computed elsewhere.
+    /// From the bytes of a hash.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }

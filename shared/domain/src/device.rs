@@ -1,4 +1,4 @@
-//! Recorders: known by their serial number, bound to one person at a time.
+//! Devices: identified by serial number, bound to one end user at a time.
 
 use std::str::FromStr;
 
@@ -9,64 +9,64 @@ use crate::{
     SerialNumber, Tenant, Timestamp,
 };
 
-/// To whom a device is bound, and by which token it is known as theirs.
+/// The binding of a device to an end user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
-    /// Whose recordings it makes.
+    /// The end user of its recordings.
     pub end_user_id: EndUserId,
-    /// The hash of its one valid token.
+    /// The hash of the valid device token.
     pub token: CredentialHash,
 }
 
-/// What a device last told of itself.
+/// The last heartbeat of a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// When.
+    /// When it was received.
     pub at: Timestamp,
-    /// What.
+    /// The report of the device.
     #[serde(with = "crate::metadata::as_text")]
     pub report: Metadata,
 }
 
-/// A recorder.
+/// A device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Device {
     /// Its identifier. Later devices sort after earlier ones.
     pub id: DeviceId,
     /// Whose it is.
     pub tenant: Tenant,
-    /// What its maker calls it; no other device of the tenant's is called so.
+    /// Serial number, unique within the tenant.
     pub serial_number: SerialNumber,
-    /// What its maker calls its kind.
+    /// Model.
     pub model: Option<Model>,
-    /// Which software it runs.
+    /// Firmware version.
     pub firmware_version: Option<FirmwareVersion>,
-    /// What its owner attached.
+    /// Metadata of the owner.
     #[serde(with = "crate::metadata::as_text")]
     pub metadata: Metadata,
-    /// To whom it is bound.
+    /// Its binding; `None` if it is unbound.
     pub binding: Option<Binding>,
-    /// What it last told of itself.
+    /// Its last heartbeat.
     pub last_heartbeat: Option<Heartbeat>,
-    /// When it was made known.
+    /// When it was registered.
     pub created_at: Timestamp,
-    /// When it was last changed, bound or unbound. A heartbeat is none of these.
+    /// When it was last updated, bound or unbound. Heartbeats do not count.
     pub updated_at: Timestamp,
 }
 
-/// What an owner changes of a device. `None` leaves a field as it is, `Some(None)` empties it.
+/// Changes of a device by its owner. `None` leaves a field unchanged, `Some(None)` removes it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceChange {
-    /// What its maker calls its kind.
+    /// Model.
     pub model: Option<Option<Model>>,
-    /// Which software it runs.
+    /// Firmware version.
     pub firmware_version: Option<Option<FirmwareVersion>>,
-    /// What replaces its metadata as a whole.
+    /// Replaces all metadata.
     pub metadata: Option<Metadata>,
 }
 
 impl Device {
-    /// A new device, bound to nobody.
+    /// A new device, unbound.
     pub fn new(id: DeviceId, tenant: Tenant, serial_number: SerialNumber, now: Timestamp) -> Self {
         Self {
             id,
@@ -82,7 +82,7 @@ impl Device {
         }
     }
 
-    /// The device that was looked for, if there is one and it is this tenant's.
+    /// The device that was read, if it exists and belongs to this tenant.
     ///
     /// # Errors
     /// [`Error::NotFound`] otherwise.
@@ -90,7 +90,7 @@ impl Device {
         found.filter(|found| found.tenant == *tenant).ok_or_else(Error::no_device)
     }
 
-    /// What a token of this device, bound to that end user, is good for.
+    /// What a token of this device authorizes while it is bound to the end user.
     pub fn grant(&self, end_user_id: &EndUserId) -> Grant {
         Grant::Device { device_id: self.id.clone(), end_user_id: end_user_id.clone() }
     }
@@ -114,12 +114,12 @@ impl Device {
     }
 }
 
-/// A device as a path names it.
+/// A device in a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamedDevice {
-    /// The one that calls.
+    /// `me`: the calling device.
     Me,
-    /// The one of that identifier.
+    /// A device by its identifier.
     Id(DeviceId),
 }
 

@@ -1,4 +1,4 @@
-//! The people whose recordings they are.
+//! End users.
 
 use std::collections::BTreeSet;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeviceId, Email, EndUserId, Error, ExternalId, Metadata, Name, Tenant, Timestamp};
 
-/// A person who records.
+/// A person with recordings in the project.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndUser {
     /// Its identifier. Later end users sort after earlier ones.
     pub id: EndUserId,
     /// Whose it is.
     pub tenant: Tenant,
-    /// What the owner's own system calls them; nobody else of the tenant's is called so.
+    /// Identifier in the owner's own system, unique within the tenant.
     pub external_id: Option<ExternalId>,
-    /// Where they get mail.
+    /// Email address.
     pub email: Option<Email>,
-    /// What they are called.
+    /// Name.
     pub name: Option<Name>,
-    /// What the owner attached.
+    /// Metadata of the owner.
     #[serde(with = "crate::metadata::as_text")]
     pub metadata: Metadata,
-    /// The devices that are bound to them.
+    /// The devices that are bound to the end user.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub devices: BTreeSet<DeviceId>,
-    /// When they were made known.
+    /// When the end user was created.
     pub created_at: Timestamp,
-    /// When anything about them but their devices last changed.
+    /// When the end user was last updated. Changes of devices do not count.
     pub updated_at: Timestamp,
 }
 
 impl EndUser {
-    /// A new end user, of whom nothing is known yet.
+    /// A new end user without details.
     pub fn new(id: EndUserId, tenant: Tenant, now: Timestamp) -> Self {
         Self {
             id,
@@ -47,7 +47,7 @@ impl EndUser {
         }
     }
 
-    /// The end user that was looked for, if there is one and it is this tenant's.
+    /// The end user that was read, if it exists and belongs to this tenant.
     ///
     /// # Errors
     /// [`Error::NotFound`] otherwise.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{Offset, Segment, Speaker, Transcript};
 
-/// The form of a file.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
     /// A paragraph for each turn of a speaker.
@@ -16,17 +16,17 @@ pub enum ExportFormat {
     Srt,
     /// WebVTT subtitles (W3C).
     Vtt,
-    /// The segments as the API has them.
+    /// The segments as in the API.
     Json,
 }
 
 impl ExportFormat {
-    /// Every form there is.
+    /// Every format.
     pub const ALL: [Self; 4] = [Self::Txt, Self::Srt, Self::Vtt, Self::Json];
-    /// What the name of one is.
+    /// Rule of a format's name.
     pub const RULE: &'static str = "must be one of txt, srt, vtt, json";
 
-    /// Its name, which is the file's extension too.
+    /// Its name, which is also the extension.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Txt => "txt",

@@ -1,4 +1,4 @@
-//! A file as Plaud-shaped clients know it: a recording with one audio medium that is sent in parts.
+//! A file of the Plaud-shaped API: a recording with one audio file that is uploaded in parts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{ContentType, Error, ExternalId, Model, SerialNumber, Timestamp};
 
-/// How such a client names the type of a file.
+/// The type of a file in the Plaud-shaped API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileType {
@@ -30,11 +30,11 @@ pub enum FileType {
 }
 
 impl FileType {
-    /// Every type that is taken.
+    /// Every type.
     pub const ALL: [FileType; 8] =
         [Self::Opus, Self::Mp3, Self::Wav, Self::M4a, Self::Ogg, Self::Flac, Self::Webm, Self::Aac];
 
-    /// As clients write it.
+    /// As the Plaud-shaped API writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Opus => "opus",
@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for FileType {
     }
 }
 
-/// The kinds of recorders that such a client knows.
+/// The kind of a device in the Plaud-shaped API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecorderKind {
@@ -96,7 +96,7 @@ pub enum RecorderKind {
 }
 
 impl RecorderKind {
-    /// Every kind there is.
+    /// Every kind.
     pub const ALL: [RecorderKind; 4] = [Self::Note, Self::Notepin, Self::Notepro, Self::Other];
 
     /// The kind of a device of this model.
@@ -104,12 +104,12 @@ impl RecorderKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == model.as_str()).unwrap_or(Self::Other)
     }
 
-    /// The model of a device of which only the kind is known.
+    /// The model of a device by its kind.
     pub fn model(self) -> Option<Model> {
         self.as_str().parse().ok()
     }
 
-    /// As clients write it.
+    /// As the Plaud-shaped API writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Note => "note",
@@ -120,12 +120,12 @@ impl RecorderKind {
     }
 }
 
-/// An MD5, written as 32 hexadecimal digits. It finds damage and proves nothing.
+/// An MD5, written as 32 hexadecimal digits. It detects damage, not manipulation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Md5([u8; 16]);
 
 impl Md5 {
-    /// A hash that was computed elsewhere.
+    /// From the bytes of a hash.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -165,29 +165,29 @@ impl<'de> Deserialize<'de> for Md5 {
     }
 }
 
-/// What such a client tells of a file when it completes the upload. It gets it back as it gave it.
+/// What a Plaud-shaped client sends when it completes an upload. It is returned unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDetails {
-    /// The kind of the recorder.
+    /// Kind of the device.
     pub recorder_kind: RecorderKind,
-    /// The recorder's serial number.
+    /// Serial number of the device.
     pub serial_number: Option<SerialNumber>,
-    /// What the client calls whose it is.
+    /// The owner, as named by the client.
     pub owner_id: Option<ExternalId>,
     /// When it began, in milliseconds since 1970.
     pub start_time: Option<i64>,
     /// When it ended, in milliseconds since 1970.
     pub end_time: Option<i64>,
-    /// How long it is, in the client's own unit.
+    /// Duration in the client's own unit.
     pub duration: Option<i64>,
-    /// The time zone it was made in, in hours from UTC.
+    /// Time zone in hours from UTC.
     pub timezone: Option<i64>,
     /// The minutes of the time zone beyond its hours.
     pub zonemins: Option<i64>,
 }
 
 impl FileDetails {
-    /// When it began and ended.
+    /// Start and end of the take.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a moment outside the calendar, and for an end before the beginning.

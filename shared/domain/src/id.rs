@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use crate::{RenditionKind, Timestamp};
 
-/// Why a text is no identifier of the wanted kind.
+/// Why a text is not an identifier of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be `{prefix}` and 1 to 64 letters and digits")]
 pub struct InvalidId {
@@ -30,22 +30,22 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// How it begins.
+            /// The required prefix.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new identifier. Later moments sort after earlier ones.
+            /// A new identifier. Later ones sort after earlier ones.
             pub fn new(at: Timestamp, entropy: u128) -> Self {
                 let milliseconds = u64::try_from(at.milliseconds()).unwrap_or(0);
                 let ulid = Ulid::from_parts(milliseconds, entropy).to_string().to_ascii_lowercase();
                 Self(format!("{}{ulid}", $prefix))
             }
 
-            /// The least identifier that this moment can give.
+            /// The smallest identifier of this millisecond.
             pub fn floor(at: Timestamp) -> Self {
                 Self::new(at, 0)
             }
 
-            /// The identifier as text, prefix included.
+            /// As text, with its prefix.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -95,13 +95,13 @@ id!(/** Names one attempt at processing a recording. */ LeaseId, "lease_");
 id!(/** Names a file as Plaud-shaped clients know it: a recording under another prefix. */ FileId, "file_");
 
 impl FileId {
-    /// The file that is this recording.
+    /// The file identifier of a recording.
     pub fn of(recording_id: &RecordingId) -> Self {
         let suffix = recording_id.as_str().strip_prefix(RecordingId::PREFIX).unwrap_or_default();
         Self(format!("{}{suffix}", Self::PREFIX))
     }
 
-    /// The recording that is this file.
+    /// The recording identifier of a file.
     pub fn recording_id(&self) -> RecordingId {
         let suffix = self.as_str().strip_prefix(Self::PREFIX).unwrap_or_default();
         RecordingId(format!("{}{suffix}", RecordingId::PREFIX))
@@ -109,8 +109,8 @@ impl FileId {
 }
 
 impl TranscriptionId {
-    /// The one that a recording gets by itself: always the same, so that it gets one only. It sorts before any that is
-    /// asked for later.
+    /// The automatic transcription of a recording: always the same, so that there is only one. It sorts before any
+    /// later one.
     pub fn of(recording_id: &RecordingId) -> Self {
         let suffix = recording_id.as_str().strip_prefix(RecordingId::PREFIX).unwrap_or_default();
         Self(format!("{}{suffix}", Self::PREFIX))
@@ -118,7 +118,7 @@ impl TranscriptionId {
 }
 
 impl RenditionId {
-    /// The rendition of a kind of a medium: always the same one.
+    /// The rendition of a kind of a media file: always the same.
     pub fn of(media_id: &MediaId, kind: RenditionKind) -> Self {
         let suffix = media_id.as_str().strip_prefix("med_").unwrap_or_default();
         let room = MAX_SUFFIX - kind.as_str().len();

@@ -1,11 +1,11 @@
-//! What an owner attaches to a thing.
+//! Metadata that owners attach to resources.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::InvalidText;
 
-/// What the owner attaches to a thing: a JSON object of at most 16 KiB.
+/// Metadata: a JSON object of at most 16 KiB.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Metadata(Map<String, Value>);
@@ -13,7 +13,7 @@ pub struct Metadata(Map<String, Value>);
 impl Metadata {
     const MAX_BYTES: usize = 16 * 1024;
 
-    /// Whether nothing was attached.
+    /// Whether it has no fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -34,7 +34,7 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// In the table, metadata is JSON text: DynamoDB's numbers would not give every JSON number back as it came.
+/// Stored as JSON text, so that every number is returned as it was sent.
 pub(crate) mod as_text {
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -1,4 +1,4 @@
-//! The first call under an `Idempotency-Key`, by which its repeats are known.
+//! The original request of an `Idempotency-Key`, by which replays are recognised.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Sha256, Timestamp, Visibility};
 
-/// Seconds for which a first call is known.
+/// Seconds for which an original request is stored.
 pub const FIRST_CALL_SECONDS: i64 = 24 * 3600;
-/// Seconds after which a call that was not answered has died. No function runs as long.
+/// Seconds after which a request without a response has died. No endpoint runs as long.
 pub const RUNNING_SECONDS: i64 = 40;
-/// Seconds that a repeat waits before it asks again for the answer to a call that runs.
+/// Seconds after which a client retries while the original request is running.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// What tells the calls under an `Idempotency-Key` from all others: whose it is, where it went and the key. A device and
-/// the holder of an upload token have keys of their own, which are those of no other's calls.
+/// Identifies the original request of a key: caller, path and key. Keys of a project, a device and an upload token are
+/// separate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginalRequestId(Sha256);
 
 impl OriginalRequestId {
-    /// The calls of whoever has this visibility, to this path, under this key.
+    /// Requests of a caller with this visibility, to this path, with this key.
     pub fn new(visibility: &Visibility, path: &str, key: &str) -> Self {
         let holder = match visibility {
             Visibility::Tenant { tenant } => tenant.to_string(),
@@ -38,7 +38,7 @@ impl fmt::Display for OriginalRequestId {
     }
 }
 
-/// The randomness of a call. A call that is made again with the same makes the same identifiers.
+/// The randomness of a request. Another attempt with the same seed creates the same identifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub u128);
 
@@ -62,49 +62,49 @@ impl<'de> Deserialize<'de> for Seed {
     }
 }
 
-/// The first call under an `Idempotency-Key`.
+/// The original request of an `Idempotency-Key`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginalRequest {
     /// The hash of its body.
     pub payload: Sha256,
-    /// When it came.
+    /// When it was received.
     pub began_at: Timestamp,
     /// Its randomness.
     pub seed: Seed,
-    /// Until when it is expected to be answered. No two attempts at it have the same.
+    /// Until when a response is expected. It differs between attempts.
     pub running_until: Timestamp,
-    /// Its answer, sealed so that only its caller can read it.
+    /// Its response, encrypted with a key of the caller.
     pub answer: Option<String>,
 }
 
-/// How far a first call has come when it comes again.
+/// The state of an original request, for a replay.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RequestStatus<'a> {
-    /// It was answered so.
+    /// It has this response.
     Answered(&'a str),
-    /// It died, or failed in a way that says nothing of what it did.
+    /// It died, or failed with an unknown effect.
     Abandoned,
 }
 
 impl OriginalRequest {
-    /// A call that begins now.
+    /// A request that begins now.
     pub fn begin(payload: Sha256, seed: Seed, now: Timestamp) -> Self {
         let running_until = now.plus_seconds(RUNNING_SECONDS);
         Self { payload, began_at: now, seed, running_until, answer: None }
     }
 
-    /// The same call, attempted once more.
+    /// Another attempt at the same request.
     #[must_use]
     pub fn resume(&self, now: Timestamp) -> Self {
         Self { running_until: now.plus_seconds(RUNNING_SECONDS), ..self.clone() }
     }
 
-    /// When it is forgotten.
+    /// When it expires.
     pub fn expires_at(&self) -> Timestamp {
         self.began_at.plus_seconds(FIRST_CALL_SECONDS)
     }
 
-    /// What a later call under the same key finds.
+    /// What a later request with the same key finds.
     ///
     /// # Errors
     /// [`Error::IdempotencyKeyReused`] when it has another body, [`Error::OriginalRequestRunning`].

@@ -1,4 +1,4 @@
-//! A file that is sent in parts: how it is cut, and whether what arrived is all of it.
+//! Multipart uploads: the plan of the parts, and its comparison with the received parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,12 +19,12 @@ pub struct PartNumber(u16);
 impl PartNumber {
     /// The first part.
     pub const FIRST: Self = Self(1);
-    /// The last part that a file can have.
+    /// The last possible part.
     pub const LAST: Self = Self(10_000);
-    /// What every number must be.
+    /// The rule of part numbers.
     pub const RULE: &'static str = "must be a part number, 1 to 10000";
 
-    /// The part of that number, if there can be one.
+    /// From a number; `None` outside 1 to 10,000.
     pub fn new(number: u64) -> Option<Self> {
         u16::try_from(number).ok().map(Self).filter(|number| (Self::FIRST..=Self::LAST).contains(number))
     }
@@ -34,7 +34,7 @@ impl PartNumber {
         self.0
     }
 
-    /// Parts before this one.
+    /// Number of parts before this one.
     fn index(self) -> u64 {
         u64::from(self.0) - 1
     }
@@ -60,19 +60,19 @@ impl<'de> Deserialize<'de> for PartNumber {
     }
 }
 
-/// S3's entity tag of a part or an object, without the quotes that HTTP puts around it.
+/// S3's entity tag of a part or an object, without quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct EntityTag(String);
 
 impl EntityTag {
-    /// The tag as it came, with or without quotes.
+    /// From a tag with or without quotes.
     pub fn new(text: &str) -> Self {
         Self(text.trim().trim_matches('"').to_owned())
     }
 
-    /// The tag of the object that S3 makes of parts with these tags: the MD5 of their MD5s, and how many they are.
-    /// `None` where a tag is no MD5, as under encryption with a key of KMS.
+    /// The tag of the object that S3 joins from parts with these tags: the MD5 of their MD5s, and their count. `None`
+    /// where a tag is no MD5, as with KMS encryption.
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let (mut md5, mut count) = (md5::Md5::new(), 0);
         for part in parts {
@@ -96,27 +96,27 @@ impl<'de> Deserialize<'de> for EntityTag {
     }
 }
 
-/// S3's name for an upload in parts that is under way.
+/// S3's identifier of a multipart upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UploadId(String);
 
 impl UploadId {
-    /// The name as S3 gave it.
+    /// From S3's text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The name as S3 knows it.
+    /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A part of a file that is to be sent.
+/// A planned part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedPart {
-    /// Which.
+    /// Its number.
     pub number: PartNumber,
     /// Its size in bytes.
     pub size_bytes: u64,
@@ -125,24 +125,24 @@ pub struct PlannedPart {
 /// A part that S3 has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedPart {
-    /// Which.
+    /// Its number.
     pub number: PartNumber,
-    /// S3's tag of its bytes.
+    /// Its entity tag.
     pub etag: EntityTag,
     /// Its size in bytes.
     pub size_bytes: u64,
 }
 
-/// A part that a client says it has sent.
+/// A part that a client claims to have uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedPart {
-    /// Which.
+    /// Its number.
     pub number: PartNumber,
-    /// The tag with which S3 answered.
+    /// The entity tag of S3's response.
     pub etag: EntityTag,
 }
 
-/// How a file is cut. Every part but the last has the same size.
+/// The plan of a multipart upload. Every part except the last has the same size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartPlan {
     file_size: FileSize,
@@ -150,9 +150,9 @@ pub struct PartPlan {
 }
 
 impl PartPlan {
-    /// The least size of a part that is not the last, in bytes: S3's limit.
+    /// Smallest size of a part except the last, in bytes: S3's limit.
     pub const MIN_PART_SIZE: u64 = 5 * MEBIBYTE;
-    /// The largest size of a part in bytes: S3's limit.
+    /// Largest size of a part in bytes: S3's limit.
     pub const MAX_PART_SIZE: u64 = 5 * 1024 * MEBIBYTE;
 
     /// The plan for a file of this size: parts of 5 MiB, else of the fewest whole MiB with which 10,000 parts suffice.
@@ -160,7 +160,7 @@ impl PartPlan {
         Self::of_at_most(file_size, PartNumber::LAST)
     }
 
-    /// The same, of at most so many parts.
+    /// The same, with at most `count` parts.
     pub fn of_at_most(file_size: FileSize, last: PartNumber) -> Self {
         let needed = file_size.bytes().div_ceil(u64::from(last.0));
         Self { file_size, part_size: needed.next_multiple_of(MEBIBYTE).max(Self::MIN_PART_SIZE) }
@@ -171,12 +171,12 @@ impl PartPlan {
         self.file_size
     }
 
-    /// The size in bytes of every part but the last.
+    /// Size of every part except the last, in bytes.
     pub fn part_size_bytes(&self) -> u64 {
         self.part_size
     }
 
-    /// The number of the last part, which is how many there are.
+    /// The number of the last part, which is the number of parts.
     pub fn last(&self) -> PartNumber {
         PartNumber::new(self.file_size.bytes().div_ceil(self.part_size)).unwrap_or(PartNumber::LAST)
     }
@@ -195,13 +195,13 @@ impl PartPlan {
         part.number <= self.last() && part.size_bytes == self.part(part.number).size_bytes
     }
 
-    /// Whether this is the object that S3 makes of the parts: it ends the tag of such an object with their number.
+    /// Whether this is the object of the parts: S3 ends its tag with their number.
     pub fn makes(&self, object: &StoredObject) -> bool {
         let (_, count) = object.etag.rsplit_once('-').unwrap_or_default();
         object.size_bytes == self.file_size.bytes() && count == self.last().to_string()
     }
 
-    /// The parts from `from` on that S3 does not have, or has with a size that they cannot have.
+    /// The parts from `from` on that S3 does not have, or has with a wrong size.
     pub fn missing(&self, received: &[ReceivedPart], from: PartNumber) -> impl Iterator<Item = PlannedPart> + use<> {
         let there: BTreeSet<_> = received.iter().filter(|part| self.fits(part)).map(|part| part.number).collect();
         let plan = *self;
@@ -211,8 +211,8 @@ impl PartPlan {
             .map(move |number| plan.part(number))
     }
 
-    /// Compares what S3 has received with the plan and, where the client names any parts, with what it says it has
-    /// sent: then it names all. Gives the parts that make the file, in order.
+    /// Compares the received parts with the plan, and with the client's claim if it names any part; then it must name
+    /// all. Returns the parts of the file in order.
     ///
     /// # Errors
     /// [`Error::Invalid`] of the first named part that is not of the plan, is named twice or has another tag;
@@ -243,12 +243,12 @@ impl PartPlan {
     }
 }
 
-/// An upload in parts that was begun.
+/// A multipart upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MultipartUpload {
-    /// S3's name for it.
+    /// S3's identifier.
     pub id: UploadId,
-    /// How the file is cut.
+    /// Its parts.
     pub plan: PartPlan,
 }
 

@@ -1,4 +1,4 @@
-//! Those who transcribe.
+//! Transcription providers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TranscriptionError, TranscriptionErrorCode};
 
-/// Who transcribes.
+/// A transcription provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderName {
@@ -22,7 +22,7 @@ pub enum ProviderName {
 }
 
 impl ProviderName {
-    /// Every provider there is.
+    /// Every provider.
     pub const ALL: [Self; 4] = [Self::Whisper, Self::Aws, Self::Deepgram, Self::AssemblyAi];
 
     /// As the API writes it.
@@ -72,7 +72,7 @@ impl ProviderNames {
         })
     }
 
-    /// All of them.
+    /// All providers.
     pub fn iter(&self) -> impl Iterator<Item = ProviderName> {
         self.0.iter().copied()
     }
@@ -81,7 +81,7 @@ impl ProviderNames {
 impl FromStr for ProviderNames {
     type Err = &'static str;
 
-    /// Names with commas between them. Nothing means that there is none.
+    /// Names separated by commas. An empty text means none.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         names.map(str::parse).collect::<Result<_, _>>().map(Self)

@@ -1,31 +1,31 @@
-//! What a project has set.
+//! Settings of a project.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Tenant, Timestamp, TranscriptionOptions};
 
-/// How a project's recordings are transcribed.
+/// Transcription settings of a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptionSettings {
-    /// Whether every recording is, as soon as it is processed.
+    /// Whether every recording is transcribed after processing.
     pub automatic: bool,
-    /// What is asked for where nobody asks for anything else.
+    /// Default options.
     pub options: TranscriptionOptions,
 }
 
-/// What a project has set, for its live or its test data.
+/// Settings of a project's live or test data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Whose they are.
     pub tenant: Tenant,
-    /// How its recordings are transcribed.
+    /// Transcription of its recordings.
     pub transcription: TranscriptionSettings,
-    /// When they were last changed; `None` as long as they never were.
+    /// When they were last replaced; `None` if never.
     pub updated_at: Option<Timestamp>,
 }
 
 impl Settings {
-    /// What holds for who has set nothing.
+    /// The default settings.
     pub fn unset(tenant: Tenant) -> Self {
         Self { tenant, transcription: TranscriptionSettings::default(), updated_at: None }
     }

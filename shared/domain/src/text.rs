@@ -1,11 +1,11 @@
-//! Texts that owners give, each of a bounded length.
+//! Texts with a limited length.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Why a text is not what it should be: the rule that it breaks.
+/// The rule that a text breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(pub(crate) &'static str);
@@ -18,7 +18,7 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// What it must be.
+            /// The rule.
             pub const RULE: &'static str = $rule;
 
             /// As text.

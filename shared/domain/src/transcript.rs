@@ -1,11 +1,11 @@
-//! What was said in a recording, by whom and when.
+//! Transcripts: segments with speakers and times.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why a text names no language.
+/// Why a text is not a language tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a language tag, such as en or pt-BR")]
 pub struct InvalidLanguage;
@@ -33,7 +33,7 @@ impl Language {
 impl FromStr for Language {
     type Err = InvalidLanguage;
 
-    /// Takes any case, and the underscore that some write for the hyphen.
+    /// Accepts any case, and underscores instead of hyphens.
     fn from_str(text: &str) -> Result<Self, InvalidLanguage> {
         let well_formed = |(index, subtag): (usize, &str)| {
             let letters = subtag.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -67,41 +67,40 @@ impl<'de> Deserialize<'de> for Language {
     }
 }
 
-/// A place in the sound, or a length of it, to the millisecond. JSON has it in seconds.
+/// A position in the audio, or a duration, to the millisecond. In JSON it is in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(u64);
 
 impl Offset {
-    /// So many milliseconds from the start.
+    /// From milliseconds.
     pub const fn from_milliseconds(milliseconds: u64) -> Self {
         Self(milliseconds)
     }
 
-    /// So many seconds from the start, rounded to the millisecond. None for what is no place: before the start, NaN, or
-    /// beyond a year.
+    /// From seconds, rounded to the millisecond. `None` for a negative number, NaN, or more than a year.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         const YEAR: f64 = 366.0 * 86_400.0;
         // The cast cannot lose anything: the range was just checked.
         (0.0..YEAR).contains(&seconds).then(|| Self((seconds * 1000.0).round() as u64))
     }
 
-    /// Milliseconds from the start.
+    /// In milliseconds.
     pub fn milliseconds(self) -> u64 {
         self.0
     }
 
-    /// Seconds from the start.
+    /// In seconds.
     pub fn seconds(self) -> f64 {
         self.0 as f64 / 1000.0
     }
 
-    /// So much later.
+    /// The sum.
     #[must_use]
     pub fn plus(self, length: Self) -> Self {
         Self(self.0.saturating_add(length.0))
     }
 
-    /// So much earlier; the start at the earliest.
+    /// The difference, at least zero.
     #[must_use]
     pub fn minus(self, length: Self) -> Self {
         Self(self.0.saturating_sub(length.0))
@@ -121,13 +120,13 @@ impl<'de> Deserialize<'de> for Offset {
     }
 }
 
-/// How sure the provider is, from 0 to 1, to four decimals.
+/// The provider's confidence, from 0 to 1, to four decimals.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Confidence(f64);
 
 impl Confidence {
-    /// None for NaN. What rounding brought beyond 0 or 1 is brought back.
+    /// `None` for NaN. Clamped to 0 to 1.
     pub fn new(value: f64) -> Option<Self> {
         (!value.is_nan()).then(|| Self((value.clamp(0.0, 1.0) * 10_000.0).round() / 10_000.0))
     }
@@ -144,7 +143,7 @@ impl<'de> Deserialize<'de> for Confidence {
     }
 }
 
-/// One voice among those of a recording, counted from 1 in the order in which they are first heard.
+/// A speaker of a recording, counted from 1 in the order of first speech.
 ///
 /// Providers call their speakers `0`, `A` or `spk_0`; here they are `Speaker 1` of every provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,12 +152,12 @@ pub struct Speaker(u32);
 impl Speaker {
     const PREFIX: &'static str = "Speaker ";
 
-    /// The first voice is 0 here: an index into those that were heard.
+    /// From an index, where the first speaker is 0.
     pub fn from_index(index: u32) -> Self {
         Self(index.saturating_add(1))
     }
 
-    /// Its index among those that were heard, from 0.
+    /// Its index, from 0.
     pub fn index(self) -> u32 {
         self.0 - 1
     }
@@ -185,34 +184,34 @@ impl<'de> Deserialize<'de> for Speaker {
     }
 }
 
-/// What one voice said without a break.
+/// Speech of one speaker without a break.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
-    /// The words, punctuated if the provider does that. Never empty, no line breaks.
+    /// The words, punctuated if the provider does so. Not empty, without line breaks.
     pub text: String,
-    /// Whose voice, where the provider told them apart.
+    /// The speaker, if the provider labels speakers.
     pub speaker: Option<Speaker>,
-    /// Where it begins.
+    /// Its start.
     pub start: Offset,
-    /// Where it ends. Never before it begins.
+    /// Its end, not before its start.
     pub end: Offset,
-    /// How sure the provider is of it.
+    /// The provider's confidence.
     pub confidence: Option<Confidence>,
 }
 
-/// All that was said.
+/// The transcript of a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
-    /// The language that was spoken, where it is known.
+    /// The spoken language, if it is known.
     pub language: Option<Language>,
-    /// How long the sound is.
+    /// Duration of the audio.
     pub duration: Offset,
     segments: Vec<Segment>,
 }
 
 impl Transcript {
-    /// A transcript of these segments in the order of their times. White space becomes single spaces, what says nothing
-    /// is left out, no segment ends before it begins, and speakers are numbered as they are first heard.
+    /// A transcript of segments, sorted by time. White space becomes single spaces, empty segments are dropped, no
+    /// segment ends before its start, and speakers are numbered in the order of first speech.
     pub fn new(language: Option<Language>, duration: Offset, segments: Vec<Segment>) -> Self {
         let mut segments: Vec<_> = segments
             .into_iter()
@@ -236,18 +235,17 @@ impl Transcript {
         Self { language, duration, segments }
     }
 
-    /// What was said, in the order of time.
+    /// The segments in the order of time.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// All of the text.
+    /// The whole text.
     pub fn full_text(&self) -> String {
         self.segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    /// How many words were said. In Chinese and Japanese, which are written without spaces, each character counts as
-    /// one, as word processors count them.
+    /// Number of words. In Chinese and Japanese, each character counts as one, as in word processors.
     pub fn word_count(&self) -> usize {
         self.segments.iter().map(|segment| words_in(&segment.text)).sum()
     }

@@ -1,4 +1,4 @@
-//! A device as clients see it.
+//! A device in responses.
 
 use capstan_domain::{Device, Secret};
 use serde::Serialize;

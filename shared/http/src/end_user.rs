@@ -1,4 +1,4 @@
-//! An end user as clients see them.
+//! An end user in responses.
 
 use capstan_domain::EndUser;
 use serde::Serialize;

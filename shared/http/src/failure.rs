@@ -1,4 +1,4 @@
-//! Errors as HTTP: the one place that maps them, as the last step.
+//! Errors as HTTP responses: the only place that maps them.
 
 use capstan_domain::Error;
 use http::StatusCode;
@@ -47,7 +47,7 @@ pub struct GatewayRefusalBody {
     message: String,
 }
 
-/// The errors that any endpoint of a project's data may answer with, for the OpenAPI document.
+/// The error responses of most endpoints, for the OpenAPI document.
 #[derive(Debug, IntoResponses)]
 #[allow(dead_code, reason = "the variants only describe the document")]
 pub enum Refusals {
@@ -207,7 +207,7 @@ fn answer(error: &Error) -> Answer {
 }
 
 impl Reply {
-    /// The answer to what cannot be done.
+    /// The response to an error.
     pub fn failed(error: Error, request_id: &str) -> Self {
         let Answer { status, code, message, param, details, retry_after } = answer(&error);
         let detail = ErrorDetail { code, message, param, details, request_id: request_id.to_owned() };
@@ -215,7 +215,7 @@ impl Reply {
         Self { status, body, retry_after, failure: Some(error) }
     }
 
-    /// The code in the body, where this answers a refusal or a failure.
+    /// The code in the body, if this is an error response.
     pub fn code(&self) -> Option<&'static str> {
         self.failure.as_ref().map(|error| answer(error).code)
     }

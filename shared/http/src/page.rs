@@ -18,13 +18,13 @@ use crate::{DeviceBody, EndUserBody, RecordingBody, Request, TranscriptionBody};
 const DEFAULT_LIMIT: usize = 25;
 const MAX_LIMIT: usize = 100;
 
-/// A function's answer may hold 6 MB, in which quotes and line breaks count twice. A hundred recordings of a hundred
-/// processed media come to more.
+/// Largest page in bytes. A response may have 6 MB, in which quotes and line breaks count twice; a hundred recordings
+/// with a hundred processed files are larger.
 pub(crate) const MAX_BODY_BYTES: usize = 5_000_000;
-/// How many texts are fetched at once.
+/// Transcripts that are read concurrently.
 const TEXTS_AT_ONCE: usize = 8;
 
-/// Where a page begins. Opaque to clients.
+/// Start of a page. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor<I>(pub Position<I>);
 
@@ -35,14 +35,14 @@ impl<I: FromStr> FromStr for Cursor<I> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(drop)?;
         let text = String::from_utf8(bytes).map_err(drop)?;
         let (after, left_out) = text.split_once('+').unwrap_or((&text, "0"));
-        // Of 16 bits, more than any offset: all that is left out is read.
+        // 16 bits are more than any offset.
         let (after, left_out) = (after.parse().map_err(drop)?, left_out.parse::<u16>().map_err(drop)?);
         Ok(Self(Position { after, left_out: left_out.into() }))
     }
 }
 
 impl<I: Display> Cursor<I> {
-    /// As it is given to a client.
+    /// As text for clients.
     pub fn encode(&self) -> String {
         let Position { after, left_out } = &self.0;
         URL_SAFE_NO_PAD.encode(if *left_out == 0 { after.to_string() } else { format!("{after}+{left_out}") })
@@ -50,7 +50,7 @@ impl<I: Display> Cursor<I> {
 }
 
 impl Request {
-    /// How many at most are asked for.
+    /// The `limit` parameter.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is not 1 to 100.
@@ -60,7 +60,7 @@ impl Request {
         if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(Error::invalid("limit", rule)) }
     }
 
-    /// Where the page begins, if not at the start.
+    /// The `cursor` parameter.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is no cursor of such a list.
@@ -70,7 +70,7 @@ impl Request {
     }
 }
 
-/// The bodies that fit into one answer.
+/// The bodies that fit into one response.
 struct Filling<B, I> {
     data: Vec<B>,
     bytes: usize,
@@ -82,7 +82,7 @@ impl<B: Serialize, I: Clone> Filling<B, I> {
         Self { data: Vec::new(), bytes: 0, last: None }
     }
 
-    /// Takes one more where it fits. The first always does.
+    /// Adds a body if it fits. The first always does.
     fn takes(&mut self, id: &I, body: B) -> bool {
         self.bytes += serde_json::to_string(&body).map_or(0, |text| text.len());
         if self.last.is_some() && self.bytes > MAX_BODY_BYTES {
@@ -93,7 +93,7 @@ impl<B: Serialize, I: Clone> Filling<B, I> {
         true
     }
 
-    /// Where the next page begins that ends before its time.
+    /// Start of the next page, after a page that is full.
     fn end(&self) -> Option<Position<I>> {
         self.last.clone().map(|after| Position { after, left_out: 0 })
     }
@@ -140,8 +140,7 @@ page!(/** A page of devices. */ DevicePage, DeviceBody, DeviceId, Device);
 page!(/** A page of transcriptions. */ TranscriptionPage, TranscriptionBody, TranscriptionId);
 
 impl TranscriptionPage {
-    /// The page with the texts, which `read` gives. What does not fit into one answer is not asked for, but for the few
-    /// that are fetched ahead.
+    /// The page with the transcripts that `read` returns. Only a few are read that do not fit into the response.
     ///
     /// # Errors
     /// Those of `read`.

@@ -1,4 +1,4 @@
-//! Parts of a file as clients see them.
+//! Parts of a file in requests and responses.
 
 use capstan_domain::{PartNumber, PlannedPart, ReceivedPart};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::page::MAX_BODY_BYTES;
 
-/// The JSON around a URL, at most.
+/// Most bytes of JSON around a URL.
 const BYTES_AROUND_URL: usize = 80;
 
 /// Presigned URL of one part.
@@ -54,13 +54,13 @@ pub struct PartUrls {
 }
 
 impl PartUrls {
-    /// How many parts one answer has room for whose URLs are as long as this one.
+    /// Number of parts that fit into one response with URLs of this length.
     pub fn room_for(url: &str) -> PartNumber {
         let room = MAX_BODY_BYTES / (url.len() + BYTES_AROUND_URL);
         u64::try_from(room).ok().and_then(PartNumber::new).unwrap_or(PartNumber::LAST)
     }
 
-    /// Signs for parts until an answer that holds `taken` bytes beside their URLs is full.
+    /// Signs URLs until a response with `taken` other bytes is full.
     pub fn fill(
         mut taken: usize,
         parts: impl Iterator<Item = PlannedPart>,

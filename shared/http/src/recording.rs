@@ -1,4 +1,4 @@
-//! A recording as clients see it.
+//! A recording in responses.
 
 use capstan_domain::{
     AudioFacts, Facts, ImageFacts, Media, MediaStatus, ProcessingError, Recording, Rendition, Source,

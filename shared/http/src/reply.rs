@@ -1,14 +1,14 @@
-//! Answers.
+//! Responses.
 
 use capstan_domain::Error;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// A function's answer may hold 6 MB, and what is not known for text is Base64 in it.
+/// Largest file in bytes. A response may have 6 MB, with Base64 for content that is not text.
 const MAX_FILE_BYTES: usize = 4_500_000;
 
-/// What is answered: a status and perhaps a body.
+/// A response: a status code and perhaps a body.
 #[derive(Debug)]
 pub struct Reply {
     pub(crate) status: StatusCode,
@@ -17,34 +17,34 @@ pub struct Reply {
     pub(crate) failure: Option<Error>,
 }
 
-/// What stands behind the status.
+/// The body of a response.
 #[derive(Debug)]
 pub(crate) enum Body {
     Json(String),
     File(File),
-    /// It is elsewhere.
+    /// A redirect.
     At(String),
 }
 
-/// A text to be saved.
+/// A file to save.
 #[derive(Debug)]
 pub struct File {
-    /// What it is called: letters, digits, `_`, `-` and `.`.
+    /// File name: letters, digits, `_`, `-` and `.`.
     pub name: String,
-    /// What it is.
+    /// MIME type.
     pub mime_type: &'static str,
-    /// What is in it.
+    /// Content.
     pub text: String,
 }
 
 impl File {
-    /// Whether it fits into one answer.
+    /// Whether it fits into one response.
     pub fn fits(&self) -> bool {
         self.text.len() <= MAX_FILE_BYTES
     }
 }
 
-/// What is kept of an answer.
+/// A response as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     status: u16,
@@ -66,12 +66,12 @@ impl Reply {
         Self::with(StatusCode::OK, body)
     }
 
-    /// 201 with what was made.
+    /// 201 with the created resource.
     pub fn created(body: &impl Serialize) -> Result<Self, Error> {
         Self::with(StatusCode::CREATED, body)
     }
 
-    /// 200 with JSON that is there as text.
+    /// 200 with JSON text.
     pub fn json_text(text: &str) -> Self {
         Self::of(StatusCode::OK, Some(Body::Json(text.to_owned())))
     }
@@ -81,12 +81,12 @@ impl Reply {
         Self::of(StatusCode::NO_CONTENT, None)
     }
 
-    /// 200 with a file, which a browser saves.
+    /// 200 with a file for a browser to save.
     pub fn file(file: File) -> Self {
         Self::of(StatusCode::OK, Some(Body::File(file)))
     }
 
-    /// 302: what is asked for is there.
+    /// 302: a redirect.
     pub fn at(url: String) -> Self {
         Self::of(StatusCode::FOUND, Some(Body::At(url)))
     }
@@ -122,12 +122,12 @@ impl Reply {
         self.status
     }
 
-    /// What went wrong, where this answers a refusal or a failure.
+    /// The error, if this is an error response.
     pub fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
 
-    /// As Lambda hands it back.
+    /// As Lambda's response.
     pub fn into_response(self, request_id: &str) -> http::Response<lambda_http::Body> {
         let mut response = http::Response::new(lambda_http::Body::Empty);
         *response.status_mut() = self.status;

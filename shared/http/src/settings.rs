@@ -1,4 +1,4 @@
-//! What a project has set, as clients see it.
+//! Settings in responses.
 
 use capstan_domain::{Language, ProviderName, Settings, TranscriptionSettings};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! A transcription as clients see it.
+//! A transcription in responses.
 
 use capstan_domain::{
     Confidence, Language, ProviderName, Segment, Transcript, TranscriptLocation, Transcription, TranscriptionError,
@@ -93,7 +93,7 @@ pub struct TranscriptionErrorBody {
 }
 
 impl TranscriptionBody {
-    /// A transcription with its text, if there is one.
+    /// A transcription with its transcript, if it has one.
     pub fn new(transcription: &Transcription, transcript: Option<&Transcript>) -> Self {
         let language = transcription.language.as_ref().or(transcription.options.language.as_ref());
         let full_text = transcript.map(Transcript::full_text);
@@ -116,7 +116,7 @@ impl TranscriptionBody {
             completed_at: transcription.completed_at.map(|at| at.to_string()),
             updated_at: transcription.updated_at.to_string(),
         };
-        // What an item holds is far smaller than an answer may be.
+        // A transcript in an item is far smaller than a response may be.
         if transcription.transcript == Some(TranscriptLocation::Object) { body.that_fits() } else { body }
     }
 

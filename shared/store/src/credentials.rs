@@ -1,4 +1,4 @@
-//! Credentials by their hash, and keys by their id.
+//! Credentials by their hash, and API keys by their id.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use crate::keys::Identifier;
 use crate::transaction::{Committed, Transaction};
 use crate::{Page, Store, item, keys};
 
-/// How long a request waits at most for the note of who makes it.
+/// Longest time for recording the use of an API key, since a request waits for it.
 const RECORD_USE_TIMEOUT: Duration = Duration::from_millis(300);
 
 impl Store {
-    /// The credential of that hash, if there is one.
+    /// The credential with this hash; `None` if there is none.
     pub async fn credential(&self, hash: &CredentialHash) -> Result<Option<Credential>, Error> {
         self.read(keys::credential(hash)).await
     }
 
-    /// Keeps a credential under its hash. DynamoDB removes a token that ends by itself some time after its end.
+    /// Stores a credential under its hash. DynamoDB deletes an expired token some time after its expiry.
     pub async fn put_credential(&self, hash: &CredentialHash, credential: &Credential) -> Result<(), Error> {
         let item = item::credential(hash, credential)?;
         self.client
@@ -60,7 +60,7 @@ impl Store {
         }
     }
 
-    /// Keeps a new key: under its hash, and under its id in its tenant's list. One transaction.
+    /// Creates an API key: under its hash, and under its id in the tenant's list. One transaction.
     ///
     /// # Errors
     /// [`Error::Conflict`] when there is one of that id or that hash.
@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    /// The key of that id with its hash, whoever's it is. Two reads.
+    /// An API key of any tenant, with its hash. Two reads.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none.
@@ -83,8 +83,8 @@ impl Store {
         Ok((named.hash, key))
     }
 
-    /// A page of a tenant's keys, newest first, dead ones too. One query per shard side by side, one BatchGetItem, then
-    /// a GetItem of each key side by side.
+    /// A page of a tenant's API keys, newest first, with expired and revoked ones. Concurrent queries, one
+    /// BatchGetItem, then concurrent GetItem of each key.
     pub async fn list_keys(
         &self,
         tenant: &Tenant,
@@ -97,7 +97,7 @@ impl Store {
         Ok(Page { entities, next: named.next })
     }
 
-    /// Revokes a key. One that was revoked before stays as it is. Two calls.
+    /// Revokes an API key, unless it is revoked already. Two calls.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none of that id.
@@ -111,7 +111,8 @@ impl Store {
         }
     }
 
-    /// Keeps a new key in the place of one as it was read, which ends then, or earlier if it was to. One transaction.
+    /// Replaces an API key as it was read by a new one. The old key expires at `end`, or earlier if it was to. One
+    /// transaction.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the old key was revoked or rotated meanwhile.
@@ -144,7 +145,7 @@ fn put_key(transaction: &mut Transaction, hash: &CredentialHash, key: &Credentia
     Ok(())
 }
 
-/// That it is there and not revoked.
+/// The key exists and is not revoked.
 fn is_good() -> Condition {
     is_present().and(is_missing(REVOKED_AT))
 }

@@ -1,4 +1,4 @@
-//! Devices: made, read, listed, changed, bound and unbound.
+//! Devices: created, read, listed, updated, bound and unbound.
 
 use capstan_domain::{
     Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUserId, Error, FIRST_CALL_SECONDS,
@@ -16,17 +16,17 @@ use crate::original_requests::seconds;
 use crate::transaction::{Committed, MAX_ATTEMPTS, Transaction};
 use crate::{Page, Store, item, keys};
 
-/// What became of a device that was to be made known.
+/// Result of registering a device.
 #[derive(Debug)]
 pub enum Registered {
-    /// It is new.
+    /// It was created.
     New,
-    /// There is one of that serial number.
+    /// This device has the serial number already.
     Known(Box<Device>),
 }
 
 impl Store {
-    /// Keeps a new device, unless there is another of its serial number. Two calls when there is.
+    /// Creates a device, unless its serial number is registered. Two calls if it is.
     pub async fn register_device(&self, device: &Device) -> Result<Registered, Error> {
         let mut transaction = Transaction::default();
         let key = keys::serial_number(&device.tenant, &device.serial_number);
@@ -42,12 +42,12 @@ impl Store {
         known.map(|known| Registered::Known(Box::new(known))).ok_or_else(conflict)
     }
 
-    /// The device of that id, whoever's it is; `None` when there is none.
+    /// A device of any tenant; `None` if it does not exist.
     pub async fn device(&self, id: &DeviceId) -> Result<Option<Device>, Error> {
         self.read(id.key()).await
     }
 
-    /// The tenant's device of that serial number; `None` when there is none. Two calls.
+    /// The tenant's device with this serial number; `None` if there is none. Two calls.
     pub async fn device_called(&self, tenant: &Tenant, serial_number: &SerialNumber) -> Result<Option<Device>, Error> {
         let named: Option<Named<DeviceId>> = self.read(keys::serial_number(tenant, serial_number)).await?;
         match named {
@@ -56,7 +56,7 @@ impl Store {
         }
     }
 
-    /// A page of a tenant's devices, newest first. One query per shard side by side, then one BatchGetItem.
+    /// A page of a tenant's devices, newest first. One query per shard concurrently, then one BatchGetItem.
     pub async fn list_devices(
         &self,
         tenant: &Tenant,
@@ -66,7 +66,7 @@ impl Store {
         self.list(tenant, after, limit).await
     }
 
-    /// Changes what the owner may change.
+    /// Updates what the owner may change.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the tenant has none of that id.
@@ -86,7 +86,7 @@ impl Store {
         self.changed_device(change, id).await
     }
 
-    /// Notes what a device tells of itself.
+    /// Records a heartbeat.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the tenant has none of that id.
@@ -112,7 +112,7 @@ impl Store {
         }
     }
 
-    /// Binds a device as it was read to an end user of the same tenant's, and lets it in by a token.
+    /// Binds a device as it was read to an end user of the same tenant, with a new device token.
     ///
     /// # Errors
     /// [`Error::DeviceAlreadyBound`], and [`Error::Invalid`] of `end_user_id` when there is none.
@@ -151,7 +151,7 @@ impl Store {
         }
     }
 
-    /// Unbinds a device as it was read; its token is unknown from now on. No call for one that is not bound.
+    /// Unbinds a device as it was read, and deletes its token. No call for an unbound device.
     ///
     /// # Errors
     /// [`Error::DeviceAlreadyBound`] when it was bound to someone else meanwhile, [`Error::Conflict`] when other changes
@@ -173,8 +173,8 @@ impl Store {
         self.move_device(device, free).await
     }
 
-    /// Lets a bound device as it was read in by another token; the one before lets nobody in from now on. Where the
-    /// device itself asked, it is known for a day more, by whom it was replaced: whoever did not hear the answer asks again.
+    /// Replaces the token of a bound device as it was read. If the device itself requested that, the old token stays
+    /// stored for a day with its successor, so that a replay of the request is recognised.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] for a device whose own token is no longer the valid one, [`Error::Conflict`] when it is
@@ -187,7 +187,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Device, Error> {
         let replace = |device: &Device| {
-            // Made already, by an attempt at this very call.
+            // An earlier attempt at this request has made the change.
             if device.binding.as_ref().is_some_and(|binding| binding.token == token) {
                 return Ok(None);
             }
@@ -211,7 +211,7 @@ impl Store {
         self.move_device(device, replace).await
     }
 
-    /// Makes a change that follows from how the device stands, anew while other changes come first.
+    /// Makes a change that depends on the device as it was read. Starts over while other requests come first.
     async fn move_device(
         &self,
         device: Device,
@@ -231,7 +231,7 @@ impl Store {
     }
 }
 
-/// Takes the binding off a device and its token out of the table.
+/// Removes the binding of a device, and deletes its token.
 pub(crate) fn unbind(transaction: &mut Transaction, device: &Device, now: Timestamp) -> Result<(), Error> {
     let Some(binding) = &device.binding else { return Ok(()) };
     let mut change = Change::when(is_bound(device, binding)?);
@@ -241,19 +241,19 @@ pub(crate) fn unbind(transaction: &mut Transaction, device: &Device, now: Timest
     Ok(())
 }
 
-/// That the device is bound as it was when it was read.
+/// The device has the same binding as when it was read.
 fn is_bound(device: &Device, binding: &Binding) -> Result<Condition, Error> {
     Ok(is_of(&device.tenant)?.and(is(BINDING.then(TOKEN), &binding.token)?))
 }
 
-/// A token lets nobody in any more, and is known for a day by the one in its place.
+/// Revokes a replaced token, which stays stored for a day with its successor.
 fn replaced_by(token: &CredentialHash, now: Timestamp) -> Result<Change, Error> {
     let mut change = Change::when(is_present());
     change.set(REVOKED_AT, &now)?.set(REPLACED_BY, token)?.set(TTL, &seconds(now.plus_seconds(FIRST_CALL_SECONDS)))?;
     Ok(change)
 }
 
-/// The item of a bound device's token.
+/// The item of a device token.
 fn token_of(device: &Device, binding: &Binding, now: Timestamp) -> Result<item::Item, Error> {
     let credential = Credential::new(device.tenant.clone(), device.grant(&binding.end_user_id), now);
     item::credential(&binding.token, &credential)

@@ -1,4 +1,4 @@
-//! End users: made, read, listed, deleted.
+//! End users: created, read, listed, deleted.
 
 use capstan_domain::{Device, DeviceId, EndUser, EndUserId, Error, ExternalId, Tenant, Timestamp};
 
@@ -11,11 +11,11 @@ use crate::keys::Identifier;
 use crate::transaction::{Committed, MAX_ATTEMPTS, MAX_OPERATIONS, Transaction};
 use crate::{Page, Store, item, keys};
 
-/// How many devices one transaction unbinds: two operations each, beside the two of the end user.
+/// Most devices that one transaction unbinds: two operations for each, and two for the end user.
 const UNBOUND_AT_ONCE: usize = (MAX_OPERATIONS - 2) / 2;
 
 impl Store {
-    /// Keeps a new end user, and gives it as it is kept. Finding it kept is no conflict, as for a recording.
+    /// Creates an end user. Returns the stored one if an earlier sending of the request created it.
     ///
     /// # Errors
     /// [`Error::ResourceAlreadyExists`] when the tenant has one of that external id.
@@ -43,12 +43,12 @@ impl Store {
         })
     }
 
-    /// The end user of that id, whoever's it is; `None` when there is none.
+    /// An end user of any tenant; `None` if it does not exist.
     pub async fn end_user(&self, id: &EndUserId) -> Result<Option<EndUser>, Error> {
         self.read(id.key()).await
     }
 
-    /// The tenant's end user of that external id; `None` when there is none. Two calls.
+    /// The tenant's end user with this external id; `None` if there is none. Two calls.
     pub async fn end_user_called(&self, tenant: &Tenant, external_id: &ExternalId) -> Result<Option<EndUser>, Error> {
         let named: Option<Named<EndUserId>> = self.read(keys::external_id(tenant, external_id)).await?;
         match named {
@@ -57,8 +57,7 @@ impl Store {
         }
     }
 
-    /// The tenant's end user of that external id, made known by `new` if there is none. Two calls, and one that makes
-    /// them known.
+    /// The tenant's end user with this external id; `new` if there is none. Two calls, and one more to create it.
     ///
     /// # Errors
     /// [`Error::Conflict`] when they are made known and deleted at the same time.
@@ -78,8 +77,8 @@ impl Store {
         }
     }
 
-    /// A page of a tenant's end users, newest first; with an external id, the one of that. One query per shard side by
-    /// side, then one BatchGetItem; with an external id two reads.
+    /// A page of a tenant's end users, newest first, or the one with the external id. One query per shard concurrently,
+    /// then one BatchGetItem; with an external id two reads.
     pub async fn list_end_users(
         &self,
         tenant: &Tenant,
@@ -92,8 +91,8 @@ impl Store {
         Ok(Page { entities: found.into_iter().collect(), next: None })
     }
 
-    /// Deletes an end user as it was read, unbinds its devices and lets its external id go. One transaction, and before
-    /// it one BatchGetItem where devices are bound; more of both when they are over 49, or when other changes come first.
+    /// Deletes an end user as it was read, unbinds its devices and frees its external id. One transaction, after one
+    /// BatchGetItem if devices are bound; more of both for over 49 devices, or when other requests come first.
     ///
     /// # Errors
     /// [`Error::NotFound`] when it was deleted meanwhile, [`Error::Conflict`] when other changes keep coming first.
@@ -107,7 +106,7 @@ impl Store {
             let found = self.entities(&devices).await?;
             let is_bound =
                 |device: &&Device| device.binding.as_ref().is_some_and(|binding| binding.end_user_id == end_user.id);
-            // Some may be another's since the end user was read.
+            // Some may be bound to another end user by now.
             for device in found.values().filter(is_bound) {
                 unbind(&mut transaction, device, now)?;
             }
@@ -129,7 +128,7 @@ impl Store {
     }
 }
 
-/// Deletes an end user to whom just the devices are bound that were read.
+/// Deletes an end user, if exactly the devices are bound that were read.
 fn delete(transaction: &mut Transaction, end_user: &EndUser) -> Result<(), Error> {
     let as_read = is_of(&end_user.tenant)?.and(has_exactly(DEVICES, end_user.devices.iter()));
     transaction.delete_when(as_read, end_user.id.key());

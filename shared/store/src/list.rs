@@ -14,31 +14,31 @@ use crate::{Store, item};
 
 /// BatchGetItem takes at most 100 keys.
 const BATCH: usize = 100;
-/// A filter may pass over this many batches before the page is given as it is, with a cursor to go on from.
+/// Most batches that a filter reads for one page. The page may be shorter than its limit.
 const MAX_BATCHES: usize = 10;
-/// And over this many read units of 4 kB, half of what one BatchGetItem may bring: items may have 400 kB.
+/// Read units of 4 kB after which a page ends early. Items may have 400 kB.
 const MAX_READ_UNITS: f64 = 2_000.0;
 
-/// Which recordings, newest first.
+/// A query for recordings, newest first.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// Within whose visibility.
+    /// The visible recordings.
     pub visibility: Visibility,
-    /// Of this device.
+    /// Only of this device.
     pub device_id: Option<DeviceId>,
-    /// Of this end user.
+    /// Only of this end user.
     pub end_user_id: Option<EndUserId>,
-    /// In this state.
+    /// Only with this status.
     pub status: Option<Status>,
-    /// Created after this moment.
+    /// Only created after this time.
     pub created_after: Option<Timestamp>,
-    /// Changed after this moment.
+    /// Only updated after this time.
     pub updated_after: Option<Timestamp>,
-    /// Those after this one in the list.
+    /// Only after this one in the list.
     pub after: Option<RecordingId>,
-    /// How many to leave out at the start.
+    /// Number of recordings to skip.
     pub offset: usize,
-    /// How many at most, 1 to 100.
+    /// Maximum number, 1 to 100.
     pub limit: usize,
 }
 
@@ -51,7 +51,7 @@ impl ListQuery {
             && self.updated_after.is_none_or(|moment| recording.updated_at > moment)
     }
 
-    /// Whether the index alone cannot tell which recordings the list holds.
+    /// Whether items must be read to apply the filters.
     fn is_filtered(&self) -> bool {
         self.status.is_some()
             || self.updated_after.is_some()
@@ -71,17 +71,17 @@ impl ListQuery {
     }
 }
 
-/// A stretch of an index.
+/// A range of an index.
 pub(crate) struct Stretch<I> {
     index: Index,
-    /// The partitions that it lies in.
+    /// Its partitions.
     partitions: Vec<String>,
-    /// The least id in it.
+    /// Its smallest id.
     floor: Option<I>,
 }
 
 impl<I: Identifier> Stretch<I> {
-    /// All of a kind that a tenant has.
+    /// All entities of a kind of a tenant.
     pub(crate) fn of_project(tenant: &Tenant) -> Self {
         Self { index: keys::BY_PROJECT, partitions: keys::project_shards::<I>(tenant), floor: None }
     }
@@ -92,23 +92,23 @@ impl<I: Identifier> Stretch<I> {
 pub struct Page<T, I> {
     /// The entities, newest first.
     pub entities: Vec<T>,
-    /// Where the next page begins; `None` at the end.
+    /// Start of the next page; `None` at the end.
     pub next: Option<Position<I>>,
 }
 
-/// A place in a list.
+/// A position in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position<I> {
-    /// The last one before it.
+    /// The last entity before it.
     pub after: I,
-    /// How many are still to be left out from there.
+    /// Number of entities to skip from there.
     pub left_out: usize,
 }
 
 impl Store {
-    /// A page of recordings: the queries of an index's partitions side by side, then one BatchGetItem. With an
-    /// offset the keys that are left out are read before; with a filter that no index serves, there may be several
-    /// rounds, and a page may be shorter than the limit although more follow.
+    /// A page of recordings: concurrent queries of an index's partitions, then one BatchGetItem. An offset reads the
+    /// skipped keys first. A filter without an index may take several rounds, and a page may be shorter than the limit
+    /// although more follow.
     pub async fn list_recordings(&self, query: &ListQuery) -> Result<Page<Recording, RecordingId>, Error> {
         let stretch = query.stretch();
         let mut after = query.after.clone();
@@ -156,7 +156,7 @@ impl Store {
         Ok(Page { entities: recordings, next: after.map(|after| Position { after, left_out }) })
     }
 
-    /// A page of all of a kind that a tenant has: the queries of an index's partitions side by side, then one
+    /// A page of all entities of a kind of a tenant: concurrent queries of an index's partitions, then one
     /// BatchGetItem.
     pub(crate) async fn list<I: Identifier>(
         &self,
@@ -172,7 +172,7 @@ impl Store {
         Ok(Page { entities: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
     }
 
-    /// The newest `count` ids of a stretch.
+    /// The newest `count` ids of a range.
     async fn list_ids<I: Identifier>(
         &self,
         stretch: &Stretch<I>,
@@ -194,7 +194,7 @@ impl Store {
         count: usize,
     ) -> Result<Vec<I>, Error> {
         let floor = stretch.floor.as_ref().map_or_else(|| I::PREFIX.to_owned(), I::to_string);
-        // `~` lies behind every letter and digit. BETWEEN includes its ends, so the one to go on from is dropped again.
+        // `~` sorts after every letter and digit. BETWEEN includes its bounds, so `after` is dropped again.
         let ceiling = after.map_or_else(|| format!("{}~", I::PREFIX), I::to_string);
         if ceiling < floor {
             return Ok(Vec::new());
@@ -229,16 +229,16 @@ impl Store {
         Ok(ids)
     }
 
-    /// Those of these ids that there are. As [`Self::find`].
+    /// The existing entities of these ids. As [`Self::find`].
     pub(crate) async fn entities<I: Identifier>(&self, ids: &[I]) -> Result<HashMap<I, I::Entity>, Error> {
         Ok(self.find(ids).await?.entities)
     }
 
-    /// Those of these ids that there are. One BatchGetItem, or more when they are over 100 or over 16 MB.
+    /// The existing entities of these ids. One BatchGetItem, or more for over 100 ids or 16 MB.
     async fn find<I: Identifier>(&self, ids: &[I]) -> Result<Found<I>, Error> {
         let mut found = Found { entities: HashMap::new(), read_units: 0.0 };
         let mut wanted: Vec<_> = ids.iter().map(I::key).collect();
-        // A reply says which keys it left out.
+        // A response names the keys that it left out.
         while !wanted.is_empty() {
             let rest = wanted.split_off(wanted.len().min(BATCH));
             let asked = wanted.len();
@@ -267,10 +267,10 @@ impl Store {
     }
 }
 
-/// What there is of some ids.
+/// The existing entities of some ids.
 struct Found<I: Identifier> {
     entities: HashMap<I, I::Entity>,
-    /// What it cost to read them.
+    /// Consumed read units.
     read_units: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What projects have set.
+//! Settings of projects.
 
 use capstan_aws::failure;
 use capstan_domain::{Error, Settings, Tenant};
@@ -6,13 +6,13 @@ use capstan_domain::{Error, Settings, Tenant};
 use crate::{Store, item, keys};
 
 impl Store {
-    /// What a tenant has set.
+    /// Settings of a tenant; the default settings if it has none.
     pub async fn settings(&self, tenant: &Tenant) -> Result<Settings, Error> {
         let set = self.read(keys::settings(tenant)).await?;
         Ok(set.unwrap_or_else(|| Settings::unset(tenant.clone())))
     }
 
-    /// Keeps what a tenant sets, in the place of what it had set.
+    /// Replaces the settings of a tenant.
     pub async fn put_settings(&self, settings: &Settings) -> Result<(), Error> {
         let mut item = item::to_item(settings)?;
         item.extend(keys::settings(&settings.tenant));

@@ -1,4 +1,4 @@
-//! Several changes that are made together or not at all.
+//! Transactions: several changes that are made together or not at all.
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -16,44 +16,44 @@ use crate::expression::Expressions;
 use crate::item::{Item, from_item};
 use crate::keys::{Identifier, Key};
 
-/// How many operations one transaction takes.
+/// Most operations of a transaction.
 pub(crate) const MAX_OPERATIONS: usize = 100;
-/// How often a change is tried while others come first.
+/// How often a change is tried that other requests overtake.
 pub(crate) const MAX_ATTEMPTS: usize = 8;
 
-/// A transaction in the making. What adds an operation gives its place, by which a refusal is known.
+/// A transaction. Adding an operation returns its place, for looking up whether its condition failed.
 #[derive(Default)]
 pub(crate) struct Transaction {
     operations: Vec<Operation>,
 }
 
-/// What became of a transaction.
+/// Result of a transaction.
 #[derive(Debug)]
 pub(crate) enum Committed {
-    /// All of it was made.
+    /// All changes were made.
     Made,
-    /// Nothing was: some conditions did not hold.
+    /// No change was made: conditions failed.
     Refused(Refusals),
 }
 
-/// Which conditions did not hold, and what they were held against.
+/// The failed conditions, with the items that they were checked against.
 #[derive(Debug)]
 pub(crate) struct Refusals(Vec<Option<Item>>);
 
 impl Refusals {
-    /// Whether the condition of the operation in that place did not hold.
+    /// Whether the condition of the operation in this place failed.
     pub(crate) fn has(&self, place: usize) -> bool {
         self.0.get(place).is_some_and(Option::is_some)
     }
 
-    /// What the condition of the operation in that place was held against, if that was anything.
+    /// The item that the failed condition in this place was checked against; `None` if there is none.
     pub(crate) fn old<T: DeserializeOwned>(&self, place: usize) -> Result<Option<T>, Error> {
         let old = self.0.get(place).cloned().flatten().filter(|item| !item.is_empty());
         old.map(from_item).transpose()
     }
 }
 
-/// One change of a transaction.
+/// An operation of a transaction.
 enum Operation {
     Put(Item, Condition),
     Update(Key, Change),
@@ -97,27 +97,27 @@ impl Transaction {
         self.operations.len() - 1
     }
 
-    /// Puts an item where there is none.
+    /// Puts an item, if there is none.
     pub(crate) fn put_new(&mut self, item: Item) -> usize {
         self.put_when(is_new(), item)
     }
 
-    /// Puts an item if that holds of the one in its place.
+    /// Puts an item, if the condition holds for the present one.
     pub(crate) fn put_when(&mut self, condition: Condition, item: Item) -> usize {
         self.add(Operation::Put(item, condition))
     }
 
-    /// Changes what an identifier names.
+    /// Updates the item of an identifier.
     pub(crate) fn update(&mut self, id: &impl Identifier, change: Change) -> usize {
         self.update_item(id.key(), change)
     }
 
-    /// Changes the item of a key.
+    /// Updates the item of a key.
     pub(crate) fn update_item(&mut self, key: Key, change: Change) -> usize {
         self.add(Operation::Update(key, change))
     }
 
-    /// Deletes an item if that holds of it.
+    /// Deletes an item, if the condition holds.
     pub(crate) fn delete_when(&mut self, condition: Condition, key: Key) -> usize {
         self.add(Operation::Delete(key, Some(condition)))
     }
@@ -127,7 +127,7 @@ impl Transaction {
         self.add(Operation::Delete(key, None))
     }
 
-    /// Makes it all, or nothing. Tries again a few times where other changes to the same items are under way.
+    /// Makes all changes or none. Retries a few times when it conflicts with another transaction.
     pub(crate) async fn commit(self, store: &Store) -> Result<Committed, Error> {
         let build = |operation: Operation| operation.build(&store.table);
         let operations: Vec<_> =
@@ -149,14 +149,14 @@ impl Transaction {
     }
 }
 
-/// Why a transaction was not made.
+/// Why a transaction was cancelled.
 #[derive(Debug)]
 enum Cancellation {
-    /// Some conditions did not hold.
+    /// Conditions failed.
     Refused(Refusals),
-    /// Other changes to the same items were under way, or there were too many of them.
+    /// It conflicted with another transaction, or was throttled.
     Busy,
-    /// It cannot be made at all.
+    /// It is invalid.
     Broken,
 }
 

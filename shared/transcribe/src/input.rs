@@ -20,7 +20,7 @@ pub struct Sound<'a> {
     pub content_type: ContentType,
     /// How large the original is.
     pub size_bytes: u64,
-    /// What is in it.
+    /// Content.
     pub facts: &'a AudioFacts,
     /// What was made of it.
     pub renditions: &'a [Rendition],

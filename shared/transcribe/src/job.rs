@@ -15,7 +15,7 @@ pub struct Job {
     pub name: JobName,
     /// The sound.
     pub audio: Audio,
-    /// How long the sound is.
+    /// Duration of the audio.
     pub duration: Offset,
     /// The language that is spoken, where somebody said. The provider finds out otherwise.
     pub language: Option<Language>,
@@ -28,7 +28,7 @@ pub struct Job {
 /// The sound of a job.
 #[derive(Clone, Debug)]
 pub struct Audio {
-    /// What it is.
+    /// MIME type.
     pub content_type: ContentType,
     /// How large it is.
     pub size_bytes: u64,

@@ -1,4 +1,4 @@
-//! Gives one transcription with its text.
+//! Returns a transcription with its transcript.
 
 fn main() -> Result<(), capstan_lambda::StartError> {
     capstan_lambda::serve_http(transcriptions::get_transcription::handle)

@@ -41,7 +41,7 @@ pub struct Options {
     pub run_schedules: bool,
     /// What stands for the parameters and secrets of a deployment: variables of every function.
     pub variables: BTreeMap<String, String>,
-    /// Whether transcription providers can visibility the API: only if they run here too.
+    /// Whether transcription providers can reach the API: only if they run here too.
     pub called_back: bool,
 }
 

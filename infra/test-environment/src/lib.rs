@@ -89,7 +89,7 @@ pub struct Answer {
 }
 
 impl TestEnvironment {
-    /// A environment with a project, its secret key, an end user and a device that is bound to them. The clock stands at the hour of the event files.
+    /// An environment with a project, its secret key, an end user and a device that is bound to them. The clock stands at the hour of the event files.
     pub async fn start() -> Self {
         let template = Template::of_this_project().expect("template.yaml reads");
         let emulators = Emulators::start(Storage::Memory).await.expect("the emulators start");

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{ContentType, Error, ExternalId, Model, SerialNumber, Timestamp};
+use crate::{ContentType, ExternalId, Model, SerialNumber};
 
 /// The type of a file in the Plaud-shaped API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -186,32 +186,12 @@ pub struct FileDetails {
     pub zonemins: Option<i64>,
 }
 
-impl FileDetails {
-    /// Start and end of the take.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a moment outside the calendar, and for an end before the beginning.
-    pub fn times(&self) -> Result<(Option<Timestamp>, Option<Timestamp>), Error> {
-        let start = moment("start_time", self.start_time)?;
-        let end = moment("end_time", self.end_time)?;
-        if start.zip(end).is_some_and(|(start, end)| end < start) {
-            return Err(Error::invalid("end_time", "must not be before start_time"));
-        }
-        Ok((start, end))
-    }
-}
-
-fn moment(field: &str, milliseconds: Option<i64>) -> Result<Option<Timestamp>, Error> {
-    let rule = || Error::invalid(field, "must be milliseconds since 1970");
-    milliseconds.map(|milliseconds| Timestamp::from_milliseconds(milliseconds).ok_or_else(rule)).transpose()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_type_is_known_in_any_case_and_an_unknown_one_names_those_there_are() {
+    fn parses_a_type_in_any_case_and_lists_the_types_otherwise() {
         assert_eq!("OPUS".parse(), Ok(FileType::Opus));
         assert_eq!(
             "amr".parse::<FileType>(),
@@ -220,23 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn an_md5_reads_back_in_lower_case() {
+    fn prints_an_md5_in_lower_case() {
         let md5: Md5 = "D41D8CD98F00B204E9800998ECF8427E".parse().unwrap();
         assert_eq!(md5.to_string(), "d41d8cd98f00b204e9800998ecf8427e");
         assert!("d41d8cd9".parse::<Md5>().is_err());
-    }
-
-    #[test]
-    fn times_are_milliseconds_in_order() {
-        let details = |start_time, end_time| FileDetails { start_time, end_time, ..FileDetails::default() };
-        let (start, end) = details(Some(1_736_931_600_000), Some(1_736_931_601_500)).times().unwrap();
-        assert_eq!(start.unwrap().to_string(), "2025-01-15T09:00:00Z");
-        assert_eq!(end.unwrap().to_string(), "2025-01-15T09:00:01.500Z");
-        assert_eq!(details(None, None).times().unwrap(), (None, None));
-        assert_eq!(
-            details(Some(2), Some(1)).times().unwrap_err().to_string(),
-            "end_time: must not be before start_time"
-        );
-        assert!(details(Some(i64::MAX), None).times().is_err());
     }
 }

@@ -371,7 +371,7 @@ impl Recording {
     pub fn awaited(&self, media_id: &MediaId, now: Timestamp) -> Result<&Media, Error> {
         self.require_open(now)?;
         let awaited = self.media.get(media_id).filter(|media| media.uploaded().is_none());
-        awaited.ok_or_else(|| Error::invalid("media_id", "must be a pending medium of this recording"))
+        awaited.ok_or_else(|| Error::invalid("media_id", "must be a pending media file of this recording"))
     }
 
     fn require_open(&self, now: Timestamp) -> Result<(), Error> {

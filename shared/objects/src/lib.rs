@@ -213,7 +213,7 @@ fn is_forbidden<E>(error: &SdkError<E, HttpResponse>) -> bool {
 fn size(content_length: Option<i64>) -> Result<u64, Error> {
     content_length
         .and_then(|length| u64::try_from(length).ok())
-        .ok_or_else(|| Error::internal("S3 told no length of an object"))
+        .ok_or_else(|| Error::internal("S3 returned no length of an object"))
 }
 
 fn unquoted(etag: Option<&str>) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use capstan_domain::{
     ClaimedPart, EntityTag, Error, ExternalId, FileDetails, FileId, FileType, Md5, Name, PartNumber, RecorderKind,
-    Recording, SerialNumber, Sha256,
+    Recording, SerialNumber, Sha256, Timestamp,
 };
 use capstan_http::Request;
 use capstan_store::Store;
@@ -145,4 +145,38 @@ fn claimed(place: usize, part: &BTreeMap<String, Value>) -> Result<ClaimedPart, 
         number: number.ok_or_else(|| Error::invalid(format!("part_list[{place}].PartNumber"), PartNumber::RULE))?,
         etag: EntityTag::new(etag.ok_or_else(|| Error::required(&format!("part_list[{place}].ETag")))?),
     })
+}
+
+/// Start and end of the take.
+///
+/// # Errors
+/// [`Error::Invalid`] for a time outside the calendar, and for an end before the start.
+pub(crate) fn times(details: &FileDetails) -> Result<(Option<Timestamp>, Option<Timestamp>), Error> {
+    let start = time("start_time", details.start_time)?;
+    let end = time("end_time", details.end_time)?;
+    if start.zip(end).is_some_and(|(start, end)| end < start) {
+        return Err(Error::invalid("end_time", "must not be before start_time"));
+    }
+    Ok((start, end))
+}
+
+fn time(field: &str, milliseconds: Option<i64>) -> Result<Option<Timestamp>, Error> {
+    let rule = || Error::invalid(field, "must be milliseconds since 1970");
+    milliseconds.map(|milliseconds| Timestamp::from_milliseconds(milliseconds).ok_or_else(rule)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_milliseconds_in_order() {
+        let times = |start_time, end_time| times(&FileDetails { start_time, end_time, ..FileDetails::default() });
+        let (start, end) = times(Some(1_736_931_600_000), Some(1_736_931_601_500)).unwrap();
+        assert_eq!(start.unwrap().to_string(), "2025-01-15T09:00:00Z");
+        assert_eq!(end.unwrap().to_string(), "2025-01-15T09:00:01.500Z");
+        assert_eq!(times(None, None).unwrap(), (None, None));
+        assert_eq!(times(Some(2), Some(1)).unwrap_err().to_string(), "end_time: must not be before start_time");
+        assert!(times(Some(i64::MAX), None).is_err());
+    }
 }

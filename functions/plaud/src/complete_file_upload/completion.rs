@@ -11,7 +11,7 @@ use capstan_objects::{MAX_HASHED_BYTES, ObjectKey, Objects};
 use capstan_store::{Changed, Owner, Store, UploadedFile, retry_overtaken};
 use capstan_uploads::{MAX_HASHED_IN_REQUEST_BYTES, MultipartCompletion, VERIFICATION_RETRY_SECONDS};
 
-use super::body::Claim;
+use super::body::{Claim, times};
 use crate::owner::find_or_create_owner;
 
 /// How often a completion is tried that other requests overtake.
@@ -59,7 +59,7 @@ impl FileCompletion<'_> {
 
     async fn file(&self, seen: &Recording, completion: Completion) -> Result<UploadedFile, Error> {
         let (media, upload) = self.upload(seen)?;
-        let (started_at, ended_at) = self.claim.details.times()?;
+        let (started_at, ended_at) = times(&self.claim.details)?;
         if self.claim.md5.is_some() && upload.plan.file_size().bytes() > MAX_HASHED_BYTES {
             let rule = format!("must be left out: a file of more than {MAX_HASHED_BYTES} bytes is not hashed");
             return Err(Error::invalid("file_md5", rule));

@@ -1,7 +1,7 @@
-//! `process-audio [--transcription] FILE...` runs [`capstan_audio::process`] on each file as the
-//! deployed function would, into a directory that is then removed, and prints what came of it.
+//! `process-audio [--transcription] FILE...` runs [`capstan_audio::process`] on each file like the deployed function and
+//! prints the results. Renditions go to a temporary directory.
 
-#![allow(clippy::print_stdout)] // Printing is what it does.
+#![allow(clippy::print_stdout, reason = "the program prints its results")]
 
 use std::error::Error;
 use std::fs::File;

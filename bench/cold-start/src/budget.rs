@@ -1,5 +1,4 @@
-//! What does not jitter: the size of a function, and the instructions of its start and of one more request. Held against
-//! figures that are kept.
+//! Compare reproducible figures with `budget.json`: zip size, and instructions of initialization and of a warm request.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::contestant::{Contestant, functions, here};
+use crate::candidate::{Candidate, functions, here};
 use crate::measure::println;
 use crate::work::Work;
 use crate::world::World;
 
-/// The figures that are kept, and by how much one may exceed its own.
+/// Contents of `budget.json`: accepted figures, and the allowed increase in percent.
 #[derive(Debug, Serialize, Deserialize)]
 struct Budget {
     allowance_percent: u64,
@@ -28,67 +27,67 @@ struct Figures {
     warm_instructions: Option<u64>,
 }
 
-/// The functions whose instructions are counted: one that signs, one that writes and tells the bus, one that reads.
+/// Functions with counted instructions: one signs a URL, one writes and publishes an event, one reads.
 const COUNTED: [&str; 3] = ["create-upload-url", "complete-upload", "get-recording"];
-/// Where Debian's package puts what counts instructions. Without it, only sizes are compared.
+/// Path of valgrind in Debian. If it is missing, only sizes are compared.
 pub(crate) const VALGRIND: &str = "/usr/bin/valgrind";
 
-/// Which functions are looked at.
+/// Functions to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Those whose instructions are counted.
+    /// Only functions with counted instructions.
     Counted,
-    /// All, of the others the size only.
+    /// All functions. For functions without counted instructions, only the size.
     All,
 }
 
-/// Whether all keep within their figures.
+/// Print a comparison with the budget. Returns whether all figures are within the allowance.
 pub(crate) async fn check(which: Which) -> io::Result<bool> {
-    let kept: Budget = serde_json::from_slice(&std::fs::read(file())?)?;
-    let mut holds = true;
-    println("| | now | kept | change |");
+    let budget: Budget = serde_json::from_slice(&std::fs::read(file())?)?;
+    let mut within_budget = true;
+    println("| | now | budget | change |");
     println("|---|---|---|---|");
     for name in names(which)? {
         let now = figures(&name).await?;
-        let Some(kept_of) = kept.functions.get(&name) else {
-            println(&format!("| `{name}` | | none is kept | |"));
-            holds = false;
+        let Some(accepted) = budget.functions.get(&name) else {
+            println(&format!("| `{name}` | | not in budget.json | |"));
+            within_budget = false;
             continue;
         };
-        for (what, now, kept_of) in [
-            ("zip, bytes", Some(now.zip_bytes), Some(kept_of.zip_bytes)),
-            ("init, instructions", now.init_instructions, kept_of.init_instructions),
-            ("warm request, instructions", now.warm_instructions, kept_of.warm_instructions),
+        for (figure, now, accepted) in [
+            ("zip, bytes", Some(now.zip_bytes), Some(accepted.zip_bytes)),
+            ("init, instructions", now.init_instructions, accepted.init_instructions),
+            ("warm request, instructions", now.warm_instructions, accepted.warm_instructions),
         ] {
-            let (Some(now), Some(kept_of)) = (now, kept_of) else { continue };
-            let within = now * 100 <= kept_of * (100 + kept.allowance_percent);
-            holds &= within;
-            let verdict = if within { "" } else { " **too much**" };
-            println(&format!("| `{name}`, {what} | {now} | {kept_of} | {}{verdict} |", change(now, kept_of)));
+            let (Some(now), Some(accepted)) = (now, accepted) else { continue };
+            let within = now * 100 <= accepted * (100 + budget.allowance_percent);
+            within_budget &= within;
+            let verdict = if within { "" } else { " **over budget**" };
+            println(&format!("| `{name}`, {figure} | {now} | {accepted} | {}{verdict} |", change(now, accepted)));
         }
     }
     if !Path::new(VALGRIND).exists() {
-        println(&format!("\nOnly sizes were compared: instructions are counted where there is {VALGRIND}"));
+        println(&format!("\nOnly sizes were compared, because {VALGRIND} does not exist"));
     }
-    if !holds {
-        let allowed = kept.allowance_percent;
+    if !within_budget {
+        let allowed = budget.allowance_percent;
         println(&format!(
-            "\nA function got dearer by more than {allowed} %. If it is worth it: bench/cold-start/run keep"
+            "\nA figure increased by more than {allowed} %. To accept the increase, run: bench/cold-start/run keep"
         ));
     }
-    Ok(holds)
+    Ok(within_budget)
 }
 
-/// Keeps what they have now; what is kept of others stays.
+/// Write the current figures of the measured functions to `budget.json`.
 pub(crate) async fn keep(which: Which) -> io::Result<()> {
     if !Path::new(VALGRIND).exists() {
-        return Err(io::Error::other(format!("instructions are counted by {VALGRIND}, which is not there")));
+        return Err(io::Error::other(format!("counting instructions requires {VALGRIND}, which does not exist")));
     }
-    let mut kept: Budget = serde_json::from_slice(&std::fs::read(file())?)?;
+    let mut budget: Budget = serde_json::from_slice(&std::fs::read(file())?)?;
     for name in names(which)? {
-        kept.functions.insert(name.clone(), figures(&name).await?);
+        budget.functions.insert(name.clone(), figures(&name).await?);
     }
-    std::fs::write(file(), serde_json::to_string_pretty(&kept)? + "\n")
+    std::fs::write(file(), serde_json::to_string_pretty(&budget)? + "\n")
 }
 
 fn file() -> PathBuf {
@@ -103,26 +102,26 @@ fn names(which: Which) -> io::Result<Vec<String>> {
 }
 
 async fn figures(function: &str) -> io::Result<Figures> {
-    let contestant = Contestant::ours(function, Work::of(function).unwrap_or(Work::Hello));
-    let zip_bytes = contestant.zipped()?;
+    let candidate = Candidate::rust(function, Work::of(function).unwrap_or(Work::Hello));
+    let zip_bytes = candidate.zip_bytes()?;
     if !COUNTED.contains(&function) || !Path::new(VALGRIND).exists() {
         return Ok(Figures { zip_bytes, init_instructions: None, warm_instructions: None });
     }
-    let init = instructions(&contestant, 0).await?;
-    // The first request connects, the second finds all that is made once.
-    let (second, fourth) = (instructions(&contestant, 2).await?, instructions(&contestant, 4).await?);
+    let init = instructions(&candidate, 0).await?;
+    // The first request opens connections, so measure the third and the fourth.
+    let (second, fourth) = (instructions(&candidate, 2).await?, instructions(&candidate, 4).await?);
     let warm = fourth.saturating_sub(second) / 2;
     Ok(Figures { zip_bytes, init_instructions: Some(init), warm_instructions: Some(warm) })
 }
 
-/// What a process executes until it has answered that many requests. Without TLS, whose numbers are random.
-async fn instructions(contestant: &Contestant, requests: u32) -> io::Result<u64> {
+/// Instructions of a process until it has responded to `requests` requests. Without TLS, because TLS is random.
+async fn instructions(candidate: &Candidate, requests: u32) -> io::Result<u64> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("callgrind");
-    let mut world = World::make(false).await?;
-    let mut sandbox = world.start(&contestant.counted(&file)).await?;
+    let mut world = World::start(false).await?;
+    let mut sandbox = world.start_function(&candidate.counted(&file)).await?;
     for _ in 0..requests {
-        world.invoke(&mut sandbox, contestant).await?;
+        world.invoke(&mut sandbox, candidate).await?;
     }
     sandbox.end().await?;
     total(&file)
@@ -132,10 +131,10 @@ fn total(file: &Path) -> io::Result<u64> {
     let text = std::fs::read_to_string(file)?;
     let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));
     let total = total.and_then(|total| total.trim().parse().ok());
-    total.ok_or_else(|| io::Error::other("valgrind counted nothing"))
+    total.ok_or_else(|| io::Error::other("the valgrind output has no total"))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a percentage is shown to one decimal")]
-fn change(now: u64, kept: u64) -> String {
-    format!("{:+.1} %", (now as f64 / kept as f64 - 1.0) * 100.0)
+fn change(now: u64, accepted: u64) -> String {
+    format!("{:+.1} %", (now as f64 / accepted as f64 - 1.0) * 100.0)
 }

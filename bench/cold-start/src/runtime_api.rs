@@ -1,4 +1,4 @@
-//! Lambda's side of the Runtime API, for one sandbox:
+//! Server of the Lambda Runtime API for one sandbox:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 use std::convert::Infallible;
@@ -20,31 +20,31 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::AbortHandle;
 
 const PREFIX: &str = "/2018-06-01/runtime";
-/// As long as the longest of our functions may run.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Timeout of an invocation: the longest timeout of the project's functions.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What a sandbox tells, and when.
+/// Request of a sandbox to the Runtime API, with its time.
 #[derive(Debug)]
-pub(crate) enum Told {
-    /// It asks for the next event.
-    Asks(Instant),
-    /// It has answered the event.
-    Answers(Instant, Bytes),
-    /// It could not be made, or the invocation failed.
-    Fails(Bytes),
+pub(crate) enum Report {
+    /// The sandbox requests the next event.
+    NextRequested(Instant),
+    /// The sandbox sent the response to an event.
+    Response(Instant, Bytes),
+    /// Initialization or an invocation failed, with the error body.
+    Error(Bytes),
 }
 
-/// Lambda as one sandbox knows it.
+/// Running Runtime API server. Dropping it stops the server.
 pub(crate) struct RuntimeApi {
     pub(crate) address: SocketAddr,
     events: mpsc::UnboundedSender<Value>,
-    told: mpsc::UnboundedReceiver<Told>,
+    reports: mpsc::UnboundedReceiver<Report>,
     task: AbortHandle,
 }
 
-struct Desk {
+struct Channels {
     events: Mutex<mpsc::UnboundedReceiver<Value>>,
-    told: mpsc::UnboundedSender<Told>,
+    reports: mpsc::UnboundedSender<Report>,
 }
 
 impl RuntimeApi {
@@ -52,21 +52,21 @@ impl RuntimeApi {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (events, received) = mpsc::unbounded_channel();
-        let (sender, told) = mpsc::unbounded_channel();
-        let desk = Arc::new(Desk { events: Mutex::new(received), told: sender });
-        let task = tokio::spawn(serve(listener, desk)).abort_handle();
-        Ok(Self { address, events, told, task })
+        let (sender, reports) = mpsc::unbounded_channel();
+        let channels = Arc::new(Channels { events: Mutex::new(received), reports: sender });
+        let task = tokio::spawn(serve(listener, channels)).abort_handle();
+        Ok(Self { address, events, reports, task })
     }
 
-    /// Hands the sandbox an event.
-    pub(crate) fn hand(&self, event: Value) -> io::Result<()> {
+    /// Send an event to the sandbox.
+    pub(crate) fn send(&self, event: Value) -> io::Result<()> {
         self.events.send(event).map_err(io::Error::other)
     }
 
-    /// Waits for what the sandbox tells.
-    pub(crate) async fn told(&mut self) -> io::Result<Told> {
-        let told = tokio::time::timeout(PATIENCE, self.told.recv()).await?;
-        told.ok_or_else(|| io::Error::other("the Runtime API is closed"))
+    /// Wait for the next report of the sandbox.
+    pub(crate) async fn next_report(&mut self) -> io::Result<Report> {
+        let report = tokio::time::timeout(TIMEOUT, self.reports.recv()).await?;
+        report.ok_or_else(|| io::Error::other("the Runtime API is closed"))
     }
 }
 
@@ -76,41 +76,41 @@ impl Drop for RuntimeApi {
     }
 }
 
-async fn serve(listener: TcpListener, desk: Arc<Desk>) {
+async fn serve(listener: TcpListener, channels: Arc<Channels>) {
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
-        let desk = Arc::clone(&desk);
+        let channels = Arc::clone(&channels);
         tokio::spawn(async move {
-            let answer = service_fn(|request| answer(Arc::clone(&desk), request));
-            // An error here is a sandbox that ended.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            let service = service_fn(|request| handle(Arc::clone(&channels), request));
+            // Fails only if the sandbox ended.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn handle(channels: Arc<Channels>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default().to_owned();
-    let answer = match (request.method(), path.rsplit('/').next()) {
-        (&Method::GET, Some("next")) => next(&desk).await,
-        (&Method::POST, Some(told @ ("response" | "error"))) => {
+    let response = match (request.method(), path.rsplit('/').next()) {
+        (&Method::GET, Some("next")) => next(&channels).await,
+        (&Method::POST, Some(kind @ ("response" | "error"))) => {
             let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
-            let told = match (told, body) {
-                ("response", Ok(body)) => Told::Answers(Instant::now(), body),
-                (_, body) => Told::Fails(body.unwrap_or_default()),
+            let report = match (kind, body) {
+                ("response", Ok(body)) => Report::Response(Instant::now(), body),
+                (_, body) => Report::Error(body.unwrap_or_default()),
             };
-            let _ = desk.told.send(told);
+            let _ = channels.reports.send(report);
             empty(StatusCode::ACCEPTED)
         }
         _ => empty(StatusCode::NOT_FOUND),
     };
-    Ok(answer)
+    Ok(response)
 }
 
-async fn next(desk: &Desk) -> Response<Full<Bytes>> {
-    let _ = desk.told.send(Told::Asks(Instant::now()));
-    let Some(event) = desk.events.lock().await.recv().await else { return empty(StatusCode::GONE) };
-    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + PATIENCE;
-    let mut answer = Response::new(Full::new(Bytes::from(event.to_string())));
+async fn next(channels: &Channels) -> Response<Full<Bytes>> {
+    let _ = channels.reports.send(Report::NextRequested(Instant::now()));
+    let Some(event) = channels.events.lock().await.recv().await else { return empty(StatusCode::GONE) };
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + TIMEOUT;
+    let mut response = Response::new(Full::new(Bytes::from(event.to_string())));
     for (name, value) in [
         ("content-type", "application/json"),
         ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
@@ -119,14 +119,14 @@ async fn next(desk: &Desk) -> Response<Full<Bytes>> {
         ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1"),
     ] {
         if let Ok(value) = value.parse() {
-            answer.headers_mut().insert(name, value);
+            response.headers_mut().insert(name, value);
         }
     }
-    answer
+    response
 }
 
 fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::default());
-    *answer.status_mut() = status;
-    answer
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
 }

@@ -1,4 +1,4 @@
-//! A function's process, as Lambda starts and uses it.
+//! Process of a function, started and invoked as in Lambda.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::front::Front;
-use crate::runtime_api::{RuntimeApi, Told};
+use crate::runtime_api::{Report, RuntimeApi};
+use crate::tls_proxy::TlsProxy;
 
-/// How a process is started.
+/// Command that starts a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Bootstrap {
-    /// The program and its arguments.
+    /// Program and arguments.
     pub(crate) command: Vec<PathBuf>,
-    /// The control group that limits its processor time.
+    /// Control group that limits the CPU time. `None` for no limit.
     pub(crate) group: Option<PathBuf>,
 }
 
@@ -25,18 +25,18 @@ pub(crate) struct Bootstrap {
 pub(crate) struct Sandbox {
     api: RuntimeApi,
     process: Child,
-    /// From the start of the process until it asked for its first event.
+    /// Time from the start of the process to its first request for an event.
     pub(crate) init: Duration,
 }
 
-/// What an invocation took.
+/// Times and response of an invocation.
 #[derive(Debug)]
 pub(crate) struct Invocation {
-    /// From the event to the answer.
+    /// Time from the event to the response.
     pub(crate) duration: Duration,
-    /// What of it AWS took.
+    /// Part of `duration` spent in calls to AWS.
     pub(crate) aws: Duration,
-    pub(crate) answer: Bytes,
+    pub(crate) response: Bytes,
 }
 
 impl Sandbox {
@@ -49,43 +49,45 @@ impl Sandbox {
         if std::env::var_os("COLD_START_LOGS").is_none() {
             command.stderr(Stdio::null());
         }
-        let began = Instant::now();
+        let started = Instant::now();
         let mut process = command.spawn()?;
-        let asked = tokio::select! {
-            asked = asked(&mut api) => asked?,
+        let ready = tokio::select! {
+            ready = next_event_requested(&mut api) => ready?,
             ended = process.wait() => {
                 let program = command.as_std().get_program().to_string_lossy();
-                return Err(io::Error::other(format!("{program} ended before it asked for an event: {}", ended?)));
+                return Err(io::Error::other(format!("{program} exited before its first request for an event: {}", ended?)));
             }
         };
-        Ok(Self { api, process, init: asked.saturating_duration_since(began) })
+        Ok(Self { api, process, init: ready.saturating_duration_since(started) })
     }
 
-    /// Hands it an event, and waits until it asks for the next.
-    pub(crate) async fn invoke(&mut self, event: Value, front: &Front) -> io::Result<Invocation> {
-        let _ = front.take_spent();
-        let began = Instant::now();
-        self.api.hand(event)?;
-        let (ended, answer) = match self.api.told().await? {
-            Told::Answers(ended, answer) => (ended, answer),
-            Told::Asks(_) => return Err(io::Error::other("it asks for the next event before it has answered")),
-            Told::Fails(how) => return Err(failure(&how)),
+    /// Send an event, and wait until the function requests the next event.
+    pub(crate) async fn invoke(&mut self, event: Value, proxy: &TlsProxy) -> io::Result<Invocation> {
+        let _ = proxy.take_upstream_time();
+        let started = Instant::now();
+        self.api.send(event)?;
+        let (ended, response) = match self.api.next_report().await? {
+            Report::Response(ended, response) => (ended, response),
+            Report::NextRequested(_) => {
+                return Err(io::Error::other("the function requested the next event before it responded"));
+            }
+            Report::Error(body) => return Err(failure(&body)),
         };
-        let aws = front.take_spent();
-        asked(&mut self.api).await?;
-        Ok(Invocation { duration: ended.saturating_duration_since(began), aws, answer })
+        let aws = proxy.take_upstream_time();
+        next_event_requested(&mut self.api).await?;
+        Ok(Invocation { duration: ended.saturating_duration_since(started), aws, response })
     }
 
-    /// The most memory that it ever had, in KiB.
+    /// Peak resident memory in KiB.
     pub(crate) fn peak_memory(&self) -> io::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.ok_or_else(|| io::Error::other("the kernel tells no VmHWM"))
+        number.ok_or_else(|| io::Error::other("/proc/PID/status has no VmHWM"))
     }
 
-    /// The processor time of all its threads so far, which another's load does not lengthen as it does the clock's.
-    pub(crate) fn processor_time(&self) -> io::Result<Duration> {
+    /// CPU time of all threads so far. Less affected by other load than wall-clock time.
+    pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
         let mut nanoseconds = 0;
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.id()?))? {
             let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
@@ -94,17 +96,17 @@ impl Sandbox {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
-    /// Asks the process to end and waits for that.
+    /// Send SIGTERM and wait until the process exits.
     pub(crate) async fn end(mut self) -> io::Result<()> {
-        let asked = Command::new("kill").args(["-TERM", &self.id()?.to_string()]).status().await?;
-        if !asked.success() {
-            return Err(io::Error::other("the process could not be told to end"));
+        let kill = Command::new("kill").args(["-TERM", &self.id()?.to_string()]).status().await?;
+        if !kill.success() {
+            return Err(io::Error::other("cannot send SIGTERM to the process"));
         }
         self.process.wait().await.map(drop)
     }
 
     fn id(&self) -> io::Result<u32> {
-        self.process.id().ok_or_else(|| io::Error::other("the process has ended"))
+        self.process.id().ok_or_else(|| io::Error::other("the process has exited"))
     }
 }
 
@@ -115,31 +117,31 @@ impl Bootstrap {
             command.args(&self.command[1..]);
             return command;
         };
-        // The shell puts itself into the group and becomes the function: about a millisecond, for every contestant.
+        // The shell joins the control group and then executes the function. Adds about 1 ms to every candidate.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(group.join("cgroup.procs")).args(&self.command);
         command
     }
 }
 
-async fn asked(api: &mut RuntimeApi) -> io::Result<Instant> {
-    match api.told().await? {
-        Told::Asks(at) => Ok(at),
-        Told::Answers(..) => Err(io::Error::other("it answers what it was not asked")),
-        Told::Fails(how) => Err(failure(&how)),
+async fn next_event_requested(api: &mut RuntimeApi) -> io::Result<Instant> {
+    match api.next_report().await? {
+        Report::NextRequested(at) => Ok(at),
+        Report::Response(..) => Err(io::Error::other("the function responded without an event")),
+        Report::Error(body) => Err(failure(&body)),
     }
 }
 
-fn failure(how: &[u8]) -> io::Error {
-    io::Error::other(String::from_utf8_lossy(how).into_owned())
+fn failure(body: &[u8]) -> io::Error {
+    io::Error::other(String::from_utf8_lossy(body).into_owned())
 }
 
-/// Lambda's period: <https://docs.kernel.org/scheduler/sched-bwc.html>.
+/// Scheduling period of Lambda: <https://docs.kernel.org/scheduler/sched-bwc.html>.
 const PERIOD_MICROSECONDS: u32 = 20_000;
 
-/// A control group that gets a share of one core; of either version of the kernel's interface.
-pub(crate) fn group_with_a_core_in(parts: u32) -> io::Result<PathBuf> {
-    let quota = PERIOD_MICROSECONDS / parts;
+/// Create a control group (v1 or v2) that gets one core divided by `divisor`.
+pub(crate) fn group_with_core_share(divisor: u32) -> io::Result<PathBuf> {
+    let quota = PERIOD_MICROSECONDS / divisor;
     let first = Path::new("/sys/fs/cgroup/cpu");
     if first.join("cpu.cfs_quota_us").exists() {
         let group = first.join("capstan-cold-start");

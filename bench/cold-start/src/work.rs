@@ -1,30 +1,30 @@
-//! What a function is given to do: a real event, and in the table and the bucket what it speaks of.
+//! Requests to the functions: a real event, with matching items in the table and objects in the bucket.
 
 use capstan_domain::ContentType;
 use capstan_test_environment::{TestEnvironment, event, with_id, without_header};
 use serde_json::Value;
 
-/// What an invocation asks for.
+/// Kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Nothing that needs AWS.
+    /// Return a constant, without calls to AWS.
     Hello,
-    /// To sign for the upload of a file.
+    /// Create a presigned upload URL.
     CreateUploadUrl,
-    /// To complete the upload of a recording whose file has arrived.
+    /// Complete the upload of a recording after its file has arrived.
     CompleteUpload,
-    /// To read a recording.
+    /// Retrieve a recording.
     GetRecording,
-    /// To look into a recording of 30 s of Ogg Opus.
+    /// Process a recording of 50 s of Ogg Opus.
     ProcessRecording,
-    /// To have a recording transcribed.
+    /// Transcribe a recording.
     RunTranscription,
 }
 
 const SPOKEN: &[u8] = include_bytes!("../../../infra/local/sample/spoken.ogg");
 
 impl Work {
-    /// The function that does it.
+    /// Request for a function. `None` if the benchmark has no request for the function.
     pub(crate) fn of(function: &str) -> Option<Self> {
         match function {
             "hello" => Some(Self::Hello),
@@ -37,7 +37,7 @@ impl Work {
         }
     }
 
-    /// Sets the environment for one more invocation, on a recording of its own, and gives its event.
+    /// Create a new recording for one invocation and return the event.
     pub(crate) async fn prepare(self, environment: &TestEnvironment, number: u32) -> Value {
         let id = format!("rec_c01d{number}");
         let recording = environment.recording().id(&id);
@@ -49,7 +49,7 @@ impl Work {
             }
             Self::CompleteUpload => {
                 recording.holding(ContentType::AudioOpus, "x").pending().await;
-                // With a key it would make two calls more, which the other contestants do not make.
+                // An idempotency key would add two calls, which the Node and Python functions do not make.
                 with_id(without_header(event("complete-upload"), "idempotency-key"), &id)
             }
             Self::GetRecording => {
@@ -74,19 +74,19 @@ impl Work {
         }
     }
 
-    /// Whether this is what the function answers where it has done its work.
-    pub(crate) fn is_done_by(self, answer: &[u8]) -> bool {
-        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    /// Whether this is the response of a successful invocation.
+    pub(crate) fn is_success(self, response: &[u8]) -> bool {
+        let response: Value = serde_json::from_slice(response).unwrap_or_default();
         match self {
-            Self::Hello => answer == "hello",
-            Self::CreateUploadUrl | Self::CompleteUpload | Self::GetRecording => answer["statusCode"] == 200,
-            Self::ProcessRecording | Self::RunTranscription => answer.is_null(),
+            Self::Hello => response == "hello",
+            Self::CreateUploadUrl | Self::CompleteUpload | Self::GetRecording => response["statusCode"] == 200,
+            Self::ProcessRecording | Self::RunTranscription => response.is_null(),
         }
     }
 }
 
-/// Puts the environment's clock to the machine's, by which the functions go.
-pub(crate) fn put_clock_right(environment: &TestEnvironment) {
+/// Set the clock of the test environment to the system clock, which the functions use.
+pub(crate) fn synchronize_clock(environment: &TestEnvironment) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or_default();
     environment.advance(now - environment.now().milliseconds() / 1000);

@@ -1,4 +1,4 @@
-//! What all contestants stand on: the emulated AWS behind its door, a provider that transcribes, and their variables.
+//! Environment of all candidates: emulated AWS behind the TLS proxy, a transcription provider, environment variables.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use capstan_emulators::peer::Peer;
 use capstan_emulators::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use capstan_test_environment::{TestEnvironment, transcribing};
 
-use crate::contestant::{Contestant, target};
-use crate::front::Front;
+use crate::candidate::{Candidate, target};
 use crate::sandbox::{Bootstrap, Invocation, Sandbox};
+use crate::tls_proxy::TlsProxy;
 use crate::work::{self, Work};
 
-/// Where everything happens.
+/// Running environment for functions.
 pub(crate) struct World {
     environment: TestEnvironment,
-    front: Front,
+    proxy: TlsProxy,
     provider: Peer,
     certificate: Option<PathBuf>,
     prepared: u32,
@@ -23,15 +23,15 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// With TLS before AWS, or without.
-    pub(crate) async fn make(tls: bool) -> io::Result<Self> {
+    /// Start the environment, with or without TLS for calls to AWS.
+    pub(crate) async fn start(tls: bool) -> io::Result<Self> {
         let environment = TestEnvironment::start().await;
-        work::put_clock_right(&environment);
+        work::synchronize_clock(&environment);
         let certificate = tls.then(|| target().join("cold-start/tls"));
-        let front = Front::open(&environment.emulators.endpoint_url(), certificate.as_deref()).await?;
+        let proxy = TlsProxy::open(&environment.emulators.endpoint_url(), certificate.as_deref()).await?;
         Ok(Self {
             environment,
-            front,
+            proxy,
             provider: Peer::answering(transcribing).await,
             certificate,
             prepared: 0,
@@ -39,26 +39,29 @@ impl World {
         })
     }
 
-    /// Starts a function.
-    pub(crate) async fn start(&self, bootstrap: &Bootstrap) -> io::Result<Sandbox> {
+    /// Start a function.
+    pub(crate) async fn start_function(&self, bootstrap: &Bootstrap) -> io::Result<Sandbox> {
         Sandbox::start(bootstrap, &self.variables()).await
     }
 
-    /// Gives a running function something to do, and sees that it does it.
-    pub(crate) async fn invoke(&mut self, sandbox: &mut Sandbox, contestant: &Contestant) -> io::Result<Invocation> {
+    /// Invoke a running function, and verify the response and the stored recording.
+    pub(crate) async fn invoke(&mut self, sandbox: &mut Sandbox, candidate: &Candidate) -> io::Result<Invocation> {
         self.prepared += 1;
-        let event = contestant.work.prepare(&self.environment, self.prepared).await;
+        let event = candidate.work.prepare(&self.environment, self.prepared).await;
         let _ = self.environment.emulators.take_calls();
-        let invocation = sandbox.invoke(event, &self.front).await?;
+        let invocation = sandbox.invoke(event, &self.proxy).await?;
         self.calls = self.environment.emulators.take_calls();
-        if contestant.work.is_done_by(&invocation.answer) && self.is_stored(contestant.work).await {
+        if candidate.work.is_success(&invocation.response) && self.is_stored(candidate.work).await {
             return Ok(invocation);
         }
-        let text = String::from_utf8_lossy(&invocation.answer);
-        Err(io::Error::other(format!("{} {} answered {text}", contestant.language, contestant.function)))
+        let text = String::from_utf8_lossy(&invocation.response);
+        Err(io::Error::other(format!(
+            "{} {} failed or stored no result; its response: {text}",
+            candidate.language, candidate.function
+        )))
     }
 
-    /// What the last invocation asked of AWS.
+    /// AWS calls of the last invocation.
     pub(crate) fn calls(&self) -> &[String] {
         &self.calls
     }
@@ -86,7 +89,7 @@ impl World {
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
-            ("AWS_ENDPOINT_URL", self.front.url()),
+            ("AWS_ENDPOINT_URL", self.proxy.url()),
             ("RUST_LOG", "info".to_owned()),
             ("TABLE_NAME", self.environment.table().to_owned()),
             ("MEDIA_BUCKET", self.environment.bucket().to_owned()),
@@ -100,8 +103,8 @@ impl World {
         ];
         let file = |directory: &Path, name: &str| directory.join(name).to_string_lossy().into_owned();
         if let Some(directory) = &self.certificate {
-            // Our certificate beside those that each trusts anyway, so that reading them costs what it does: Amazon's
-            // five for our functions, as many as it brings itself for Python. Node has its own compiled in.
+            // The benchmark's certificate in addition to the usual roots, so that reading them takes as long as usual:
+            // Amazon's five for the Rust functions, the system's for Python. Node's roots are compiled in.
             variables.push(("SSL_CERT_FILE", file(directory, "roots.pem")));
             variables.push(("AWS_CA_BUNDLE", file(directory, "bundle.pem")));
             variables.push(("NODE_EXTRA_CA_CERTS", file(directory, "ca.pem")));

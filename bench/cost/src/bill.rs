@@ -1,4 +1,4 @@
-//! A count as a bill.
+//! Price a count of billable usage.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::count::Count;
 
-/// `prices.json`: US dollars for a million of each.
+/// `prices.json`: US dollars per million units.
 #[derive(Deserialize)]
 struct Prices {
     region: String,
@@ -30,25 +30,25 @@ struct PerMillion {
     cloudwatch_logs_kilobyte: f64,
 }
 
-/// `assumptions.json`: what cannot be counted here.
+/// `assumptions.json`: usage that cannot be measured on this machine.
 #[derive(Deserialize)]
 struct Assumptions {
     log_kilobytes: LogKilobytes,
-    /// How long each function runs.
+    /// Duration of each function, in milliseconds.
     milliseconds: BTreeMap<String, f64>,
-    /// How long those run that have more or less to do in one life than in another, on average.
-    milliseconds_by_life: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Average duration of functions that depends on the scenario, by scenario and function.
+    milliseconds_by_scenario: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 #[derive(Deserialize)]
 struct LogKilobytes {
-    /// Our lines. The platform tells of failures only, by template.yaml.
+    /// Log lines of the function. With the log settings of template.yaml, Lambda itself logs only failures.
     invocation: f64,
-    /// API Gateway's line.
+    /// Access log line of API Gateway.
     api_request: f64,
 }
 
-/// What everything costs.
+/// Prices and assumptions.
 pub(crate) struct Tariff {
     prices: Prices,
     assumptions: Assumptions,
@@ -62,24 +62,24 @@ impl Tariff {
         })
     }
 
-    /// Each service's quantity and US dollars, for a million lives of that name.
-    fn lines(&self, life: &str, count: &Count, template: &Template) -> Vec<(&'static str, f64, f64)> {
+    /// Quantity per run and US dollars per million runs, for each billed item.
+    fn lines(&self, scenario: &str, count: &Count, template: &Template) -> Vec<(&'static str, f64, f64)> {
         let price = &self.prices.usd_per_million;
         let (put, get) = count.s3_classes();
         let units = count.units();
         let invocations = count.invocations.values().sum::<u64>() as f64;
         let requests = count.api_requests as f64;
-        let logged = &self.assumptions.log_kilobytes;
-        let kilobytes = logged.invocation * invocations + logged.api_request * requests;
+        let log = &self.assumptions.log_kilobytes;
+        let kilobytes = log.invocation * invocations + log.api_request * requests;
         let memory = |function: &Function| function.memory_mb;
         let storage = |function: &Function| function.storage_mb.saturating_sub(DEFAULT_STORAGE);
         [
             ("API Gateway, requests", requests, price.http_api_request),
             ("Lambda, requests", invocations, price.lambda_request),
-            ("Lambda, GB-seconds", self.gb_seconds(life, count, template, memory), price.lambda_arm64_gb_second),
+            ("Lambda, GB-seconds", self.gb_seconds(scenario, count, template, memory), price.lambda_arm64_gb_second),
             (
                 "Lambda, storage GB-seconds",
-                self.gb_seconds(life, count, template, storage),
+                self.gb_seconds(scenario, count, template, storage),
                 price.lambda_storage_gb_second,
             ),
             ("DynamoDB, write units", units.write, price.dynamodb_write_unit),
@@ -89,15 +89,16 @@ impl Tariff {
             ("EventBridge, events", count.events as f64, price.eventbridge_custom_event),
             ("CloudWatch Logs, kB", kilobytes, price.cloudwatch_logs_kilobyte),
         ]
-        .map(|(what, quantity, price)| (what, quantity, quantity * price))
+        .map(|(item, quantity, price)| (item, quantity, quantity * price))
         .to_vec()
     }
 
-    fn gb_seconds(&self, life: &str, count: &Count, template: &Template, megabytes: fn(&Function) -> u64) -> f64 {
+    fn gb_seconds(&self, scenario: &str, count: &Count, template: &Template, megabytes: fn(&Function) -> u64) -> f64 {
         let seconds = |function: &str| {
-            let here = self.assumptions.milliseconds_by_life.get(life).and_then(|here| here.get(function));
-            // A function that nobody has assumed anything of makes the sum no number.
-            here.or_else(|| self.assumptions.milliseconds.get(function)).map_or(f64::NAN, |time| time / 1000.0)
+            let by_scenario =
+                self.assumptions.milliseconds_by_scenario.get(scenario).and_then(|durations| durations.get(function));
+            // A function without an assumed duration makes the sum NaN.
+            by_scenario.or_else(|| self.assumptions.milliseconds.get(function)).map_or(f64::NAN, |time| time / 1000.0)
         };
         let gigabytes = |name: &str| {
             let function = template.functions.iter().find(|function| function.name == name);
@@ -106,21 +107,21 @@ impl Tariff {
         count.invocations.iter().map(|(name, times)| *times as f64 * seconds(name) * gigabytes(name)).sum()
     }
 
-    /// US dollars for a million lives of that name.
+    /// US dollars per million runs of the scenario.
     #[cfg(test)]
-    pub(crate) fn usd_per_million(&self, life: &str, count: &Count, template: &Template) -> f64 {
-        self.lines(life, count, template).iter().map(|(_, _, usd)| usd).sum()
+    pub(crate) fn usd_per_million(&self, scenario: &str, count: &Count, template: &Template) -> f64 {
+        self.lines(scenario, count, template).iter().map(|(_, _, usd)| usd).sum()
     }
 
-    /// As a table.
-    pub(crate) fn bill(&self, life: &str, count: &Count, template: &Template) -> String {
+    /// The bill as a Markdown table.
+    pub(crate) fn bill(&self, scenario: &str, count: &Count, template: &Template) -> String {
         let Prices { region, read_on, .. } = &self.prices;
-        let mut table = format!("| {region}, {read_on} | each | USD a million |\n|---|---|---|\n");
-        let lines = self.lines(life, count, template);
-        for (what, quantity, usd) in &lines {
-            let _ = writeln!(table, "| {what} | {quantity:.3} | {usd:.2} |");
+        let mut table = format!("| {region}, {read_on} | per run | USD per million |\n|---|---|---|\n");
+        let lines = self.lines(scenario, count, template);
+        for (item, quantity, usd) in &lines {
+            let _ = writeln!(table, "| {item} | {quantity:.3} | {usd:.2} |");
         }
-        let _ = writeln!(table, "| in all | | {:.2} |", lines.iter().map(|(_, _, usd)| usd).sum::<f64>());
+        let _ = writeln!(table, "| total | | {:.2} |", lines.iter().map(|(_, _, usd)| usd).sum::<f64>());
         table
     }
 }

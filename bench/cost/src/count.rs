@@ -1,9 +1,9 @@
-//! What AWS bills: how often, and how much.
+//! Count of billable AWS usage.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Calls to DynamoDB and the request units that they took.
+/// Number of DynamoDB calls and their request units.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Units {
     pub(crate) calls: u64,
@@ -11,21 +11,21 @@ pub(crate) struct Units {
     pub(crate) write: f64,
 }
 
-/// Everything that is billed by the chunk.
+/// Usage that AWS bills per request, invocation, event or unit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Count {
     pub(crate) api_requests: u64,
     pub(crate) events: u64,
-    /// By the function's name.
+    /// Invocations by function name.
     pub(crate) invocations: BTreeMap<String, u64>,
-    /// By the operation's name.
+    /// Requests by operation name.
     pub(crate) s3: BTreeMap<String, u64>,
-    /// By the operation's name.
+    /// Calls and units by operation name.
     pub(crate) dynamodb: BTreeMap<String, Units>,
 }
 
 impl Count {
-    /// The request units of all calls to DynamoDB.
+    /// Total of all DynamoDB calls.
     pub(crate) fn units(&self) -> Units {
         self.dynamodb.values().fold(Units::default(), |sum, one| Units {
             calls: sum.calls + one.calls,
@@ -34,7 +34,7 @@ impl Count {
         })
     }
 
-    /// S3's requests as it classes them: PUT, COPY, POST, LIST; GET and all others. To delete and to abort is free.
+    /// S3 requests by price class: (PUT, COPY, POST, LIST) and (GET and others). Deleting and aborting are free.
     pub(crate) fn s3_classes(&self) -> (u64, u64) {
         let (mut put, mut get) = (0, 0);
         for (operation, times) in &self.s3 {
@@ -61,6 +61,6 @@ impl fmt::Display for Count {
             writeln!(out, "DynamoDB {operation} {calls}: {read} read, {write} written")?;
         }
         let Units { calls, read, write } = self.units();
-        writeln!(out, "DynamoDB in all {calls}: {read} read, {write} written")
+        writeln!(out, "DynamoDB total {calls}: {read} read, {write} written")
     }
 }

@@ -1,31 +1,32 @@
-//! Counts what AWS bills of a recording's life, on the local stack, and prices it.
+//! Count the billable AWS usage of a recording on the local stack, and price it.
 //!
-//! Calls and units are counted; durations and log lines are assumed (`assumptions.json`), as those of this machine are not
-//! AWS's. Prices are list prices (`prices.json`), without free tiers. Storage, transfer and transcription are not in it.
+//! Calls and units are measured. Function durations and log sizes are assumed (`assumptions.json`), because this machine
+//! is not Lambda. Prices are list prices (`prices.json`) without free tiers. Storage, transfer and transcription are not
+//! included.
 
-#![allow(clippy::print_stdout, reason = "the figures are its output")]
+#![allow(clippy::print_stdout, reason = "the program prints its results")]
 
 mod bill;
 mod count;
-mod life;
 mod metered;
+mod scenario;
 #[cfg(test)]
 mod tests;
 
 use std::error::Error;
 
 use crate::bill::Tariff;
-use crate::life::Life;
 use crate::metered::Metered;
+use crate::scenario::Scenario;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let tariff = Tariff::read()?;
-    for life in Life::ALL {
+    for scenario in Scenario::ALL {
         let metered = Metered::start().await?;
-        let count = life.count(&metered).await?;
-        println!("## {life}\n\n{count}");
-        println!("{}", tariff.bill(life.name(), &count, metered.template()));
+        let count = scenario.count(&metered).await?;
+        println!("## {scenario}\n\n{count}");
+        println!("{}", tariff.bill(scenario.name(), &count, metered.template()));
     }
     Ok(())
 }

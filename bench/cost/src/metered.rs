@@ -1,4 +1,4 @@
-//! A stack of its own whose every billable call is counted, with a project on it.
+//! A local stack with a project, on which every billable call is counted.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::count::Count;
 
-/// How often each function was invoked. Clones share it.
+/// Number of invocations by function name. Clones share the counters.
 #[derive(Clone, Default)]
 struct Invocations(Arc<Mutex<BTreeMap<String, u64>>>);
 
@@ -50,11 +50,11 @@ impl Metered {
     pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
         let invocations = Invocations::default();
         let counting = invocations.clone();
-        // In one minute, as nearly every life is: a minute's end within it would move it in the index of what is due. And
-        // each moment later than the one before: ids are in the order of time, and so is what is done one by one.
-        let (began, told) = (Clock::system().now().whole_seconds(), AtomicI64::new(0));
+        // Keep the clock within one minute: crossing a minute would move the recording in the index of due work, which costs
+        // write units. Advance it by 1 ms per reading so that IDs are ordered by creation.
+        let (began, readings) = (Clock::system().now().whole_seconds(), AtomicI64::new(0));
         let make = functions::of_this_project(Clock::telling(move || {
-            let milliseconds = began.milliseconds() + 1 + told.fetch_add(1, Ordering::SeqCst).min(998);
+            let milliseconds = began.milliseconds() + 1 + readings.fetch_add(1, Ordering::SeqCst).min(998);
             Timestamp::from_milliseconds(milliseconds).unwrap_or(began)
         }));
         let stack = Stack::start(Options::for_tests(Box::new(move |aws, template| {
@@ -68,9 +68,9 @@ impl Metered {
         let store = Store::new(stack.emulators().dynamodb(), table);
         let project = FirstProject::new()?;
         project.register(&store).await?;
-        // That a key is used is noted once an hour, which is nothing to one recording among many.
+        // The use of an API key is recorded once an hour. Do so now to exclude that write from the count.
         let hash = CredentialHash::of(&project.api_key);
-        let key = store.credential(&hash).await?.ok_or("the key is not kept")?;
+        let key = store.credential(&hash).await?.ok_or("the API key is not stored")?;
         store.record_use(&hash, &key, keys::now()).await?;
         let client = Client::new(&stack.url());
         let metered = Self { stack, project, client, api_requests: AtomicU64::new(0), invocations };
@@ -95,22 +95,22 @@ impl Metered {
         Ok(self.client.call(method, path, &self.project.api_key, body).await?)
     }
 
-    /// Sends bytes to a signed URL with the headers that were signed.
+    /// Upload bytes to a presigned URL with the signed headers.
     pub(crate) async fn put(&self, url: &Value, headers: &Value, bytes: Vec<u8>) -> Result<(), Box<dyn Error>> {
         let headers = headers.as_object().into_iter().flatten();
         let headers: Vec<_> =
             headers.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
-        let (url, size) = (url.as_str().ok_or("nothing was signed")?, bytes.len() as u64);
+        let (url, size) = (url.as_str().ok_or("the response has no presigned URL")?, bytes.len() as u64);
         Ok(self.client.put(url, &headers, std::io::Cursor::new(bytes), size, |_| {}).await?)
     }
 
-    /// Fetches what is at a signed URL.
+    /// Download from a presigned URL.
     pub(crate) async fn fetch(&self, url: &Value) -> Result<(), Box<dyn Error>> {
-        let url = url.as_str().ok_or("nothing was signed")?;
+        let url = url.as_str().ok_or("the response has no presigned URL")?;
         Ok(self.client.get(url, &mut tokio::io::sink()).await?)
     }
 
-    /// What was billed since the last time.
+    /// Usage since the previous call.
     pub(crate) fn take(&self) -> Count {
         let emulators = self.stack.emulators();
         let mut count = Count {

@@ -3,20 +3,20 @@
 use capstan_domain::PartPlan;
 
 use crate::bill::Tariff;
-use crate::life::{Life, in_parts};
 use crate::metered::Metered;
+use crate::scenario::{Scenario, multipart};
 
-/// What is counted, and what a million costs in US dollars, durations being assumed.
-async fn counted(life: Life) -> String {
+/// Count of one run, and US dollars per million runs with assumed durations.
+async fn count_and_price(scenario: Scenario) -> String {
     let metered = Metered::start().await.unwrap();
-    let count = life.count(&metered).await.unwrap();
-    let usd = Tariff::read().unwrap().usd_per_million(life.name(), &count, metered.template());
-    format!("{count}USD a million {usd:.2}")
+    let count = scenario.count(&metered).await.unwrap();
+    let usd = Tariff::read().unwrap().usd_per_million(scenario.name(), &count, metered.template());
+    format!("{count}USD per million {usd:.2}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_of_one_medium_costs_no_more_calls_and_units_than_these() {
-    insta::assert_snapshot!(counted(Life::OneMedium).await, @r"
+async fn usage_of_a_single_file_recording_is_unchanged() {
+    insta::assert_snapshot!(count_and_price(Scenario::SingleFile).await, @r"
     API requests 5, events 2
     Lambda complete-upload 1
     Lambda create-download-url 1
@@ -30,10 +30,10 @@ async fn a_recording_of_one_medium_costs_no_more_calls_and_units_than_these() {
     DynamoDB GetItem 10: 10 read, 0 written
     DynamoDB PutItem 1: 0 read, 5 written
     DynamoDB UpdateItem 6: 0 read, 13 written
-    DynamoDB in all 17: 10 read, 18 written
-    USD a million 67.62
+    DynamoDB total 17: 10 read, 18 written
+    USD per million 67.62
     ");
-    insta::assert_snapshot!(counted(Life::OneMediumCompletedAtOnce).await, @r"
+    insta::assert_snapshot!(count_and_price(Scenario::CompletedBeforeNotification).await, @r"
     API requests 5, events 2
     Lambda complete-upload 1
     Lambda create-download-url 1
@@ -48,14 +48,14 @@ async fn a_recording_of_one_medium_costs_no_more_calls_and_units_than_these() {
     DynamoDB GetItem 10: 10 read, 0 written
     DynamoDB PutItem 1: 0 read, 5 written
     DynamoDB UpdateItem 8: 0 read, 15 written
-    DynamoDB in all 19: 10 read, 20 written
-    USD a million 69.27
+    DynamoDB total 19: 10 read, 20 written
+    USD per million 69.27
     ");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_pictures_beside_it_cost_no_more_than_these() {
-    insta::assert_snapshot!(counted(Life::Pictures).await, @r"
+async fn usage_of_a_recording_with_ten_images_is_unchanged() {
+    insta::assert_snapshot!(count_and_price(Scenario::WithImages).await, @r"
     API requests 15, events 2
     Lambda complete-upload 1
     Lambda create-download-url 1
@@ -69,14 +69,14 @@ async fn ten_pictures_beside_it_cost_no_more_than_these() {
     DynamoDB GetItem 10: 12 read, 0 written
     DynamoDB PutItem 1: 0 read, 5 written
     DynamoDB UpdateItem 36: 0 read, 169 written
-    DynamoDB in all 47: 12 read, 174 written
-    USD a million 262.66
+    DynamoDB total 47: 12 read, 174 written
+    USD per million 262.66
     ");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_in_parts_costs_one_request_a_part_and_these() {
-    insta::assert_snapshot!(counted(Life::Parts).await, @r"
+async fn multipart_usage_is_unchanged_and_adds_one_request_per_part() {
+    insta::assert_snapshot!(count_and_price(Scenario::Multipart).await, @r"
     API requests 6, events 2
     Lambda complete-multipart-upload 1
     Lambda complete-upload 1
@@ -95,25 +95,25 @@ async fn a_file_in_parts_costs_one_request_a_part_and_these() {
     DynamoDB GetItem 12: 12 read, 0 written
     DynamoDB PutItem 1: 0 read, 5 written
     DynamoDB UpdateItem 7: 0 read, 15 written
-    DynamoDB in all 20: 12 read, 20 written
-    USD a million 8111.17
+    DynamoDB total 20: 12 read, 20 written
+    USD per million 8111.17
     ");
-    let of = async |parts: usize| {
+    let count_of = async |parts: usize| {
         let size = (parts - 1) * PartPlan::MIN_PART_SIZE as usize + 1000;
-        in_parts(&Metered::start().await.unwrap(), size).await.unwrap()
+        multipart(&Metered::start().await.unwrap(), size).await.unwrap()
     };
-    let (two, mut four) = (of(2).await, of(4).await);
+    let (two, mut four) = (count_of(2).await, count_of(4).await);
     *four.s3.get_mut("UploadPart").unwrap() -= 2;
-    assert_eq!(two, four, "a part more is one request more");
+    assert_eq!(two, four, "each further part must add exactly one request");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_minute_in_which_nothing_is_due_costs_no_more_than_eight_queries() {
-    insta::assert_snapshot!(counted(Life::Minute).await, @r"
+async fn sweep_without_due_work_makes_eight_queries() {
+    insta::assert_snapshot!(count_and_price(Scenario::IdleMinute).await, @r"
     API requests 0, events 0
     Lambda run-due-work 1
     DynamoDB Query 8: 4 read, 0 written
-    DynamoDB in all 8: 4 read, 0 written
-    USD a million 1.80
+    DynamoDB total 8: 4 read, 0 written
+    USD per million 1.80
     ");
 }

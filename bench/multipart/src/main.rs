@@ -1,4 +1,4 @@
-//! What an upload in parts costs the processor: `sign-parts`.
+//! `sign-parts` measures the CPU time of signing and verifying 10,000 parts of a multipart upload.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use capstan_domain::{ContentType, EntityTag, Error, FileSize, PartPlan, Received
 use capstan_objects::{ObjectKey, Objects};
 
 const BUCKET: &str = "capstan-media-000000000000-eu-central-1";
-/// As long as the token of a function's role and S3's name for an upload.
+/// Typical length of a role's session token and of an S3 upload ID.
 const TOKEN_BYTES: usize = 1000;
 const UPLOAD_ID_BYTES: usize = 110;
 
@@ -28,18 +28,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let id = UploadId::new("u".repeat(UPLOAD_ID_BYTES));
     let plan = PartPlan::of(FileSize::new(50_000 * 1024 * 1024)?);
     let milliseconds = i64::try_from(UNIX_EPOCH.elapsed()?.as_millis())?;
-    let now = Timestamp::from_milliseconds(milliseconds).ok_or("the clock is wrong")?;
+    let now = Timestamp::from_milliseconds(milliseconds).ok_or("the system clock is out of range")?;
 
     let signer = objects.signer(now).await?.parts(&key, &id).await?;
-    let before = processor_time()?;
+    let before = cpu_time()?;
     let mut bytes = 0;
     for part in plan.parts() {
         bytes += signer.sign(part).len();
     }
-    report("sign 10,000 parts", before, &format!("{} bytes a URL", bytes / 10_000))?;
+    report("sign 10,000 parts", before, &format!("{} bytes per URL", bytes / 10_000))?;
 
     let client = aws_sdk_s3::Client::new(&configuration);
-    let before = processor_time()?;
+    let before = cpu_time()?;
     for part in plan.parts() {
         let upload = client.upload_part().bucket(BUCKET).key(key.as_str()).upload_id(id.as_str());
         let upload = upload.part_number(part.number.get().into()).content_length(part.size_bytes.try_into()?);
@@ -58,20 +58,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .iter()
         .map(|part| capstan_domain::ClaimedPart { number: part.number, etag: part.etag.clone() })
         .collect();
-    let before = processor_time()?;
+    let before = cpu_time()?;
     let parts: Result<_, Error> = plan.check(received, &claimed);
-    report("compare 10,000 parts", before, &format!("{} are right", parts?.len()))
+    report("compare 10,000 parts", before, &format!("{} parts match", parts?.len()))
 }
 
-/// Time on the processor so far, in nanoseconds, as Linux counts it.
-fn processor_time() -> Result<u64, Box<dyn std::error::Error>> {
+/// CPU time of the process so far, in nanoseconds. Linux only.
+fn cpu_time() -> Result<u64, Box<dyn std::error::Error>> {
     let text = std::fs::read_to_string("/proc/self/schedstat")?;
-    Ok(text.split(' ').next().ok_or("no time")?.parse()?)
+    Ok(text.split(' ').next().ok_or("/proc/self/schedstat is empty")?.parse()?)
 }
 
-#[allow(clippy::print_stdout, reason = "a report")]
-fn report(what: &str, before: u64, more: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let milliseconds = Duration::from_nanos(processor_time()? - before).as_secs_f64() * 1000.0;
-    println!("{what}: {milliseconds:.1} ms, {more}");
+#[allow(clippy::print_stdout, reason = "the program prints its results")]
+fn report(step: &str, before: u64, detail: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let milliseconds = Duration::from_nanos(cpu_time()? - before).as_secs_f64() * 1000.0;
+    println!("{step}: {milliseconds:.1} ms, {detail}");
     Ok(())
 }

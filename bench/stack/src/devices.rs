@@ -1,10 +1,9 @@
-//! Makes devices known to a running stack, binds each to an end user and lets it tell that it is alive; then measures
-//! what it costs to know who calls.
+//! `load-devices [DEVICES] [CONCURRENCY]` registers devices with a running stack, binds each device to an end user and
+//! sends a heartbeat. Then it measures the cost of reading a credential from the table.
 //!
-//! Reads `CAPSTAN_URL` and `CAPSTAN_API_KEY` as `local.env` sets them.
-//! `load-devices [DEVICES] [CONCURRENCY]`
+//! Requires `CAPSTAN_URL` and `CAPSTAN_API_KEY` from `local.env`.
 
-#![allow(clippy::print_stdout, reason = "the figures are its output")]
+#![allow(clippy::print_stdout, reason = "the program prints its results")]
 
 use std::error::Error;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,17 +15,17 @@ use http::Method;
 use serde_json::{Value, json};
 
 const CALLS: [&str; 4] = ["create end user", "create device", "bind", "heartbeat"];
-/// Heartbeats with each credential, by which the price of looking one up is measured.
-const COMPARED: usize = 300;
+/// Number of heartbeats per credential in the comparison of cached and uncached credentials.
+const COMPARED_HEARTBEATS: usize = 300;
 
 struct Target {
     client: Client,
     key: String,
-    /// Tells the serial numbers of this run from those of others.
+    /// Prefix of the serial numbers, unique per run.
     run: u128,
 }
 
-/// A device that was bound.
+/// A bound device and the duration of each call.
 struct Bound {
     id: String,
     token: String,
@@ -70,21 +69,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .try_collect()
         .await?;
     let rate = devices as f64 / began.elapsed().as_secs_f64();
-    println!("{devices} devices, {concurrency} at a time: {rate:.0} devices/s, {:.0} requests/s\n", rate * 4.0);
+    println!("{devices} devices, {concurrency} concurrent: {rate:.0} devices/s, {:.0} requests/s\n", rate * 4.0);
     print_times(CALLS.into_iter().enumerate().map(|(at, call)| (call, bound.iter().map(|one| one.took[at]).collect())));
 
-    // In turn, so that whatever else the machine does falls on both.
+    // Alternate between the credentials so that other load affects both equally.
     let device = bound.first().ok_or("no device was bound")?;
-    let (mut remembered, mut looked_up) = (Vec::new(), Vec::new());
-    for _ in 0..COMPARED {
-        remembered.push(target.heartbeat(&device.id, &target.key).await?.1);
-        looked_up.push(target.heartbeat(&device.id, &device.token).await?.1);
+    let (mut cached, mut uncached) = (Vec::new(), Vec::new());
+    for _ in 0..COMPARED_HEARTBEATS {
+        cached.push(target.heartbeat(&device.id, &target.key).await?.1);
+        uncached.push(target.heartbeat(&device.id, &device.token).await?.1);
     }
-    remembered.sort();
-    looked_up.sort();
-    let added = percentile(&looked_up, 50) - percentile(&remembered, 50);
+    cached.sort();
+    uncached.sort();
+    let added = percentile(&uncached, 50) - percentile(&cached, 50);
     println!();
-    print_times([("heartbeat, key remembered", remembered), ("heartbeat, token looked up", looked_up)]);
-    println!("\nlooking up who calls: 1 call, {added:.1} ms more at p50");
+    print_times([("heartbeat, cached key", cached), ("heartbeat, uncached token", uncached)]);
+    println!("\nreading the credential: 1 DynamoDB call, {added:.1} ms more at p50");
     Ok(())
 }

@@ -1,14 +1,14 @@
-//! What the benchmarks of the stack share: their arguments and how they print times.
+//! Shared by the stack benchmarks: command-line arguments and output of times.
 
-#![allow(clippy::print_stdout, reason = "the figures are the output")]
+#![allow(clippy::print_stdout, reason = "the program prints its results")]
 
 use std::error::Error;
 use std::time::Duration;
 
-/// The numbers of the command line, with what stands for those that are not there.
+/// Numeric command-line arguments. Missing arguments have their defaults.
 ///
 /// # Errors
-/// When one is no number.
+/// Returns an error if an argument is not a number.
 pub fn arguments<const N: usize>(defaults: [usize; N]) -> Result<[usize; N], Box<dyn Error>> {
     let mut numbers = defaults;
     for (number, text) in numbers.iter_mut().zip(std::env::args().skip(1)) {
@@ -17,20 +17,20 @@ pub fn arguments<const N: usize>(defaults: [usize; N]) -> Result<[usize; N], Box
     Ok(numbers)
 }
 
-/// A variable that `local.env` sets.
+/// Value of an environment variable from `local.env`.
 ///
 /// # Errors
-/// When it is not set.
+/// Returns an error if the variable is not set.
 pub fn variable(name: &str) -> Result<String, Box<dyn Error>> {
-    std::env::var(name).map_err(|_| format!("{name} is not set: source local.env").into())
+    std::env::var(name).map_err(|_| format!("{name} is not set: run `. .capstan/local.env` first").into())
 }
 
-/// Milliseconds that so many percent of the times stay below. The times must be sorted.
+/// Percentile of sorted times, in milliseconds. NaN if there are no times.
 pub fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     sorted.get(sorted.len().saturating_sub(1) * percent / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
 }
 
-/// Prints a table of what took how long.
+/// Print a table with the median and the 99th percentile of each call.
 pub fn print_times<'a>(rows: impl IntoIterator<Item = (&'a str, Vec<Duration>)>) {
     println!("| call | p50 ms | p99 ms |\n|---|---|---|");
     for (call, mut times) in rows {

@@ -1,8 +1,8 @@
-//! Reads pages of a project's devices and of one device's recordings, of a few and of very many, on a stack of its own.
+//! `long-lists [MANY] [PAGES]` compares the latency of list pages in a small and in a large project.
 //!
-//! `long-lists [MANY] [PAGES]`
+//! Lists the devices of the project and the recordings of one device. Starts its own stack.
 
-#![allow(clippy::print_stdout, reason = "the figures are its output")]
+#![allow(clippy::print_stdout, reason = "the program prints its results")]
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -20,17 +20,17 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use serde_json::Value;
 
-/// What the small table holds, of each kind.
+/// Number of devices, and of recordings, in the small project.
 const FEW: usize = 50;
-/// BatchWriteItem takes as many.
+/// Maximum number of items per `BatchWriteItem`.
 const BATCH: usize = 25;
-/// The shards over which a project's list is spread.
+/// Number of shards of a project's list index.
 const SHARDS: usize = 8;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// A tenant with so many devices, of which one has so many recordings.
-struct Side {
+/// A filled project: its API key, and the device that has all recordings.
+struct Project {
     key: String,
     device: DeviceId,
 }
@@ -51,7 +51,7 @@ impl Bench {
         Ok(Self { store: Store::new(dynamodb.clone(), table.as_str()), stack, dynamodb, table })
     }
 
-    async fn fill(&self, project: &str, count: usize) -> Result<Side, Box<dyn Error>> {
+    async fn fill(&self, project: &str, count: usize) -> Result<Project, Box<dyn Error>> {
         let tenant = Tenant { project_id: project.parse()?, mode: Mode::Live };
         let key = keys::create(&self.store, tenant.clone(), Grant::Secret, None).await?.text;
         let now = keys::now();
@@ -75,13 +75,13 @@ impl Bench {
             copy(&recording_item, "REC", id.as_str(), &format!("{tenant}#{}", number % SHARDS))
         });
         self.write(recordings).await?;
-        Ok(Side { key, device: device.id })
+        Ok(Project { key, device: device.id })
     }
 
     async fn item(&self, partition: &str, sort: &str) -> Result<Item, Box<dyn Error>> {
         let text = |value: &str| AttributeValue::S(value.to_owned());
         let get = self.dynamodb.get_item().table_name(&self.table);
-        Ok(get.key("PK", text(partition)).key("SK", text(sort)).send().await?.item.ok_or("the item was not kept")?)
+        Ok(get.key("PK", text(partition)).key("SK", text(sort)).send().await?.item.ok_or("the item does not exist")?)
     }
 
     async fn write(&self, items: impl Iterator<Item = Item>) -> Result<(), Box<dyn Error>> {
@@ -94,11 +94,11 @@ impl Bench {
         let write = |batch| self.dynamodb.batch_write_item().request_items(&self.table, batch).send();
         let done: Vec<_> = stream::iter(batches).map(write).buffer_unordered(4).try_collect().await?;
         let left = done.iter().filter_map(|answer| answer.unprocessed_items.as_ref()).any(|left| !left.is_empty());
-        if left { Err("the table did not take all".into()) } else { Ok(()) }
+        if left { Err("some items were not written".into()) } else { Ok(()) }
     }
 }
 
-/// The same entity under another id.
+/// Copy of an item with another ID.
 fn copy(item: &Item, kind: &str, id: &str, project_key: &str) -> Item {
     let mut copy = item.clone();
     for (name, value) in
@@ -109,7 +109,7 @@ fn copy(item: &Item, kind: &str, id: &str, project_key: &str) -> Item {
     copy
 }
 
-/// Reads page after page of a list, each from where the one before ended.
+/// Reads consecutive pages of a list.
 struct Reader<'a> {
     client: &'a Client,
     key: &'a str,
@@ -118,16 +118,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn read(&mut self) -> Result<Duration, Box<dyn Error>> {
+    async fn read_page(&mut self) -> Result<Duration, Box<dyn Error>> {
         let cursor = self.cursor.take().map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
         let began = Instant::now();
         let page = self.client.call(Method::GET, &format!("{}{cursor}", self.list), self.key, None).await?;
         let took = began.elapsed();
-        // At its end a list is read from its beginning again.
+        // After the last page, start again from the first page.
         self.cursor = page["next_cursor"].as_str().map(str::to_owned);
         match page["data"].as_array().map_or(0, Vec::<Value>::len) {
             25 => Ok(took),
-            other => Err(format!("a page of {other}").into()),
+            other => Err(format!("expected 25 items on a page, got {other}").into()),
         }
     }
 }
@@ -137,29 +137,29 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [many, pages] = arguments([100_000, 200])?;
     let bench = Bench::start().await?;
     let began = Instant::now();
-    let (few_side, many_side) = (bench.fill("proj_few", FEW).await?, bench.fill("proj_many", many).await?);
+    let (few_project, many_project) = (bench.fill("proj_few", FEW).await?, bench.fill("proj_many", many).await?);
     println!("{many} devices and {many} recordings of one device, written in {:.0} s\n", began.elapsed().as_secs_f64());
     println!(
         "| page of 25 | of {FEW}: p50 ms | p99 ms | of {many}: p50 ms | p99 ms | ratio of p50 |\n|---|---|---|---|---|---|"
     );
     let client = Client::new(&bench.stack.url());
-    for (what, of) in [("devices of the project", None), ("recordings of one device", Some("recordings"))] {
-        let reader = |side: &'_ Side| match of {
+    for (list, resource) in [("devices of the project", None), ("recordings of one device", Some("recordings"))] {
+        let path = |project: &'_ Project| match resource {
             None => "/v1/devices?limit=25".to_owned(),
-            Some(_) => format!("/v1/recordings?limit=25&device_id={}", side.device),
+            Some(_) => format!("/v1/recordings?limit=25&device_id={}", project.device),
         };
-        let mut few = Reader { client: &client, key: &few_side.key, list: reader(&few_side), cursor: None };
-        let mut many = Reader { client: &client, key: &many_side.key, list: reader(&many_side), cursor: None };
+        let mut few = Reader { client: &client, key: &few_project.key, list: path(&few_project), cursor: None };
+        let mut many = Reader { client: &client, key: &many_project.key, list: path(&many_project), cursor: None };
         let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
         for _ in 0..pages {
-            of_few.push(few.read().await?);
-            of_many.push(many.read().await?);
+            of_few.push(few.read_page().await?);
+            of_many.push(many.read_page().await?);
         }
         of_few.sort();
         of_many.sort();
         let [few_50, few_99, many_50, many_99] =
             [percentile(&of_few, 50), percentile(&of_few, 99), percentile(&of_many, 50), percentile(&of_many, 99)];
-        println!("| {what} | {few_50:.1} | {few_99:.1} | {many_50:.1} | {many_99:.1} | {:.2} |", many_50 / few_50);
+        println!("| {list} | {few_50:.1} | {few_99:.1} | {many_50:.1} | {many_99:.1} | {:.2} |", many_50 / few_50);
     }
     Ok(())
 }

@@ -1,9 +1,8 @@
-//! Sends recordings through a running stack and tells how long each call takes.
+//! `load-stack [RECORDINGS] [CONCURRENCY]` creates and uploads recordings on a running stack and measures each call.
 //!
-//! Reads `CAPSTAN_URL`, `CAPSTAN_API_KEY` and `CAPSTAN_END_USER_ID` as `local.env` sets them.
-//! `load-stack [RECORDINGS] [CONCURRENCY]`
+//! Requires `CAPSTAN_URL`, `CAPSTAN_API_KEY` and `CAPSTAN_END_USER_ID` from `local.env`.
 
-#![allow(clippy::print_stdout, reason = "the figures are its output")]
+#![allow(clippy::print_stdout, reason = "the program prints its results")]
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use serde_json::{Value, json};
 
-/// A file of one second of a recorder's Opus at 24 kb/s.
+/// Placeholder with the size of one second of Opus at 24 kb/s.
 const FILE: &[u8] = &[0x5a; 3000];
 const CALLS: [&str; 4] = ["create", "upload-url", "PUT", "upload-complete"];
 
@@ -25,7 +24,7 @@ struct Target {
 }
 
 impl Target {
-    async fn send_one(&self) -> Result<[Duration; 4], Box<dyn Error>> {
+    async fn upload_one(&self) -> Result<[Duration; 4], Box<dyn Error>> {
         let mut took = [Duration::ZERO; 4];
         let post = |path: String, body: Value| async move {
             let began = Instant::now();
@@ -58,9 +57,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let began = Instant::now();
     let took: Vec<[Duration; 4]> =
-        stream::iter(0..recordings).map(|_| target.send_one()).buffer_unordered(concurrency).try_collect().await?;
+        stream::iter(0..recordings).map(|_| target.upload_one()).buffer_unordered(concurrency).try_collect().await?;
     let rate = recordings as f64 / began.elapsed().as_secs_f64();
-    println!("{recordings} recordings, {concurrency} at a time: {rate:.0} recordings/s, {:.0} requests/s", rate * 4.0);
+    println!("{recordings} recordings, {concurrency} concurrent: {rate:.0} recordings/s, {:.0} requests/s", rate * 4.0);
     println!();
     print_times(CALLS.into_iter().enumerate().map(|(at, call)| (call, took.iter().map(|times| times[at]).collect())));
     Ok(())

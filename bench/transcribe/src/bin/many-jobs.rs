@@ -1,9 +1,15 @@
-//! Many transcriptions at a provider that takes its time and so many at once: `many-jobs [JOBS] [AT_ONCE] [SECONDS]`.
+//! `many-jobs [JOBS] [CONCURRENCY] [SECONDS]` runs transcriptions with a provider that limits concurrent requests and
+//! takes a fixed time for each.
 //!
-//! The function gets the events, as many at a time as the deployment's `TranscriptionConcurrency` would let through; the
-//! provider refuses (429) what comes beyond what it takes.
+//! CONCURRENCY is the provider's limit and the number of concurrent invocations, as the deployment parameter
+//! `TranscriptionConcurrency` would allow. The provider rejects further requests with 429.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, reason = "a program that reports, or ends")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the program prints its results and panics on errors"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,27 +26,27 @@ use transcriptions::run_transcription::{ApiUrl, handle};
 async fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().unwrap());
     let mut next = |default| arguments.next().unwrap_or(default);
-    let (jobs, at_once, seconds) = (next(1000), usize::try_from(next(50)).unwrap(), next(2));
+    let (jobs, concurrency, seconds) = (next(1000), usize::try_from(next(50)).unwrap(), next(2));
     let wait = Duration::from_secs(seconds);
 
-    let under_way = Arc::new(AtomicUsize::new(0));
-    let refused = Arc::new(AtomicUsize::new(0));
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    let rejected = Arc::new(AtomicUsize::new(0));
     let calls = Arc::new(AtomicUsize::new(0));
-    let counted = (Arc::clone(&under_way), Arc::clone(&refused), Arc::clone(&calls));
-    let peer = Peer::answering(move |asked| {
-        let (under_way, refused, calls) = &counted;
+    let counted = (Arc::clone(&in_flight), Arc::clone(&rejected), Arc::clone(&calls));
+    let peer = Peer::answering(move |request| {
+        let (in_flight, rejected, calls) = &counted;
         calls.fetch_add(1, Ordering::SeqCst);
-        if under_way.fetch_add(1, Ordering::SeqCst) >= at_once {
-            under_way.fetch_sub(1, Ordering::SeqCst);
-            refused.fetch_add(1, Ordering::SeqCst);
+        if in_flight.fetch_add(1, Ordering::SeqCst) >= concurrency {
+            in_flight.fetch_sub(1, Ordering::SeqCst);
+            rejected.fetch_add(1, Ordering::SeqCst);
             return Reply::json(429, "{}").with("retry-after", "1");
         }
-        let under_way = Arc::clone(under_way);
+        let in_flight = Arc::clone(in_flight);
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            under_way.fetch_sub(1, Ordering::SeqCst);
+            in_flight.fetch_sub(1, Ordering::SeqCst);
         });
-        Reply::After(wait, Box::new(transcribing(asked)))
+        Reply::After(wait, Box::new(transcribing(request)))
     })
     .await;
 
@@ -51,8 +57,8 @@ async fn main() {
         let recording = recording.completed().await;
         let options = TranscriptionOptions { provider: "whisper".parse().ok(), ..TranscriptionOptions::default() };
         let id = TranscriptionId::of(&recording.id);
-        let wanted = Transcription::new(id.clone(), &recording, options, environment.now()).unwrap();
-        environment.store.create_transcription(wanted, &recording).await.unwrap();
+        let transcription = Transcription::new(id.clone(), &recording, options, environment.now()).unwrap();
+        environment.store.create_transcription(transcription, &recording).await.unwrap();
         ids.push(id);
     }
     let providers = environment.providers_waiting("whisper", &peer.url, Duration::from_secs(60));
@@ -63,17 +69,17 @@ async fn main() {
         handle,
     );
 
-    let began = Instant::now();
+    let started = Instant::now();
     stream::iter(&ids)
-        .for_each_concurrent(at_once, |id| {
+        .for_each_concurrent(concurrency, |id| {
             let mut event = event("run-transcription");
             event["detail"]["transcription_id"] = id.as_str().into();
             let function = function.clone();
             async move { drop(function.invoke(event).await.unwrap()) }
         })
         .await;
-    let took = began.elapsed().as_secs_f64();
-    let ideal = jobs.div_ceil(at_once as u64) as f64 * wait.as_secs_f64();
+    let seconds_taken = started.elapsed().as_secs_f64();
+    let ideal = jobs.div_ceil(concurrency as u64) as f64 * wait.as_secs_f64();
 
     let mut completed = 0;
     for id in &ids {
@@ -81,12 +87,12 @@ async fn main() {
         completed += usize::from(status == TranscriptionStatus::Completed);
     }
     println!(
-        "{jobs} jobs, {at_once} at once, {seconds} s each: {took:.1} s, ideal {ideal:.1} s, ratio {:.2}",
-        took / ideal
+        "{jobs} jobs, {concurrency} concurrent, {seconds} s each: {seconds_taken:.1} s, ideal {ideal:.1} s, ratio {:.2}",
+        seconds_taken / ideal
     );
     println!(
-        "completed {completed}, calls {}, of which refused {}",
+        "completed {completed}, calls {}, rejected {}",
         calls.load(Ordering::SeqCst),
-        refused.load(Ordering::SeqCst)
+        rejected.load(Ordering::SeqCst)
     );
 }

@@ -1,4 +1,4 @@
-//! The door to the emulated AWS: with TLS, as AWS has it, and a watch that notes how long each call took behind it.
+//! Proxy in front of the emulated AWS services. Adds TLS, and measures the time of each call behind the proxy.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,42 +22,43 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The door, as long as the program runs.
+/// Running proxy. Clones share the proxy.
 #[derive(Clone)]
-pub(crate) struct Front {
+pub(crate) struct TlsProxy {
     address: SocketAddr,
-    door: Arc<Door>,
+    shared: Arc<Shared>,
 }
 
-struct Door {
-    behind: String,
+struct Shared {
+    upstream: String,
     client: Client<HttpConnector, Full<Bytes>>,
     tls: Option<TlsAcceptor>,
-    spent: Mutex<Duration>,
+    upstream_time: Mutex<Duration>,
 }
 
-impl Front {
-    /// Opens a door to the server at `behind`; with TLS where there is a directory with `server.pem` and `server.key`.
-    pub(crate) async fn open(behind: &str, certificate: Option<&Path>) -> io::Result<Self> {
+impl TlsProxy {
+    /// Start a proxy for the server at `upstream`. With TLS if `certificate` is a directory with `server.pem` and
+    /// `server.key`.
+    pub(crate) async fn open(upstream: &str, certificate: Option<&Path>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         let tls = certificate.map(acceptor).transpose()?;
-        let door = Door { behind: behind.to_owned(), client, tls, spent: Mutex::default() };
-        let front = Self { address, door: Arc::new(door) };
-        tokio::spawn(serve(listener, Arc::clone(&front.door)));
-        Ok(front)
+        let shared = Shared { upstream: upstream.to_owned(), client, tls, upstream_time: Mutex::default() };
+        let proxy = Self { address, shared: Arc::new(shared) };
+        tokio::spawn(serve(listener, Arc::clone(&proxy.shared)));
+        Ok(proxy)
     }
 
-    /// What an AWS client takes as its endpoint.
+    /// Endpoint URL for AWS clients.
     pub(crate) fn url(&self) -> String {
-        let scheme = if self.door.tls.is_some() { "https" } else { "http" };
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// How long the calls took since the last time this was asked. Our functions call one after the other.
-    pub(crate) fn take_spent(&self) -> Duration {
-        std::mem::take(&mut *self.door.spent.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Total time of the calls since the previous reading. The functions make one call at a time.
+    pub(crate) fn take_upstream_time(&self) -> Duration {
+        std::mem::take(&mut *self.shared.upstream_time.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -68,16 +69,16 @@ fn acceptor(certificate: &Path) -> io::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(configuration.map_err(io::Error::other)?)))
 }
 
-async fn serve(listener: TcpListener, door: Arc<Door>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
-        let door = Arc::clone(&door);
+        let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            match &door.tls {
-                None => door.attend(stream).await,
+            match &shared.tls {
+                None => shared.serve_connection(stream).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        door.attend(stream).await;
+                        shared.serve_connection(stream).await;
                     }
                 }
             }
@@ -85,24 +86,24 @@ async fn serve(listener: TcpListener, door: Arc<Door>) {
     }
 }
 
-impl Door {
-    async fn attend(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let pass = service_fn(|request| self.pass(request));
-        // An error here is a function that ended.
-        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), pass).await;
+impl Shared {
+    async fn serve_connection(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let service = service_fn(|request| self.forward(request));
+        // Fails only if the function ended.
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
 
-    /// `Host` stays what the client sent: it is signed.
-    async fn pass(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+    /// Forward a request. Keeps the `Host` header because it is part of the signature.
+    async fn forward(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
         let (mut parts, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        let began = Instant::now();
+        let started = Instant::now();
         let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        parts.uri = format!("{}{path}", self.behind).parse::<Uri>().map_err(io::Error::other)?;
-        let answer = self.client.request(Request::from_parts(parts, Full::new(body))).await;
-        let (head, body) = answer.map_err(io::Error::other)?.into_parts();
+        parts.uri = format!("{}{path}", self.upstream).parse::<Uri>().map_err(io::Error::other)?;
+        let response = self.client.request(Request::from_parts(parts, Full::new(body))).await;
+        let (head, body) = response.map_err(io::Error::other)?.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += began.elapsed();
+        *self.upstream_time.lock().unwrap_or_else(PoisonError::into_inner) += started.elapsed();
         Ok(Response::from_parts(head, Full::new(body)))
     }
 }

@@ -1,5 +1,4 @@
-//! Who is compared: our functions as they are deployed, the least that Rust can be, and the same endpoints in Node and
-//! Python.
+//! Compared implementations: the deployed functions, a minimal Rust function, and two endpoints in Node and Python.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,25 +8,25 @@ use crate::budget::VALGRIND;
 use crate::sandbox::Bootstrap;
 use crate::work::Work;
 
-/// One of those.
+/// One implementation of a function.
 #[derive(Clone, Debug)]
-pub(crate) struct Contestant {
+pub(crate) struct Candidate {
     pub(crate) language: &'static str,
     pub(crate) function: String,
     pub(crate) work: Work,
     command: Vec<PathBuf>,
 }
 
-impl Contestant {
-    /// One of our functions, or `hello`, from the release profile.
-    pub(crate) fn ours(function: &str, work: Work) -> Self {
+impl Candidate {
+    /// A function of this project, or `hello`, built with the release profile.
+    pub(crate) fn rust(function: &str, work: Work) -> Self {
         let command = vec![target().join("release").join(function)];
         Self { language: "Rust", function: function.to_owned(), work, command }
     }
 
-    /// All that do real work, the baseline first; or only those of these functions.
+    /// All candidates with a real request, starting with `hello`. If `only` is not empty, only its functions.
     pub(crate) fn working(only: &[&str]) -> Vec<Self> {
-        let ours = [
+        let rust = [
             "hello",
             "create-upload-url",
             "complete-upload",
@@ -35,11 +34,11 @@ impl Contestant {
             "process-recording",
             "run-transcription",
         ];
-        let ours = ours.iter().filter_map(|function| Some(Self::ours(function, Work::of(function)?)));
+        let rust = rust.iter().filter_map(|function| Some(Self::rust(function, Work::of(function)?)));
         let others = ["create-upload-url", "complete-upload"];
         let others = others.iter().filter_map(|function| Some((*function, Work::of(function)?)));
         let others = others.flat_map(|(function, work)| [Self::node(function, work), Self::python(function, work)]);
-        ours.chain(others).filter(|one| only.is_empty() || only.contains(&one.function.as_str())).collect()
+        rust.chain(others).filter(|one| only.is_empty() || only.contains(&one.function.as_str())).collect()
     }
 
     fn node(function: &str, work: Work) -> Self {
@@ -54,12 +53,12 @@ impl Contestant {
         Self { language: "Python", function: function.to_owned(), work, command }
     }
 
-    /// How it is started.
+    /// Start command, optionally in a control group.
     pub(crate) fn bootstrap(&self, group: Option<&Path>) -> Bootstrap {
         Bootstrap { command: self.command.clone(), group: group.map(Path::to_owned) }
     }
 
-    /// The same under valgrind, which counts its instructions into that file.
+    /// Start command under valgrind, which writes instruction counts to `file`.
     pub(crate) fn counted(&self, file: &Path) -> Bootstrap {
         let mut out = std::ffi::OsString::from("--callgrind-out-file=");
         out.push(file);
@@ -68,9 +67,9 @@ impl Contestant {
         Bootstrap { command, group: None }
     }
 
-    /// What is deployed of it, compressed as in a zip, in bytes. The archive adds a hundred or two.
-    pub(crate) fn zipped(&self) -> io::Result<u64> {
-        let file = self.command.last().ok_or_else(|| io::Error::other("nothing is started"))?;
+    /// Compressed size of the deployed binary in bytes. The zip format adds 100 to 200 bytes.
+    pub(crate) fn zip_bytes(&self) -> io::Result<u64> {
+        let file = self.command.last().ok_or_else(|| io::Error::other("the start command is empty"))?;
         let gzip = Command::new("gzip").args(["-6", "-c"]).arg(file).output()?;
         if !gzip.status.success() {
             return Err(io::Error::other(String::from_utf8_lossy(&gzip.stderr).into_owned()));
@@ -79,7 +78,7 @@ impl Contestant {
     }
 }
 
-/// The names of all functions that are deployed: those of the binaries in each area.
+/// Names of all deployed functions: the binaries of the packages in `functions/`.
 pub(crate) fn functions() -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for area in std::fs::read_dir(here().join("../../functions"))? {
@@ -91,16 +90,16 @@ pub(crate) fn functions() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// This directory.
+/// Directory of this package.
 pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where `run` puts what it builds.
+/// Target directory of the `run` script.
 pub(crate) fn target() -> PathBuf {
     here().join("../../target")
 }
 
-fn program(variable: &str, otherwise: &str) -> PathBuf {
-    std::env::var_os(variable).map_or_else(|| otherwise.into(), PathBuf::from)
+fn program(variable: &str, default: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| default.into(), PathBuf::from)
 }

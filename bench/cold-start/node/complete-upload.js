@@ -1,4 +1,4 @@
-// POST /v1/recordings/{id}/upload-complete, where every file has arrived and nothing is claimed: one write, one event.
+// POST /v1/recordings/{id}/upload-complete, if all files have arrived and the client sends no checksums: one write, one event.
 import { UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
 import { marshall, unmarshall } from "@aws-sdk/util-dynamodb";
@@ -43,7 +43,7 @@ async function tell(recording) {
     const { FailedEntryCount } = await eventbridge.send(new PutEventsCommand({ Entries: [entry] }));
     if (FailedEntryCount > 0) throw new Error("the bus did not take it");
   } catch (error) {
-    // It is due, and told again.
+    // The recording stays due, and the sweep publishes the event again.
     console.warn(JSON.stringify({ level: "WARN", error: error.message, recording_id: recording.id }));
   }
 }

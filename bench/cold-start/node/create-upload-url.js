@@ -1,4 +1,4 @@
-// POST /v1/recordings/{id}/upload-url: one write, and signing.
+// POST /v1/recordings/{id}/upload-url: one write, one presigned URL.
 import { UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";

@@ -1,4 +1,4 @@
-// What both endpoints share: who calls, and how it is answered.
+// Shared by both endpoints: authentication and responses.
 import { createHash, randomBytes } from "node:crypto";
 import { DynamoDBClient, GetItemCommand } from "@aws-sdk/client-dynamodb";
 import { unmarshall } from "@aws-sdk/util-dynamodb";
@@ -30,7 +30,7 @@ async function credential(hash) {
   return found;
 }
 
-/** The tenant that the caller may upload for. */
+/** Tenant of the caller. Fails if the caller may not upload. */
 export async function caller(event) {
   const [scheme, text] = (event.headers.authorization ?? "").split(" ");
   if (scheme !== "Bearer" || !text) throw new Refusal(401, "unauthorized", "Send a credential as a bearer token.");
@@ -63,7 +63,7 @@ export function body(event) {
 
 const DIGITS = "0123456789abcdefghjkmnpqrstvwxyz";
 
-/** 48 bits of time and 80 random ones. */
+/** ULID: 48 bits of time and 80 random bits. */
 export function newId(prefix) {
   let bits = (BigInt(Date.now()) << 80n) | BigInt(`0x${randomBytes(10).toString("hex")}`);
   let text = "";
@@ -71,10 +71,10 @@ export function newId(prefix) {
   return prefix + text;
 }
 
-/** The time without decimals where there are none. */
+/** ISO 8601 time without fraction if the milliseconds are zero. */
 export const moment = (milliseconds) => new Date(milliseconds).toISOString().replace(".000Z", "Z");
 
-/** What the recording was when a condition did not hold, as a refusal. */
+/** Error response for a failed condition, from the state of the recording. */
 export function refused(error, tenant) {
   if (error.name !== "ConditionalCheckFailedException") return error;
   const old = error.Item && unmarshall(error.Item);
@@ -87,7 +87,7 @@ export function refused(error, tenant) {
   return new Refusal(400, "upload_expired", "The recording's upload has ended.", details);
 }
 
-/** A handler that logs one line for each request and answers every failure. */
+/** Handler that logs one line per request and responds to every failure. */
 export const answering = (handler) => async (event) => {
   const began = performance.now();
   const request_id = event.requestContext.requestId;

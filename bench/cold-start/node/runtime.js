@@ -1,5 +1,5 @@
-// Lambda's Runtime API for Node, as small as it can be: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
-// Lambda's own does more before the first request.
+// Minimal client of Lambda's Runtime API for Node: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+// Lambda's own runtime does more before the first request.
 import { Agent, request } from "node:http";
 
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");

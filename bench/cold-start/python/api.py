@@ -1,4 +1,4 @@
-"""What both endpoints share: who calls, and how it is answered."""
+"""Shared by both endpoints: authentication and responses."""
 
 import base64
 import binascii
@@ -49,7 +49,7 @@ def moment(seconds):
 
 
 def new_id(prefix):
-    """48 bits of time and 80 random ones."""
+    """ULID: 48 bits of time and 80 random bits."""
     bits = int(time.time() * 1000) << 80 | secrets.randbits(80)
     return prefix + "".join(DIGITS[bits >> shift & 31] for shift in range(125, -1, -5))
 
@@ -69,7 +69,7 @@ def credential(hash):
 
 
 def caller(event):
-    """The tenant that the caller may upload for."""
+    """Tenant of the caller. Fails if the caller may not upload."""
     scheme, _, text = event["headers"].get("authorization", "").partition(" ")
     if scheme != "Bearer" or not text:
         raise Refusal(401, "unauthorized", "Send a credential as a bearer token.")
@@ -105,7 +105,7 @@ def body(event):
 
 
 def update(tenant, **request):
-    """The item after an update. A condition that did not hold is told by what the recording was."""
+    """Item after an update. A failed condition raises an error that depends on the state of the recording."""
     try:
         answer = dynamodb.update_item(
             TableName=TABLE, ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD", **request
@@ -127,7 +127,7 @@ def update(tenant, **request):
 
 
 def answering(handler):
-    """A handler that logs one line for each request and answers every failure."""
+    """Handler that logs one line per request and responds to every failure."""
 
     def answer(event):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""POST /v1/recordings/{id}/upload-complete, where every file has arrived and nothing is claimed: one write, one event."""
+"""POST /v1/recordings/{id}/upload-complete, if all files have arrived and the client sends no checksums: one write, one event."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def tell(recording):
         if eventbridge.put_events(Entries=[entry])["FailedEntryCount"]:
             raise RuntimeError("the bus did not take it")
     except Exception as error:
-        # It is due, and told again.
+        # The recording stays due, and the sweep publishes the event again.
         print(json.dumps({"level": "WARN", "error": str(error), "recording_id": recording["id"]}))
 
 

@@ -1,4 +1,4 @@
-"""POST /v1/recordings/{id}/upload-url: one write, and signing."""
+"""POST /v1/recordings/{id}/upload-url: one write, one presigned URL."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""Lambda's Runtime API for Python, as small as it can be. Lambda's own does more before the first request."""
+"""Minimal client of Lambda's Runtime API for Python. Lambda's own runtime does more before the first request."""
 
 import http.client
 import json

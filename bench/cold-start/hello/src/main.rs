@@ -1,4 +1,4 @@
-//! The least that a function in Rust can be: what ours are measured against.
+//! Minimal Lambda function in Rust: the baseline of the benchmark.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::{Value, json};

@@ -63,7 +63,8 @@ where
     F: Future<Output = Result<(), Error>>,
 {
     let began = Instant::now();
-    let running = Invocation::begin(clock).map(|invocation| handler(dependencies.clone(), event, invocation));
+    // Boxed, so that the compiler's limit of nested types counts the handler's futures by themselves.
+    let running = Invocation::begin(clock).map(|invocation| Box::pin(handler(dependencies.clone(), event, invocation)));
     async move {
         let result = match running {
             Ok(running) => {

@@ -72,7 +72,8 @@ where
     let line = AccessLine::begin(&event);
     let running = Invocation::begin(clock).map(|at| {
         let request = Request::new(event, at.now, at.entropy, at.secret_bits);
-        idempotent(dependencies.clone(), request, handler.clone())
+        // Boxed, so that the compiler's limit of nested types counts the handler's futures by themselves.
+        Box::pin(idempotent(dependencies.clone(), request, handler.clone()))
     });
     async move {
         let result = match running {

@@ -97,8 +97,8 @@ export const answering = (handler) => async (event) => {
     answer = await handler(event);
   } catch (error) {
     status = error.status ?? 500;
-    const told = error.status ? error : new Refusal(500, "internal_error", "Something went wrong.");
-    answer = { error: { code: told.code, message: told.message, details: told.details, request_id } };
+    const failure = error.status ? error : new Refusal(500, "internal_error", "Something went wrong.");
+    answer = { error: { code: failure.code, message: failure.message, details: failure.details, request_id } };
     if (status === 500) console.error(JSON.stringify({ level: "ERROR", error: `${error.stack}`, request_id }));
   }
   const duration_ms = performance.now() - began;

@@ -25,8 +25,8 @@ export async function serve(handler) {
     try {
       await call("POST", `invocation/${id}/response`, JSON.stringify(await handler(JSON.parse(next.text))));
     } catch (error) {
-      const told = { errorType: error.name, errorMessage: error.message };
-      await call("POST", `invocation/${id}/error`, JSON.stringify(told));
+      const failure = { errorType: error.name, errorMessage: error.message };
+      await call("POST", `invocation/${id}/error`, JSON.stringify(failure));
     }
   }
 }

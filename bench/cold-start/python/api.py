@@ -133,21 +133,21 @@ def answering(handler):
         began = time.perf_counter()
         request_id = event["requestContext"]["requestId"]
         try:
-            status, told = 200, handler(event)
+            status, result = 200, handler(event)
         except Refusal as refusal:
             status = refusal.status
             error = {"code": refusal.code, "message": str(refusal), "details": refusal.details}
-            told = {"error": {**error, "request_id": request_id}}
+            result = {"error": {**error, "request_id": request_id}}
         except Exception:
             status = 500
-            told = {"error": {"code": "internal_error", "message": "Something went wrong.", "request_id": request_id}}
+            result = {"error": {"code": "internal_error", "message": "Something went wrong.", "request_id": request_id}}
             line = {"level": "ERROR", "error": traceback.format_exc(), "request_id": request_id}
             print(json.dumps(line), file=sys.stderr)
         route, duration_ms = event["requestContext"]["routeKey"], (time.perf_counter() - began) * 1000
         line = {"level": "INFO", "message": "request", "route": route, "status": status, "duration_ms": duration_ms}
         print(json.dumps({**line, "request_id": request_id}), flush=True)
         headers = {"content-type": "application/json", "x-request-id": request_id}
-        text = json.dumps(told, default=int)
+        text = json.dumps(result, default=int)
         return {"statusCode": status, "headers": headers, "body": text, "isBase64Encoded": False}
 
     return answer

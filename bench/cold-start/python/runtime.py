@@ -21,7 +21,7 @@ def serve(handler):
         try:
             answer = handler(json.loads(event))
         except Exception as error:
-            told = {"errorType": type(error).__name__, "errorMessage": str(error)}
-            call("POST", f"{request_id}/error", json.dumps(told))
+            failure = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            call("POST", f"{request_id}/error", json.dumps(failure))
         else:
             call("POST", f"{request_id}/response", json.dumps(answer))

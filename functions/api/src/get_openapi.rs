@@ -13,7 +13,8 @@ pub const DOCUMENT: &str = include_str!("../../../openapi.json");
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "getOpenapi",
     summary = "Retrieve the OpenAPI document",
-    description = "Needs no credential.", tag = "Documents", security(()),
+    description = "Needs no credential.",
+    tag = "Documents", security(()),
     responses((status = 200, description = "This document.", body = Object)),
 )]
 pub async fn handle((): (), _: Request) -> Result<Reply, Error> {

@@ -22,7 +22,9 @@ pub struct Body {
 #[utoipa::path(
     post, path = "/v1/devices/{id}/bind", operation_id = "bindDevice",
     summary = "Bind a device to an end user",
-    description = "Returns a new device token. It is shown only once. A device that is bound to another end user gets 409: unbind it first.", tag = "Devices",
+    description = "Returns a new device token. It is shown only once. A device that is bound to another end user gets \
+        409: unbind it first.",
+    tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     params(("id" = String, Path, description = "Identifier of the device.")),
     request_body = Body,

@@ -31,7 +31,8 @@ pub struct Body {
 #[utoipa::path(
     post, path = "/v1/devices", operation_id = "createDevice",
     summary = "Register a device",
-    description = "Returns the existing device, unchanged, if the serial number is already registered.", tag = "Devices",
+    description = "Returns the existing device, unchanged, if the serial number is already registered.",
+    tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     request_body = Body,
     responses(

@@ -10,7 +10,8 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 #[utoipa::path(
     get, path = "/v1/devices/{id}", operation_id = "getDevice",
     summary = "Retrieve a device",
-    description = "", tag = "Devices",
+    description = "",
+    tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:read"])),
     params(("id" = String, Path, description = "Identifier of the device.")),
     responses((status = 200, description = "Identifier of the device.", body = DeviceBody), Refusals),

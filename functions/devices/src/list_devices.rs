@@ -10,7 +10,8 @@ use capstan_http::{Access, DevicePage, Refusals, Reply, Request};
 #[utoipa::path(
     get, path = "/v1/devices", operation_id = "listDevices",
     summary = "List devices",
-    description = "Newest first.", tag = "Devices",
+    description = "Newest first.",
+    tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:read"])),
     params(
         ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),

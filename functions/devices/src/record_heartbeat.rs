@@ -21,7 +21,8 @@ pub struct Body {
 #[utoipa::path(
     post, path = "/v1/devices/{id}/heartbeat", operation_id = "recordHeartbeat",
     summary = "Record a heartbeat",
-    description = "Replaces the last heartbeat. A device may use `me` as its id.", tag = "Devices",
+    description = "Replaces the last heartbeat. A device may use `me` as its id.",
+    tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"]), ("deviceToken" = [])),
     params(("id" = String, Path, description = "Identifier of the device, or `me` with a device token.")),
     request_body = Option<Body>,

@@ -10,7 +10,9 @@ use capstan_http::{Access, DeviceWithTokenBody, ErrorBody, Refusals, Reply, Requ
 #[utoipa::path(
     post, path = "/v1/devices/{id}/token/refresh", operation_id = "refreshDeviceToken",
     summary = "Refresh a device token",
-    description = "Returns a new device token. It is shown only once, and the previous token stops working at once. If the response is lost, repeat the request with the same `Idempotency-Key`.", tag = "Devices",
+    description = "Returns a new device token. It is shown only once, and the previous token stops working at once. If \
+        the response is lost, repeat the request with the same `Idempotency-Key`.",
+    tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"]), ("deviceToken" = [])),
     params(("id" = String, Path, description = "Identifier of the device, or `me` with a device token.")),
     responses(

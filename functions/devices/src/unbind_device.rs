@@ -10,7 +10,8 @@ use capstan_http::{Access, DeviceBody, Refusals, Reply, Request};
 #[utoipa::path(
     post, path = "/v1/devices/{id}/unbind", operation_id = "unbindDevice",
     summary = "Unbind a device",
-    description = "The device token stops working at once. Unbinding an unbound device changes nothing.", tag = "Devices",
+    description = "The device token stops working at once. Unbinding an unbound device changes nothing.",
+    tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     params(("id" = String, Path, description = "Identifier of the device.")),
     responses((status = 200, description = "The unbound device.", body = DeviceBody), Refusals),

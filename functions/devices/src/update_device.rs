@@ -30,7 +30,8 @@ pub struct Body {
 #[utoipa::path(
     patch, path = "/v1/devices/{id}", operation_id = "updateDevice",
     summary = "Update a device",
-    description = "Fields that are absent stay unchanged.", tag = "Devices",
+    description = "Fields that are absent stay unchanged.",
+    tag = "Devices",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     params(("id" = String, Path, description = "Identifier of the device.")),
     request_body = Body,

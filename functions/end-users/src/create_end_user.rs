@@ -30,7 +30,8 @@ pub struct Body {
 #[utoipa::path(
     post, path = "/v1/end-users", operation_id = "createEndUser",
     summary = "Create an end user",
-    description = "An `external_id` that another end user of the project has gets 409.", tag = "End users",
+    description = "An `external_id` that another end user of the project has gets 409.",
+    tag = "End users",
     security(("secretKey" = []), ("restrictedKey" = ["end_users:write"])),
     request_body = Body,
     responses(

@@ -11,7 +11,8 @@ use capstan_http::{Access, ErrorBody, Refusals, Reply, Request};
 #[utoipa::path(
     delete, path = "/v1/end-users/{id}", operation_id = "deleteEndUser",
     summary = "Delete an end user",
-    description = "Unbinds the end user's devices. Their tokens stop working at once. Recordings stay.", tag = "End users",
+    description = "Unbinds the end user's devices. Their tokens stop working at once. Recordings stay.",
+    tag = "End users",
     security(("secretKey" = []), ("restrictedKey" = ["end_users:write"])),
     params(("id" = String, Path, description = "The end user.")),
     responses(

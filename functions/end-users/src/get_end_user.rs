@@ -10,7 +10,8 @@ use capstan_http::{Access, EndUserBody, Refusals, Reply, Request};
 #[utoipa::path(
     get, path = "/v1/end-users/{id}", operation_id = "getEndUser",
     summary = "Retrieve an end user",
-    description = "", tag = "End users",
+    description = "",
+    tag = "End users",
     security(("secretKey" = []), ("restrictedKey" = ["end_users:read"])),
     params(("id" = String, Path, description = "The end user.")),
     responses((status = 200, description = "The end user.", body = EndUserBody), Refusals),

@@ -10,7 +10,9 @@ use capstan_http::{Access, EndUserPage, Refusals, Reply, Request};
 #[utoipa::path(
     get, path = "/v1/end-users", operation_id = "listEndUsers",
     summary = "List end users",
-    description = "Newest first. With `external_id`, the list contains only the end user with that `external_id`, if it exists.", tag = "End users",
+    description = "Newest first. With `external_id`, the list contains only the end user with that `external_id`, if it \
+        exists.",
+    tag = "End users",
     security(("secretKey" = []), ("restrictedKey" = ["end_users:read"])),
     params(
         ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),

@@ -15,7 +15,10 @@ use crate::owner::find_or_create_owner;
 #[utoipa::path(
     post, path = "/api/devices/bind", operation_id = "bindDeviceBySerialNumber",
     summary = "Bind a device by serial number",
-    description = "Binds the device `sn` to the end user `owner_id`. Both are created if they do not exist. Binding a device again to the same end user changes nothing. A device that is bound to another end user gets 409: unbind it first.", tag = "Files",
+    description = "Binds the device `sn` to the end user `owner_id`. Both are created if they do not exist. Binding a \
+        device again to the same end user changes nothing. A device that is bound to another end user gets \
+        409: unbind it first.",
+    tag = "Files",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     request_body = OwnedDevice,
     responses(

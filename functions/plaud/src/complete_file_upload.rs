@@ -42,7 +42,10 @@ pub async fn handle(dependencies: Dependencies, request: Request) -> Result<Repl
 #[utoipa::path(
     post, path = "/api/files/upload-s3/complete-upload", operation_id = "completeFileUpload",
     summary = "Complete the upload of a file",
-    description = "Joins the parts to one file, compares it with `file_md5` if given, and completes the recording. Missing parts are named in the error and can be uploaded again. A repeated request with the same body returns the same file with a new URL.", tag = "Files",
+    description = "Joins the parts to one file, compares it with `file_md5` if given, and completes the recording. \
+        Missing parts are named in the error and can be uploaded again. A repeated request with the same body \
+        returns the same file with a new URL.",
+    tag = "Files",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     request_body = Body,
     responses(
@@ -63,7 +66,8 @@ pub async fn complete_file_upload(dependencies: Dependencies, request: Request) 
 #[utoipa::path(
     post, path = "/open/partner/files/upload/complete-upload", operation_id = "completePartnerFileUpload",
     summary = "Complete the upload of a partner's file",
-    description = "Joins the parts to one file and completes the recording. The response always contains the MD5 of the stored bytes, except for files over 256 MiB that are not hashed yet.",
+    description = "Joins the parts to one file and completes the recording. The response always contains the MD5 of the \
+        stored bytes, except for files over 256 MiB that are not hashed yet.",
     tag = "Files",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     request_body = Body,

@@ -60,7 +60,9 @@ pub struct Part {
 #[utoipa::path(
     post, path = "/api/files/upload-s3/generate-presigned-urls", operation_id = "createFileUpload",
     summary = "Create the upload of a file",
-    description = "Creates a recording with one audio file, and returns presigned URLs for its parts. Upload each part with PUT, then complete the upload.", tag = "Files",
+    description = "Creates a recording with one audio file, and returns presigned URLs for its parts. Upload each part \
+        with PUT, then complete the upload.",
+    tag = "Files",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = [])),
     request_body = Body,
     responses((status = 200, description = "Presigned upload URLs.", body = Answer), Refusals),

@@ -15,7 +15,9 @@ use crate::owner::find_owner;
 #[utoipa::path(
     post, path = "/api/devices/unbind", operation_id = "unbindDeviceBySerialNumber",
     summary = "Unbind a device by serial number",
-    description = "Unbinds the device `sn` from the end user `owner_id`. Unbinding it again changes nothing. A device that is bound to another end user gets 409.", tag = "Files",
+    description = "Unbinds the device `sn` from the end user `owner_id`. Unbinding it again changes nothing. A device \
+        that is bound to another end user gets 409.",
+    tag = "Files",
     security(("secretKey" = []), ("restrictedKey" = ["devices:write"])),
     request_body = OwnedDevice,
     responses(

@@ -63,7 +63,8 @@ pub async fn handle(dependencies: (Access, Objects), request: Request) -> Result
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/download-url", operation_id = "createDownloadUrl",
     summary = "Create a download URL",
-    description = "Returns a presigned URL for a media file or a rendition.", tag = "Downloads",
+    description = "Returns a presigned URL for a media file or a rendition.",
+    tag = "Downloads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,
@@ -81,7 +82,8 @@ pub async fn create_download_url(dependencies: (Access, Objects), request: Reque
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/download-url", operation_id = "getDownloadUrl",
     summary = "Create a download URL from query parameters",
-    description = "For browsers: the same operation with the file in the query.", tag = "Downloads",
+    description = "For browsers: the same operation with the file in the query.",
+    tag = "Downloads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(
         ("id" = String, Path, description = "The recording."),

@@ -49,7 +49,9 @@ pub struct Body {
 #[utoipa::path(
     post, path = "/v1/recordings", operation_id = "createRecording",
     summary = "Create a recording",
-    description = "The recording is `pending` until its upload is completed. If it is not completed within 7 days, it is deleted with its files.", tag = "Recordings",
+    description = "The recording is `pending` until its upload is completed. If it is not completed within 7 days, it is \
+        deleted with its files.",
+    tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = [])),
     request_body = Body,
     responses(

@@ -10,7 +10,8 @@ use capstan_http::{Access, Refusals, Reply, Request};
 #[utoipa::path(
     delete, path = "/v1/recordings/{id}", operation_id = "deleteRecording",
     summary = "Delete a recording",
-    description = "The recording is not found from now on. Its objects and transcriptions are deleted in the background.", tag = "Recordings",
+    description = "The recording is not found from now on. Its objects and transcriptions are deleted in the background.",
+    tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     params(("id" = String, Path, description = "The recording.")),
     responses((status = 204, description = "Deleted."), Refusals),

@@ -10,7 +10,8 @@ use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 #[utoipa::path(
     get, path = "/v1/recordings/{id}", operation_id = "getRecording",
     summary = "Retrieve a recording",
-    description = "", tag = "Recordings",
+    description = "",
+    tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(("id" = String, Path, description = "The recording.")),
     responses((status = 200, description = "The recording.", body = RecordingBody), Refusals),

@@ -13,7 +13,8 @@ const MAX_OFFSET: usize = 10_000;
 #[utoipa::path(
     get, path = "/v1/recordings", operation_id = "listRecordings",
     summary = "List recordings",
-    description = "Newest first. With a filter, a page may be shorter than `limit` although more follow.", tag = "Recordings",
+    description = "Newest first. With a filter, a page may be shorter than `limit` although more follow.",
+    tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:read"])),
     params(
         ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),

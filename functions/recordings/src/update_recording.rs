@@ -26,7 +26,8 @@ pub struct Body {
 #[utoipa::path(
     patch, path = "/v1/recordings/{id}", operation_id = "updateRecording",
     summary = "Update a recording",
-    description = "Changes the name and replaces the metadata. Fields that are absent stay unchanged.", tag = "Recordings",
+    description = "Changes the name and replaces the metadata. Fields that are absent stay unchanged.",
+    tag = "Recordings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,

@@ -22,7 +22,10 @@ use request::RecordingRequest;
 #[utoipa::path(
     post, path = "/api/v1/recording/processing", operation_id = "saveMeetingRecording",
     summary = "Create or update a meeting recording",
-    description = "`PROCESSING` with the key of an object as `recordingId` begins its processing. `COMPLETE` and `FAILED` report the end of the worker's own processing and are final. The credential may be sent as `X-API-Key`.", tag = "Meetings",
+    description = "`PROCESSING` with the key of an object as `recordingId` begins its processing. `COMPLETE` and \
+        `FAILED` report the end of the worker's own processing and are final. The credential may be sent as \
+        `X-API-Key`.",
+    tag = "Meetings",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     request_body = Body,
     responses(

@@ -58,7 +58,9 @@ pub struct Body {
 #[utoipa::path(
     post, path = "/api/v1/transcription/save", operation_id = "saveMeetingTranscription",
     summary = "Create or update a meeting transcription",
-    description = "Stores a transcription that the worker makes itself. `COMPLETE` and `FAILED` are final. The credential may be sent as `X-API-Key`.", tag = "Meetings",
+    description = "Stores a transcription that the worker makes itself. `COMPLETE` and `FAILED` are final. The \
+        credential may be sent as `X-API-Key`.",
+    tag = "Meetings",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
     request_body = Body,
     responses(

@@ -10,7 +10,8 @@ use capstan_http::{Access, Refusals, Reply, Request, SettingsBody};
 #[utoipa::path(
     get, path = "/v1/settings", operation_id = "getSettings",
     summary = "Retrieve settings",
-    description = "Settings of the project's live or test data, depending on the credential.", tag = "Settings",
+    description = "Settings of the project's live or test data, depending on the credential.",
+    tag = "Settings",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:read"])),
     responses((status = 200, description = "The settings.", body = SettingsBody), Refusals),
 )]

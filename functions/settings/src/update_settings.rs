@@ -39,7 +39,8 @@ pub struct Transcription {
 #[utoipa::path(
     put, path = "/v1/settings", operation_id = "updateSettings",
     summary = "Replace settings",
-    description = "Replaces all settings of the project's live or test data. Absent fields get their defaults.", tag = "Settings",
+    description = "Replaces all settings of the project's live or test data. Absent fields get their defaults.",
+    tag = "Settings",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
     request_body = Body,
     responses((status = 200, description = "The new settings.", body = SettingsBody), Refusals),

@@ -50,12 +50,15 @@ pub async fn handle(dependencies: Dependencies, request: Request) -> Result<Repl
 #[utoipa::path(
     post, path = "/v1/transcriptions", operation_id = "createTranscription",
     summary = "Create a transcription",
-    description = "Requests a transcription of a completed recording. While another transcription of the recording is pending or processing, it gets 409.", tag = "Transcriptions",
+    description = "Requests a transcription of a completed recording. While another transcription of the recording is \
+        pending or processing, it gets 409.",
+    tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
     request_body = Body,
     responses(
         (status = 201, description = "The new transcription.", body = TranscriptionBody),
-        (status = 409, description = "The recording is not completed, or another transcription of it is pending or processing.",
+        (status = 409, description = "The recording is not completed, or another transcription of it \
+            is pending or processing.",
             body = ErrorBody),
         Refusals,
     ),
@@ -75,13 +78,16 @@ pub async fn create_transcription(dependencies: Dependencies, request: Request) 
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/transcribe", operation_id = "transcribeRecording",
     summary = "Transcribe a recording",
-    description = "Requests a transcription of a completed recording. While another transcription of the recording is pending or processing, it gets 409.", tag = "Transcriptions",
+    description = "Requests a transcription of a completed recording. While another transcription of the recording is \
+        pending or processing, it gets 409.",
+    tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:write"])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Option<Body>,
     responses(
         (status = 201, description = "The new transcription.", body = TranscriptionBody),
-        (status = 409, description = "The recording is not completed, or another transcription of it is pending or processing.",
+        (status = 409, description = "The recording is not completed, or another transcription of it \
+            is pending or processing.",
             body = ErrorBody),
         Refusals,
     ),

@@ -11,7 +11,8 @@ use capstan_objects::{ObjectKey, Objects};
 #[utoipa::path(
     get, path = "/v1/transcriptions/{id}/export", operation_id = "exportTranscription",
     summary = "Export a transcription",
-    description = "Returns the transcript as a file. A file over 4.5 MB is returned as a redirect to a presigned URL.", tag = "Transcriptions",
+    description = "Returns the transcript as a file. A file over 4.5 MB is returned as a redirect to a presigned URL.",
+    tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:read"])),
     params(
         ("id" = String, Path, description = "The transcription."),

@@ -11,7 +11,8 @@ use capstan_objects::Objects;
 #[utoipa::path(
     get, path = "/v1/transcriptions/{id}", operation_id = "getTranscription",
     summary = "Retrieve a transcription",
-    description = "", tag = "Transcriptions",
+    description = "",
+    tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:read"])),
     params(("id" = String, Path, description = "The transcription.")),
     responses((status = 200, description = "The transcription.", body = TranscriptionBody), Refusals),

@@ -12,7 +12,8 @@ use capstan_store::{Page, Store};
 #[utoipa::path(
     get, path = "/v1/transcriptions", operation_id = "listTranscriptions",
     summary = "List transcriptions",
-    description = "Newest first, with their transcripts.", tag = "Transcriptions",
+    description = "Newest first, with their transcripts.",
+    tag = "Transcriptions",
     security(("secretKey" = []), ("restrictedKey" = ["transcriptions:read"])),
     params(
         ("recording_id" = Option<String>, Query, description = "Only transcriptions of this recording."),

@@ -11,7 +11,8 @@ use capstan_objects::{ObjectKey, Objects};
 #[utoipa::path(
     delete, path = "/v1/recordings/{id}/media/{media_id}/upload", operation_id = "abortMultipartUpload",
     summary = "Abort a multipart upload",
-    description = "Deletes the received parts and removes the media file from the recording. A completed upload gets 409.",
+    description = "Deletes the received parts and removes the media file from the recording. A completed upload gets \
+        409.",
     tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(

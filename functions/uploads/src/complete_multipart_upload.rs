@@ -36,7 +36,8 @@ pub struct PartClaim {
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/media/{media_id}/upload/complete", operation_id = "completeMultipartUpload",
     summary = "Complete a multipart upload",
-    description = "Joins the parts to one file. Missing or wrong parts are named in the error and can be uploaded again. A repeated request returns the same media file.",
+    description = "Joins the parts to one file. Missing or wrong parts are named in the error and can be uploaded again. \
+        A repeated request returns the same media file.",
     tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(

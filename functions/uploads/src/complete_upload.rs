@@ -21,13 +21,16 @@ use verification::Verification;
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/upload-complete", operation_id = "completeUpload",
     summary = "Complete the upload of a recording",
-    description = "The status becomes `uploaded`, and `recording.uploaded` is published. At least one file must have arrived. With `content_sha256` or `file_size_bytes`, the stored bytes are compared first.", tag = "Uploads",
+    description = "The status becomes `uploaded`, and `recording.uploaded` is published. At least one file must have \
+        arrived. With `content_sha256` or `file_size_bytes`, the stored bytes are compared first.",
+    tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(("id" = String, Path, description = "The recording.")),
     request_body(content = Option<Body>),
     responses(
         (status = 200, description = "The uploaded recording.", body = RecordingBody),
-        (status = 409, description = "The stored bytes are not the claimed ones, or another request changed the recording at the same time.",
+        (status = 409, description = "The stored bytes are not the claimed ones, or another request \
+            changed the recording at the same time.",
             body = capstan_http::ErrorBody),
         (status = 425, description = "The stored bytes are being hashed. Retry after `Retry-After` seconds.",
             body = capstan_http::ErrorBody),

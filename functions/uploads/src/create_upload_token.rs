@@ -29,7 +29,9 @@ pub struct Answer {
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/upload-token", operation_id = "createUploadToken",
     summary = "Create an upload token",
-    description = "The token authorizes the upload of one pending recording, for a device or app that should have no other credential. It expires after 15 minutes.", tag = "Uploads",
+    description = "The token authorizes the upload of one pending recording, for a device or app that should have no \
+        other credential. It expires after 15 minutes.",
+    tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"])),
     params(("id" = String, Path, description = "The recording.")),
     responses((status = 201, description = "The upload token.", body = Answer), Refusals),

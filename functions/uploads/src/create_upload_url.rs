@@ -63,7 +63,10 @@ pub enum Answer {
 #[utoipa::path(
     post, path = "/v1/recordings/{id}/upload-url", operation_id = "createUploadUrl",
     summary = "Create upload URLs",
-    description = "Adds a media file to a pending recording, and returns a presigned URL to PUT it in one request. With `multipart`, returns a URL for each part. With `media_id`, returns new URLs for a media file that has not arrived.", tag = "Uploads",
+    description = "Adds a media file to a pending recording, and returns a presigned URL to PUT it in one request. With \
+        `multipart`, returns a URL for each part. With `media_id`, returns new URLs for a media file that has \
+        not arrived.",
+    tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(("id" = String, Path, description = "The recording.")),
     request_body = Body,

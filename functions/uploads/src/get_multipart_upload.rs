@@ -51,7 +51,9 @@ pub struct Answer {
 #[utoipa::path(
     get, path = "/v1/recordings/{id}/media/{media_id}/upload", operation_id = "getMultipartUpload",
     summary = "Retrieve a multipart upload",
-    description = "Returns the parts that S3 has received, and presigned URLs for the missing ones. Use it to resume an upload.", tag = "Uploads",
+    description = "Returns the parts that S3 has received, and presigned URLs for the missing ones. Use it to resume an \
+        upload.",
+    tag = "Uploads",
     security(("secretKey" = []), ("restrictedKey" = ["recordings:write"]), ("deviceToken" = []), ("uploadToken" = [])),
     params(
         ("id" = String, Path, description = "The recording."),

@@ -45,7 +45,7 @@ pub enum Reply {
         /// Size of the body in bytes.
         size: u64,
         /// Whether to send `Content-Length`.
-        event_published: bool,
+        declares_length: bool,
     },
     /// Read the request body only after the notification, then send the reply.
     Unread(Arc<Notify>, Box<Reply>),
@@ -231,7 +231,7 @@ async fn respond(state: &Arc<State>, request: Request<Incoming>) -> Result<Respo
             let response = Response::builder().header("content-length", start.len() + 1000);
             Ok(response.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())
         }
-        Reply::Huge { size, event_published } => {
+        Reply::Huge { size, declares_length } => {
             let state = Arc::clone(state);
             let chunk = Bytes::from(vec![b' '; 64 * 1024]);
             let frames = stream::iter(0..size / chunk.len() as u64).map(move |_| {
@@ -239,7 +239,7 @@ async fn respond(state: &Arc<State>, request: Request<Incoming>) -> Result<Respo
                 Ok(Frame::data(chunk.clone()))
             });
             let mut response = Response::builder();
-            if event_published {
+            if declares_length {
                 response = response.header("content-length", size);
             }
             Ok(response.body(BodyExt::boxed_unsync(StreamBody::new(frames))).unwrap())

@@ -150,17 +150,18 @@ impl Cli {
     #[must_use]
     pub fn log_filter(&self) -> &'static str {
         match self.command {
-            // A refused condition, which is part of the work, is a warning to the emulated DynamoDB.
-            None => "warn,capstan_lambda=info,dynoxide=error",
+            // A failed condition is a warning to the emulated DynamoDB, and normal to Capstan.
+            // A request that s3s rejects is an error to s3s, and its client gets the reason.
+            None => "warn,capstan_lambda=info,dynoxide=error,s3s=off",
             // The progress is the output.
-            Some(_) => "error",
+            Some(_) => "error,s3s=off",
         }
     }
 
-    /// Does what was asked. `false` is a failure that has been told already.
+    /// Runs the command. `false` after a failure that is printed already.
     ///
     /// # Errors
-    /// Whatever stands in the way, as one line.
+    /// The failure, in one line.
     pub async fn run(self) -> Result<bool, Failure> {
         let ahead = self.clock_ahead;
         let clock = Clock::telling(move || keys::now().plus_seconds(ahead));

@@ -3,7 +3,7 @@
 //!
 //! The servers are real ones on loopback; handlers get the event files that users get.
 
-#![allow(clippy::expect_used, reason = "a environment that cannot be set ends the test")]
+#![allow(clippy::expect_used, reason = "an environment that cannot start ends the test")]
 #![allow(clippy::panic)]
 
 mod owners;
@@ -55,7 +55,7 @@ pub const SERIAL_NUMBER: &str = "CR2-7F3A-0042";
 pub const DEVICE: &str = "dev_01jcz6b0d032p3wwt3y0b8j32h";
 /// The recording in the event files.
 pub const RECORDING: &str = "rec_01jd4dny168n1mks12y199e68y";
-/// The medium in the event files.
+/// The media file in the event files.
 pub const MEDIA: &str = "med_01jd4dnydacb36myjxtw632hk1";
 /// The transcription in the event files.
 pub const TRANSCRIPTION: &str = "txn_01jd4fh7m0e5b8r2v9c6k3w1qz";

@@ -18,7 +18,7 @@ pub struct RecordingBuilder<'a> {
     media: Vec<(ContentType, Content)>,
 }
 
-/// What is there of a medium.
+/// What is there of a media file.
 #[derive(Debug)]
 enum Content {
     Awaited,
@@ -59,21 +59,21 @@ impl<'a> RecordingBuilder<'a> {
         self
     }
 
-    /// With a medium whose bytes are awaited.
+    /// With a media file whose bytes are awaited.
     #[must_use]
     pub fn awaiting(mut self, content_type: ContentType) -> Self {
         self.media.push((content_type, Content::Awaited));
         self
     }
 
-    /// With a medium that was uploaded and of which S3 has told.
+    /// With a media file that was uploaded and of which S3 has told.
     #[must_use]
     pub fn holding(mut self, content_type: ContentType, bytes: impl Into<Vec<u8>>) -> Self {
         self.media.push((content_type, Content::Whole(bytes.into())));
         self
     }
 
-    /// With a medium of that many bytes whose upload in parts was begun.
+    /// With a media file of that many bytes whose upload in parts was begun.
     #[must_use]
     pub fn in_parts(mut self, content_type: ContentType, size_bytes: u64) -> Self {
         let size = FileSize::new(size_bytes).expect("a size");
@@ -94,19 +94,19 @@ impl<'a> RecordingBuilder<'a> {
         environment.store.create_recording(recording.clone()).await.expect("the recording is kept");
         for (number, (content_type, content)) in (1..).zip(media) {
             let media_id: MediaId = format!("med_{number}").parse().expect("a media id");
-            let mut medium =
+            let mut media_file =
                 Media::new(media_id.clone(), content_type, environment.now().plus_seconds(3600), environment.now());
-            let key = ObjectKey::of(&recording, &medium);
+            let key = ObjectKey::of(&recording, &media_file);
             if let Content::InParts(plan) = content {
                 let begun = environment.objects.begin_multipart_upload(&key, content_type).await.expect("S3 answers");
-                medium.declared_size = Some(plan.file_size());
-                medium.multipart = Some(MultipartUpload { id: begun, plan });
+                media_file.declared_size = Some(plan.file_size());
+                media_file.multipart = Some(MultipartUpload { id: begun, plan });
             }
             environment
                 .store
-                .add_media(&visibility, &id, &medium, environment.now())
+                .add_media(&visibility, &id, &media_file, environment.now())
                 .await
-                .expect("the medium is kept");
+                .expect("the media file is kept");
             if let Content::Whole(bytes) = content {
                 environment.arrives(&recording, &media_id, content_type, bytes).await;
             }
@@ -152,7 +152,7 @@ impl<'a> RecordingBuilder<'a> {
 }
 
 impl TestEnvironment {
-    /// Puts the bytes of a medium into the bucket, as a client's PUT does.
+    /// Puts the bytes of a media file into the bucket, as a client's PUT does.
     pub async fn put(&self, recording: &Recording, media: &MediaId, content_type: ContentType, bytes: Vec<u8>) {
         let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, media, content_type);
         let s3 = self.emulators.s3();
@@ -160,7 +160,7 @@ impl TestEnvironment {
         put.body(ByteStream::from(bytes)).send().await.expect("S3 takes the object");
     }
 
-    /// Puts the bytes of a medium into the bucket, of which S3 tells.
+    /// Puts the bytes of a media file into the bucket, of which S3 tells.
     pub async fn arrives(&self, recording: &Recording, media: &MediaId, content_type: ContentType, bytes: Vec<u8>) {
         self.put(recording, media, content_type, bytes).await;
         let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, media, content_type);
@@ -170,7 +170,7 @@ impl TestEnvironment {
         self.store.record_object(&recording.id, media, &object, self.now()).await.expect("the object is noted");
     }
 
-    /// Another upload URL for a pending medium, by which its client declares the hash of its bytes.
+    /// Another upload URL for a pending media file, by which its client declares the hash of its bytes.
     pub async fn redeclared(&self, recording: &Recording, media: &MediaId, sha256: Sha256) -> Recording {
         let renewal = Renewal {
             media_id: media.clone(),
@@ -182,10 +182,13 @@ impl TestEnvironment {
             multipart: None,
         };
         let visibility = Visibility::Tenant { tenant: recording.tenant.clone() };
-        self.store.renew_media(&visibility, &recording.id, &renewal, self.now()).await.expect("the medium is pending")
+        self.store
+            .renew_media(&visibility, &recording.id, &renewal, self.now())
+            .await
+            .expect("the media file is pending")
     }
 
-    /// The recording after a worker that died as soon as it had ended processing: every medium turned out to be a
+    /// The recording after a worker that died as soon as it had ended processing: every media file turned out to be a
     /// picture of one pixel, or sound of two and a half seconds.
     pub async fn processed(&self, id: &RecordingId) -> Recording {
         let lease = LeaseId::new(self.now(), 1);
@@ -204,7 +207,7 @@ impl TestEnvironment {
         made(finished)
     }
 
-    /// Sends a part of a recording's medium, every byte of it the part's number, and gives S3's tag with its quotes.
+    /// Sends a part of a recording's media file, every byte of it the part's number, and gives S3's tag with its quotes.
     pub async fn send_part(&self, recording: &Recording, media: &MediaId, number: u16) -> String {
         let (media, upload) = recording.multipart_upload(media).expect("it is sent in parts");
         let part = upload.plan.parts().find(|part| part.number.get() == number).expect("it has this part");
@@ -217,7 +220,7 @@ impl TestEnvironment {
         sent.expect("S3 takes the part").e_tag.expect("S3 tags the part")
     }
 
-    /// Sends all parts of a recording's medium.
+    /// Sends all parts of a recording's media file.
     pub async fn send_parts(&self, recording: &Recording, media: &MediaId) -> Vec<String> {
         let (_, upload) = recording.multipart_upload(media).expect("it is sent in parts");
         let mut tags = Vec::new();
@@ -227,7 +230,7 @@ impl TestEnvironment {
         tags
     }
 
-    /// The id of a recording's medium.
+    /// The id of a recording's media file.
     pub fn media_id(text: &str) -> MediaId {
         text.parse().expect("a media id")
     }

@@ -23,13 +23,13 @@ pub(crate) enum Container {
 /// What is certainly none of the containers that are read, with words for it.
 enum Foreign {
     /// There may be sound in it.
-    Sound(&'static str),
+    Audio(&'static str),
     /// There is none.
     Other(&'static str),
 }
 
 fn foreign(head: &[u8]) -> Option<Foreign> {
-    use Foreign::{Other, Sound};
+    use Foreign::{Audio, Other};
     let starts = |magic: &[u8]| head.starts_with(magic);
     let brand = (head.get(4..8) == Some(b"ftyp")).then(|| head.get(8..12)).flatten();
     Some(match () {
@@ -37,16 +37,16 @@ fn foreign(head: &[u8]) -> Option<Foreign> {
         () if starts(b"\xff\xd8\xff") => Other("a JPEG image"),
         () if starts(b"GIF8") => Other("a GIF image"),
         () if starts(b"RIFF") && head.get(8..12) == Some(b"WEBP") => Other("a WebP image"),
-        () if starts(b"RIFF") && head.get(8..12) == Some(b"AVI ") => Sound("an AVI video"),
+        () if starts(b"RIFF") && head.get(8..12) == Some(b"AVI ") => Audio("an AVI video"),
         () if matches!(brand, Some(b"heic" | b"heix" | b"mif1" | b"msf1" | b"avif")) => Other("a HEIF image"),
         () if starts(b"II*\0") || starts(b"MM\0*") => Other("a TIFF image"),
         () if starts(b"%PDF-") => Other("a PDF document"),
         () if starts(b"PK\x03\x04") => Other("a ZIP archive"),
         () if starts(b"\x1f\x8b") => Other("a gzip archive"),
-        () if starts(b"\x30\x26\xb2\x75") => Sound("a Windows Media file"),
-        () if starts(b"#!AMR") => Sound("an AMR recording"),
-        () if starts(b"FORM") => Sound("an AIFF file"),
-        () if starts(b"caff") => Sound("a Core Audio file"),
+        () if starts(b"\x30\x26\xb2\x75") => Audio("a Windows Media file"),
+        () if starts(b"#!AMR") => Audio("an AMR recording"),
+        () if starts(b"FORM") => Audio("an AIFF file"),
+        () if starts(b"caff") => Audio("a Core Audio file"),
         () if starts(b"<!DOCTYPE") || starts(b"<html") || starts(b"<?xml") => Other("a web page or XML document"),
         () => return None,
     })
@@ -58,7 +58,7 @@ pub(crate) fn refuse_foreign(head: &[u8]) -> Result<(), AudioError> {
         return Err(AudioError::EMPTY);
     }
     match foreign(head) {
-        Some(Foreign::Sound(what)) => Err(AudioError::unsupported(format!("This is {what}, which is not supported"))),
+        Some(Foreign::Audio(what)) => Err(AudioError::unsupported(format!("This is {what}, which is not supported"))),
         Some(Foreign::Other(what)) => Err(AudioError::unsupported(format!("This is {what}, not audio"))),
         None => Ok(()),
     }

@@ -120,7 +120,7 @@ pub(crate) fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Re
     // Only noted: no byte moves. The demuxer starts at the beginning.
     let _ = source.seek(SeekFrom::Start(0));
     match result {
-        Ok(Movie::Sound { edit, hidden, cut_short }) => {
+        Ok(Movie::Audio { edit, hidden, cut_short }) => {
             for at in hidden {
                 source.patch(at, *b"free");
             }
@@ -139,7 +139,7 @@ pub(crate) fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Re
 enum Movie {
     /// `hidden`: types of the tracks to hide. `cut_short`: size of a media box that the end of a
     /// truncated file cuts.
-    Sound {
+    Audio {
         edit: Option<Edit>,
         hidden: Vec<u64>,
         cut_short: Option<u64>,
@@ -198,7 +198,7 @@ fn find<S: Read + Seek>(walker: &mut Walker<'_, S>, length: u64) -> io::Result<M
         edit = walker.edit(list, scale, movie_scale)?;
     }
     let cut_short = media_cut_short(walker, moov.end, length);
-    Ok(Movie::Sound { edit, hidden, cut_short })
+    Ok(Movie::Audio { edit, hidden, cut_short })
 }
 
 /// Finds a media box behind the movie header that claims to visibility beyond the end of the file.

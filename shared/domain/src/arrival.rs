@@ -10,7 +10,7 @@ pub enum Arrival<'a> {
     /// The object was awaited, and the recording was completed without it: record it and process it.
     Late,
     /// The object is recorded already. Add what the earlier record did not have.
-    Complements(&'a StoredObject),
+    Complements,
     /// The object overwrote one that is not processed yet: process this one.
     Replaces(&'a StoredObject),
     /// The object is recorded already, or a newer one is.
@@ -64,10 +64,10 @@ fn has_other_hash(media: &Media, object: &StoredObject) -> bool {
     object.sha256.zip(media.declared_sha256).is_some_and(|(stored, declared)| stored != declared)
 }
 
-fn complement<'a>(stored: &'a StoredObject, object: &StoredObject) -> Arrival<'a> {
+fn complement<'a>(stored: &StoredObject, object: &StoredObject) -> Arrival<'a> {
     let has_nothing_to_add = object.sha256.is_none() && object.sequencer.is_none();
     let is_complete = stored.sha256.is_some() && stored.sequencer >= object.sequencer;
-    if has_nothing_to_add || is_complete { Arrival::Known } else { Arrival::Complements(stored) }
+    if has_nothing_to_add || is_complete { Arrival::Known } else { Arrival::Complements }
 }
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ mod tests {
         let recording = recording(Status::Completed, uploaded(stored.clone()));
         assert_eq!(recording.arrival(&id(), &object("a", None, None)), Arrival::Known);
         let hashed = object("a", Some("1"), Some(b"declared"));
-        assert_eq!(recording.arrival(&id(), &hashed), Arrival::Complements(&stored));
+        assert_eq!(recording.arrival(&id(), &hashed), Arrival::Complements);
         let complete = self::recording(Status::Completed, uploaded(hashed.clone()));
         assert_eq!(complete.arrival(&id(), &hashed), Arrival::Known);
     }

@@ -16,7 +16,7 @@ pub enum MediaType {
     Audio,
     /// An image.
     Image,
-    /// A video, of which the audio is used.
+    /// A video. Only its audio is used.
     Video,
 }
 

@@ -85,7 +85,7 @@ macro_rules! id {
 id!(/** Names a project: the account of one maker of recorders. */ ProjectId, "proj_");
 id!(/** Names a recording. */ RecordingId, "rec_");
 id!(/** Names one file of a recording. */ MediaId, "med_");
-id!(/** Names a rendition: what was made of one medium. */ RenditionId, "ren_");
+id!(/** Names a rendition: what was made of one media_file. */ RenditionId, "ren_");
 id!(/** Names a device. */ DeviceId, "dev_");
 id!(/** Names an end user: the person whose recordings they are. */ EndUserId, "eu_");
 id!(/** Names a key of a project's, without opening anything. */ KeyId, "key_");

@@ -34,17 +34,6 @@ pub enum TransitionCause {
     Report,
 }
 
-impl TransitionCause {
-    /// As the state diagram in ARCHITECTURE.md writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Processing => "processing",
-            Self::Report => "report",
-        }
-    }
-}
-
 /// Every transition: the status that it leaves, its cause, and the status that it leads to.
 pub const TRANSITIONS: [(Status, TransitionCause, Status); 11] = [
     (Status::Pending, TransitionCause::Client, Status::Uploaded),
@@ -132,7 +121,8 @@ mod tests {
             diagram.expect("ARCHITECTURE.md has no state diagram of a recording").split("```").next().unwrap();
         let drawn = diagram.lines().map(str::trim).filter(|line| line.contains("-->") && !line.contains("[*]"));
         let drawn: BTreeSet<_> = drawn.map(str::to_owned).collect();
-        let listed = TRANSITIONS.map(|(from, cause, next)| format!("{from} --> {next}: {}", cause.as_str()));
+        let name = |cause: TransitionCause| format!("{cause:?}").to_lowercase();
+        let listed = TRANSITIONS.map(|(from, cause, next)| format!("{from} --> {next}: {}", name(cause)));
         assert_eq!(drawn, BTreeSet::from(listed));
     }
 }

@@ -18,7 +18,7 @@ impl ObjectKey {
         Self(format!("{project}/{recording}/{media}/{kind}.{extension}"))
     }
 
-    /// Of the original of a recording's medium.
+    /// Of the original of a recording's media file.
     pub fn of(recording: &Recording, media: &Media) -> Self {
         Self::original(&recording.tenant.project_id, &recording.id, &media.id, media.content_type)
     }
@@ -70,7 +70,7 @@ pub struct ObjectLocation {
 }
 
 impl ObjectLocation {
-    /// Of the original of a recording's medium.
+    /// Of the original of a recording's media file.
     pub fn of(recording: &Recording, media: &Media) -> Self {
         match &media.location {
             Some(place) => place.into(),
@@ -109,7 +109,7 @@ pub struct Original {
     pub key: ObjectKey,
     /// The recording.
     pub recording_id: RecordingId,
-    /// The medium.
+    /// The media file.
     pub media_id: MediaId,
 }
 

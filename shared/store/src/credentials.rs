@@ -27,15 +27,7 @@ impl Store {
 
     /// Stores a credential under its hash. DynamoDB deletes an expired token some time after its expiry.
     pub async fn put_credential(&self, hash: &CredentialHash, credential: &Credential) -> Result<(), Error> {
-        let item = item::credential(hash, credential)?;
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .send()
-            .await
-            .map_err(|error| failure(error).context("put a credential"))?;
-        Ok(())
+        self.put(item::credential(hash, credential)?).await
     }
 
     /// Records that a key is used now, unless another request has just done so. One attempt, with a short timeout.

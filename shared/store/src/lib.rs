@@ -61,6 +61,13 @@ impl Store {
         Self { client, table: table.into() }
     }
 
+    /// Puts an item, in place of any that has its key.
+    async fn put(&self, item: item::Item) -> Result<(), Error> {
+        let name = keys::name(&item);
+        let answer = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
+        answer.map(drop).map_err(|error| failure(error).context(format!("put {name}")))
+    }
+
     async fn read<T: DeserializeOwned>(&self, key: keys::Key) -> Result<Option<T>, Error> {
         let name = keys::name(&key);
         let answer = self

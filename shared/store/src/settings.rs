@@ -1,6 +1,5 @@
 //! Settings of projects.
 
-use capstan_aws::failure;
 use capstan_domain::{Error, Settings, Tenant};
 
 use crate::{Store, item, keys};
@@ -16,13 +15,6 @@ impl Store {
     pub async fn put_settings(&self, settings: &Settings) -> Result<(), Error> {
         let mut item = item::to_item(settings)?;
         item.extend(keys::settings(&settings.tenant));
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .send()
-            .await
-            .map_err(|error| failure(error).context(format!("put settings of {}", settings.tenant)))?;
-        Ok(())
+        self.put(item).await
     }
 }

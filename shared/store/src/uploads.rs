@@ -225,7 +225,7 @@ impl Store {
             Changed::Refused(Some(recording)) => recording,
         };
         match recording.arrival(media_id, object) {
-            Arrival::Complements(_) => self.complement_object(&recording, media_id, object, now).await,
+            Arrival::Complements => self.complement_object(&recording, media_id, object, now).await,
             Arrival::Replaces(stored) => self.replace_object(&recording, media_id, stored, object, now).await,
             Arrival::Late => self.record_late_object(id, media_id, object, now).await,
             // Refused although it seemed in time: another write came first.
@@ -313,7 +313,7 @@ impl Store {
         }
     }
 
-    /// Completes an upload of which no object is awaited.
+    /// Completes an upload without awaited objects.
     pub async fn complete_upload(
         &self,
         visibility: &Visibility,

@@ -13,7 +13,7 @@ use crate::http::{Answer, Body, Wait, empty, full, json as parsed, length};
 use crate::key::CallbackToken;
 use crate::words::{Voices, Word, segments};
 use crate::{
-    ApiKey, Callback, CallbackFailure, Failure, Http, Job, JobName, Limits, Place, Polled, ProviderJobId, Started,
+    ApiKey, Callback, CallbackFailure, Failure, Http, Job, JobName, Limits, AudioLocation, Polled, ProviderJobId, Started,
     Variables, given,
 };
 
@@ -61,9 +61,9 @@ impl AssemblyAi {
     }
 
     pub(crate) async fn start(&self, job: &Job) -> Result<Started, Failure> {
-        let audio_url = match &job.audio.place {
-            Place::Object { url, .. } => url.expose().to_owned(),
-            Place::File(_) => self.upload(job).await?,
+        let audio_url = match &job.audio.location {
+            AudioLocation::Object { url, .. } => url.expose().to_owned(),
+            AudioLocation::File(_) => self.upload(job).await?,
         };
         let body = self.order(job, &audio_url).to_string();
         let request = self.request(request::Builder::new().method("POST"), "/v2/transcript")?;

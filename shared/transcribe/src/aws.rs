@@ -22,7 +22,7 @@ use serde::Deserialize;
 use crate::http::{Wait, empty, late};
 use crate::words::{Voices, Word, segments};
 use crate::{
-    Callback, CallbackFailure, Failure, Http, Job, JobName, Limits, Place, Polled, ProviderJobId, Started, Variables,
+    Callback, CallbackFailure, Failure, Http, Job, JobName, Limits, AudioLocation, Polled, ProviderJobId, Started, Variables,
 };
 
 /// Amazon Transcribe: "Data input and output".
@@ -66,7 +66,7 @@ impl Aws {
     }
 
     pub(crate) async fn start(&self, job: &Job) -> Result<Started, Failure> {
-        let Place::Object { bucket, key, .. } = &job.audio.place else {
+        let AudioLocation::Object { bucket, key, .. } = &job.audio.location else {
             return Err(Failure::refused(UnsupportedFormat, "Amazon Transcribe takes objects in S3 only"));
         };
         let settings = job.diarization.then(|| {

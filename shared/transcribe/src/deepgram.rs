@@ -17,7 +17,7 @@ use crate::http::{Wait, full, json as parsed, length};
 use crate::key::CallbackToken;
 use crate::words::{Word, segments};
 use crate::{
-    ApiKey, Callback, CallbackFailure, Failure, Http, Job, JobName, Limits, Place, Polled, ProviderJobId, Started,
+    ApiKey, Callback, CallbackFailure, Failure, Http, Job, JobName, Limits, AudioLocation, Polled, ProviderJobId, Started,
     Variables, given,
 };
 
@@ -72,12 +72,12 @@ impl Deepgram {
         let callback = job.callback_url.as_deref().filter(|_| job.duration <= LONGEST_BY_CALLBACK);
         let request = Request::post(format!("{}/v1/listen?{}", self.base, self.query(job, callback)?))
             .header(AUTHORIZATION, self.key.header("Token ").map_err(|_| unusable())?);
-        let request = match &job.audio.place {
-            Place::Object { url, .. } => {
+        let request = match &job.audio.location {
+            AudioLocation::Object { url, .. } => {
                 let body = json!({ "url": url.expose() }).to_string();
                 request.header(CONTENT_TYPE, "application/json").body(full(body))
             }
-            Place::File(_) => {
+            AudioLocation::File(_) => {
                 let (name, value) = length(job.audio.size_bytes);
                 let request = request.header(CONTENT_TYPE, job.audio.content_type.as_str()).header(name, value);
                 request.body(self.http.audio(&job.audio).await?)
@@ -85,7 +85,7 @@ impl Deepgram {
         };
         let request = request.map_err(|_| unusable())?;
         // A file is on its way for longer than a URL.
-        let quick = callback.is_some() && matches!(job.audio.place, Place::Object { .. });
+        let quick = callback.is_some() && matches!(job.audio.location, AudioLocation::Object { .. });
         let outcome = self.http.exchange(request, if quick { Wait::Quick } else { Wait::Patient }).await?;
         let answer = outcome.map_err(|refusal| refusal.failure(words(&refusal.body)))?;
         if callback.is_none() {

@@ -23,7 +23,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use crate::failure::redacted;
-use crate::{Audio, Failure, Place};
+use crate::{Audio, AudioLocation, Failure};
 
 /// The largest answer that is read, in bytes. Ten hours of words with their times are 30 MB.
 pub const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -107,8 +107,8 @@ impl Http {
 
     /// The sound of a job as a body to send, read as it is sent.
     pub(crate) async fn audio(&self, audio: &Audio) -> Result<Body, Failure> {
-        match &audio.place {
-            Place::File(path) => {
+        match &audio.location {
+            AudioLocation::File(path) => {
                 let unreadable = |error: io::Error| Failure::later(format!("a chunk cannot be read: {}", error.kind()));
                 let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
                 let chunks = stream::try_unfold(file, |mut file| async move {
@@ -118,7 +118,7 @@ impl Http {
                 });
                 Ok(BodyExt::boxed_unsync(StreamBody::new(chunks)))
             }
-            Place::Object { url, .. } => {
+            AudioLocation::Object { url, .. } => {
                 let request = Request::get(url.expose()).body(empty()).map_err(|_| Failure::later("no URL of S3's"))?;
                 let patience = self.patience(Wait::Quick);
                 let answer = timeout(patience, self.client.request(request)).await.map_err(|_| late(patience))?;

@@ -1,4 +1,4 @@
-//! Which of the files of a medium a provider is given.
+//! Which of the files of a media file a provider is given.
 
 use capstan_domain::{AudioFacts, ContentType, Offset, Rendition, RenditionKind};
 
@@ -13,9 +13,9 @@ pub struct Limits {
     pub longest: Offset,
 }
 
-/// A medium with sound, as far as the choice needs it.
+/// A media file with sound, as far as the choice needs it.
 #[derive(Clone, Copy, Debug)]
-pub struct Sound<'a> {
+pub struct SourceAudio<'a> {
     /// What the original was declared as.
     pub content_type: ContentType,
     /// How large the original is.
@@ -26,7 +26,7 @@ pub struct Sound<'a> {
     pub renditions: &'a [Rendition],
 }
 
-/// What a provider is given of a medium.
+/// What a provider is given of a media file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<'a> {
     /// The original.
@@ -38,7 +38,7 @@ pub enum Input<'a> {
 }
 
 /// The smallest file that the provider takes whole, or chunks where there is none.
-pub fn input_for<'a>(limits: &Limits, sound: &Sound<'a>) -> Input<'a> {
+pub fn input_for<'a>(limits: &Limits, sound: &SourceAudio<'a>) -> Input<'a> {
     if sound.facts.duration_ms > limits.longest.milliseconds() {
         return Input::Cut;
     }
@@ -48,7 +48,7 @@ pub fn input_for<'a>(limits: &Limits, sound: &Sound<'a>) -> Input<'a> {
     let original = (is_what_it_says(sound.content_type, sound.facts) && fits(sound.content_type, sound.size_bytes))
         .then_some((sound.size_bytes, Input::Original));
     let renditions = sound.renditions.iter().filter_map(|rendition| {
-        let fits = fits(sound_type(rendition.kind)?, rendition.size_bytes);
+        let fits = fits(rendition_content_type(rendition.kind)?, rendition.size_bytes);
         fits.then_some((rendition.size_bytes, Input::Rendition(rendition)))
     });
     // The original first: of files of one size it is the one that lost nothing.
@@ -57,7 +57,7 @@ pub fn input_for<'a>(limits: &Limits, sound: &Sound<'a>) -> Input<'a> {
 }
 
 /// The type of a rendition, if it is sound.
-pub fn sound_type(kind: RenditionKind) -> Option<ContentType> {
+pub fn rendition_content_type(kind: RenditionKind) -> Option<ContentType> {
     match kind {
         RenditionKind::Peaks => None,
         RenditionKind::Playback => Some(ContentType::AudioOgg),
@@ -93,7 +93,7 @@ mod tests {
         longest: Offset::from_milliseconds(2 * 3_600_000),
     };
 
-    /// The name of what is chosen of a medium: declared type, codec, channels, minutes, MB, renditions with their MB.
+    /// The name of what is chosen of a media file: declared type, codec, channels, minutes, MB, renditions with their MB.
     fn chosen(
         content_type: ContentType,
         (codec, channels, minutes, megabytes): (&str, u16, u64, u64),
@@ -109,7 +109,7 @@ mod tests {
         let media_id: MediaId = "med_1".parse().unwrap();
         let renditions: Vec<_> =
             renditions.iter().map(|(kind, size)| Rendition::new(&media_id, *kind, size * MB)).collect();
-        let sound = Sound { content_type, size_bytes: megabytes * MB, facts: &facts, renditions: &renditions };
+        let sound = SourceAudio { content_type, size_bytes: megabytes * MB, facts: &facts, renditions: &renditions };
         match input_for(&LIMITS, &sound) {
             Input::Original => "original",
             Input::Rendition(rendition) => rendition.kind.as_str(),
@@ -122,7 +122,7 @@ mod tests {
         use ContentType::{AudioAac, AudioMpeg, AudioOgg, AudioOpus, AudioWav};
         use RenditionKind::{Peaks, Playback, Transcription};
         let peaks = (Peaks, 1);
-        for (medium, facts, renditions, expected) in [
+        for (media_file, facts, renditions, expected) in [
             (AudioOpus, ("opus", 1, 30, 5), vec![peaks], "original"),
             (AudioOpus, ("opus", 1, 30, 5), vec![peaks, (Transcription, 22)], "original"),
             (AudioOpus, ("opus", 1, 119, 25), vec![peaks], "original"),
@@ -141,7 +141,7 @@ mod tests {
             (AudioMpeg, ("mp3", 1, 10, 5), vec![peaks], "cut"),
             (AudioAac, ("aac", 1, 10, 5), vec![peaks, (Transcription, 9)], "transcription"),
         ] {
-            assert_eq!(chosen(medium, facts, &renditions), expected, "{medium:?} {facts:?} {renditions:?}");
+            assert_eq!(chosen(media_file, facts, &renditions), expected, "{media_file:?} {facts:?} {renditions:?}");
         }
     }
 

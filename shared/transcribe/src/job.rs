@@ -33,12 +33,12 @@ pub struct Audio {
     /// How large it is.
     pub size_bytes: u64,
     /// Where it is.
-    pub place: Place,
+    pub location: AudioLocation,
 }
 
 /// Where sound is.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum AudioLocation {
     /// An object in S3.
     Object {
         /// Its bucket.

@@ -9,7 +9,7 @@ fn function(environment: &TestEnvironment) -> Function {
     environment.http_function(super::handle)
 }
 
-/// A environment whose device is not bound.
+/// An environment with an unbound device.
 async fn unbound() -> (TestEnvironment, Device) {
     let environment = TestEnvironment::start().await;
     let device = environment.stored_device(DEVICE).await.unwrap();

@@ -7,7 +7,7 @@ fn function(environment: &TestEnvironment) -> Function {
     environment.event_function(super::handle)
 }
 
-/// A pending recording with one awaited medium, its bytes put into S3; gives the notification that S3 sends.
+/// A pending recording with one awaited media file, its bytes put into S3; gives the notification that S3 sends.
 async fn notified(environment: &TestEnvironment, recording: &Recording, bytes: &str) -> Value {
     environment.put(recording, &TestEnvironment::media_id("med_1"), ContentType::AudioOpus, bytes.into()).await;
     let notification = environment.emulators.next_object_created().await.unwrap();
@@ -15,7 +15,7 @@ async fn notified(environment: &TestEnvironment, recording: &Recording, bytes: &
     notification
 }
 
-async fn medium(environment: &TestEnvironment) -> capstan_domain::Media {
+async fn media_file(environment: &TestEnvironment) -> capstan_domain::Media {
     environment.stored(RECORDING).await.unwrap().media[&TestEnvironment::media_id("med_1")].clone()
 }
 
@@ -40,7 +40,7 @@ async fn records_the_size_and_the_hash_of_the_stored_bytes_with_one_read_and_one
     let notification = notified(&environment, &recording, "bytes").await;
     function(&environment).invoke(notification).await.unwrap();
     assert_eq!(environment.emulators.take_calls(), ["s3:GetObject", "dynamodb:UpdateItem"]);
-    let stored = medium(&environment).await.last_object().cloned().unwrap();
+    let stored = media_file(&environment).await.last_object().cloned().unwrap();
     assert_eq!((stored.size_bytes, stored.sha256), (5, Some(Sha256::of(b"bytes"))));
 }
 
@@ -53,7 +53,7 @@ async fn a_notification_twice_and_out_of_order_changes_nothing() {
     let function = function(&environment);
     for notification in [&second, &first, &second, &first] {
         function.invoke(notification.clone()).await.unwrap();
-        let stored = medium(&environment).await.last_object().cloned().unwrap();
+        let stored = media_file(&environment).await.last_object().cloned().unwrap();
         assert_eq!((stored.size_bytes, stored.sha256), (6, Some(Sha256::of(b"second"))));
     }
 }
@@ -65,7 +65,7 @@ async fn bytes_that_replace_others_while_the_recording_is_open_are_taken() {
     let function = function(&environment);
     function.invoke(notified(&environment, &recording, "first").await).await.unwrap();
     function.invoke(notified(&environment, &recording, "second").await).await.unwrap();
-    assert_eq!(medium(&environment).await.last_object().cloned().unwrap().sha256, Some(Sha256::of(b"second")));
+    assert_eq!(media_file(&environment).await.last_object().cloned().unwrap().sha256, Some(Sha256::of(b"second")));
 }
 
 #[tokio::test]
@@ -74,11 +74,11 @@ async fn an_object_that_replaces_a_processed_one_is_ignored() {
     let recording = environment.recording().holding(ContentType::AudioOpus, "first").uploaded().await;
     let notification = notified(&environment, &recording, "second").await;
     function(&environment).invoke(notification).await.unwrap();
-    assert_eq!(medium(&environment).await.last_object().cloned().unwrap().sha256, Some(Sha256::of(b"first")));
+    assert_eq!(media_file(&environment).await.last_object().cloned().unwrap().sha256, Some(Sha256::of(b"first")));
 }
 
 #[tokio::test]
-async fn a_medium_that_arrives_after_completion_is_announced_and_due() {
+async fn a_file_that_arrives_after_completion_is_announced_and_due() {
     let environment = TestEnvironment::start().await;
     let recording =
         environment.recording().awaiting(ContentType::AudioOpus).holding(ContentType::ImagePng, "x").completed().await;
@@ -89,7 +89,7 @@ async fn a_medium_that_arrives_after_completion_is_announced_and_due() {
         (&told.event["detail-type"], &told.event["detail"]["recording_id"]),
         (&json!("media.uploaded"), &json!(RECORDING))
     );
-    assert_eq!(medium(&environment).await.status(), MediaStatus::Uploaded);
+    assert_eq!(media_file(&environment).await.status(), MediaStatus::Uploaded);
     assert_eq!(environment.stored(RECORDING).await.unwrap().status, Status::Completed);
     environment.advance(capstan_domain::PICK_UP_SECONDS);
     assert_eq!(
@@ -126,7 +126,7 @@ async fn an_object_of_another_size_than_declared_does_not_count_as_arrived() {
     };
     environment.store.renew_media(&visibility, &recording.id, &renewal, environment.now()).await.unwrap();
     function(&environment).invoke(notified(&environment, &recording, "five!").await).await.unwrap();
-    assert_eq!(medium(&environment).await.status(), MediaStatus::Pending);
+    assert_eq!(media_file(&environment).await.status(), MediaStatus::Pending);
 }
 
 #[tokio::test]
@@ -150,5 +150,5 @@ async fn a_busy_service_makes_the_invocation_fail_so_that_lambda_repeats_it() {
     assert!(function(&environment).invoke(notification.clone()).await.is_err());
     environment.emulators.faults().clear();
     function(&environment).invoke(notification).await.unwrap();
-    assert_eq!(medium(&environment).await.status(), MediaStatus::Uploaded);
+    assert_eq!(media_file(&environment).await.status(), MediaStatus::Uploaded);
 }

@@ -32,7 +32,7 @@ async fn process(environment: &TestEnvironment) -> Recording {
     environment.stored(RECORDING).await.unwrap()
 }
 
-fn medium<'a>(recording: &'a Recording, id: &str) -> &'a Media {
+fn media_file<'a>(recording: &'a Recording, id: &str) -> &'a Media {
     &recording.media[&TestEnvironment::media_id(id)]
 }
 
@@ -46,7 +46,7 @@ async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
     environment.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
     let recording = process(&environment).await;
     assert_eq!((recording.status, &recording.end.error), (Status::Completed, &None));
-    let media = medium(&recording, "med_1");
+    let media = media_file(&recording, "med_1");
     let Some(Facts::Audio(audio)) = media.findings().map(|findings| &findings.facts) else { panic!("{media:?}") };
     assert_eq!((audio.codec.as_str(), audio.channels), ("opus", 1));
     assert_eq!(recording.duration_ms(), Some(audio.duration_ms));
@@ -77,7 +77,7 @@ async fn makes_the_renditions_that_are_missing_and_no_others() {
         environment.recording().holding(content_type, fixture(name)).uploaded().await;
         let recording = process(&environment).await;
         assert_eq!((recording.status, &recording.end.error), (Status::Completed, &None), "{name}");
-        assert_eq!(kinds(medium(&recording, "med_1")), expected, "{name}");
+        assert_eq!(kinds(media_file(&recording, "med_1")), expected, "{name}");
         assert_eq!(environment.object_keys().await.len(), 1 + expected.len(), "{name}");
     }
 }
@@ -88,7 +88,7 @@ async fn the_deployment_may_ask_for_the_transcription_rendition_always() {
     environment.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
     let function = function_that(&environment, TranscriptionRendition::Always);
     function.invoke(event("process-recording")).await.unwrap();
-    assert_eq!(kinds(medium(&environment.stored(RECORDING).await.unwrap(), "med_1")), ["peaks", "transcription"]);
+    assert_eq!(kinds(media_file(&environment.stored(RECORDING).await.unwrap(), "med_1")), ["peaks", "transcription"]);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_picture_has_a_size_and_its_own_time_where_the_client_gave_none() {
         .uploaded()
         .await;
     let recording = process(&environment).await;
-    let media = medium(&recording, "med_2");
+    let media = media_file(&recording, "med_2");
     let Some(Facts::Image(image)) = media.findings().map(|findings| &findings.facts) else { panic!("{media:?}") };
     assert!(image.width > 0 && image.height > 0);
     assert!(media.captured_at().is_some());
@@ -127,7 +127,7 @@ async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands(
         let error = recording.end.error.clone().unwrap();
         assert_eq!(error.code, code, "{name}: {error}");
         assert!(error.message.contains(' '), "{name}: {error}");
-        assert_eq!(medium(&recording, "med_1").error(), Some(&error));
+        assert_eq!(media_file(&recording, "med_1").error(), Some(&error));
         assert_eq!(environment.told().await, ["recording.failed"], "{name}");
     }
 }
@@ -144,7 +144,7 @@ async fn a_corrupt_image_fails_and_its_recording_does_not() {
         .await;
     let recording = process(&environment).await;
     assert_eq!((recording.status, &recording.end.error), (Status::Completed, &None));
-    assert!(medium(&recording, "med_1").error().is_some());
+    assert!(media_file(&recording, "med_1").error().is_some());
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_late_file_is_processed_and_the_status_stays() {
     environment.emulators.faults().fail_after(1, "UpdateItem", Fault::LoseAnswer, 1);
     let after = process(&environment).await;
     assert_eq!(after.status, Status::Completed);
-    assert!(medium(&after, "med_2").findings().is_some());
+    assert!(media_file(&after, "med_2").findings().is_some());
     assert!(environment.told().await.is_empty(), "its completion is not told twice");
     environment.advance(365 * 24 * 3600);
     assert!(environment.store.due(environment.now(), 10).await.unwrap().is_empty());
@@ -220,7 +220,7 @@ async fn a_file_that_arrives_during_processing_is_processed_before_the_end() {
 }
 
 #[tokio::test]
-async fn what_was_looked_into_before_another_medium_came_is_not_looked_into_again() {
+async fn a_processed_file_is_not_processed_again_when_another_arrives() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let pending = environment.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
@@ -242,7 +242,7 @@ async fn what_was_looked_into_before_another_medium_came_is_not_looked_into_agai
 }
 
 #[tokio::test]
-async fn attempts_count_anew_with_each_medium_that_is_done() {
+async fn attempts_count_anew_with_each_file_that_is_done() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::ImageJpeg, picture());
     let recording = recording.holding(ContentType::ImageJpeg, picture()).uploaded().await;
@@ -255,7 +255,7 @@ async fn attempts_count_anew_with_each_medium_that_is_done() {
     environment.emulators.faults().fail_after(1, "GetObject", Fault::Internal, 20);
     assert!(function(&environment).invoke(event("process-recording")).await.is_err());
     let stored = environment.stored(RECORDING).await.unwrap();
-    assert!(medium(&stored, "med_1").findings().is_some());
+    assert!(media_file(&stored, "med_1").findings().is_some());
     assert_eq!(stored.processing.attempts, 1);
 }
 
@@ -272,7 +272,7 @@ async fn dying_between_any_two_calls_loses_nothing() {
             environment.advance(LEASE_SECONDS);
             let recording = process(&environment).await;
             assert_eq!(recording.status, Status::Completed, "{crash:?} after {calls} calls");
-            assert_eq!(kinds(medium(&recording, "med_1")), ["peaks", "playback"]);
+            assert_eq!(kinds(media_file(&recording, "med_1")), ["peaks", "playback"]);
             if !crashed {
                 assert!(calls > 5, "{calls} calls are fewer than processing makes");
                 break;
@@ -311,7 +311,7 @@ async fn a_recording_that_was_deleted_meanwhile_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_became_of_a_medium_is_noted_before_the_next_is_begun() {
+async fn a_result_is_saved_before_the_next_file_starts() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let recording =
@@ -324,7 +324,7 @@ async fn what_became_of_a_medium_is_noted_before_the_next_is_begun() {
 }
 
 #[tokio::test]
-async fn a_medium_that_is_gone_holds_up_no_other_and_is_given_up_in_the_end() {
+async fn a_missing_file_blocks_no_other_and_is_given_up_in_the_end() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let recording =
@@ -339,7 +339,7 @@ async fn a_medium_that_is_gone_holds_up_no_other_and_is_given_up_in_the_end() {
         assert!(function.invoke(event("process-recording")).await.is_err(), "attempt {attempt}");
         let stored = environment.stored(RECORDING).await.unwrap();
         assert_eq!((stored.status, stored.processing.attempts), (Status::Processing, attempt));
-        assert!(medium(&stored, "med_2").findings().is_some());
+        assert!(media_file(&stored, "med_2").findings().is_some());
         assert!(
             environment.store.due(environment.now(), 10).await.unwrap().is_empty(),
             "it waits before it is tried again"
@@ -354,7 +354,7 @@ async fn a_medium_that_is_gone_holds_up_no_other_and_is_given_up_in_the_end() {
     environment.store.give_up(&stored, &error, environment.now()).await.unwrap();
     let stored = environment.stored(RECORDING).await.unwrap();
     assert_eq!((stored.status, &stored.end.error), (Status::Completed, &None), "the audio decides");
-    assert_eq!(medium(&stored, "med_1").error(), Some(&error));
+    assert_eq!(media_file(&stored, "med_1").error(), Some(&error));
 }
 
 #[tokio::test]
@@ -393,9 +393,9 @@ async fn bytes_that_came_after_the_last_attempt_are_not_given_up_unread() {
     environment.advance(LEASE_SECONDS);
     let media_id = TestEnvironment::media_id("med_1");
     environment.put(&claimed, &media_id, ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).await;
-    let place = capstan_objects::ObjectLocation::of(&claimed, medium(&claimed, "med_1"));
+    let place = capstan_objects::ObjectLocation::of(&claimed, media_file(&claimed, "med_1"));
     let found = environment.objects.find(place, environment.now()).await.unwrap().unwrap();
-    let seen = medium(&claimed, "med_1").last_object().unwrap();
+    let seen = media_file(&claimed, "med_1").last_object().unwrap();
     environment.store.replace_object(&claimed, &media_id, seen, &found, environment.now()).await.unwrap();
     let error =
         capstan_domain::ProcessingError { code: ProcessingErrorCode::ProcessingError, message: "given up".to_owned() };

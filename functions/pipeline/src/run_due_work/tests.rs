@@ -341,7 +341,7 @@ async fn objects_that_may_be_large_are_read_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_late_medium_that_kills_its_workers_is_given_up_and_the_recording_stays_completed() {
+async fn a_late_file_that_kills_its_workers_is_given_up_and_the_recording_stays_completed() {
     let environment = TestEnvironment::start().await;
     let recording =
         environment.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;

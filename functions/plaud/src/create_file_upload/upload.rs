@@ -9,7 +9,7 @@ use capstan_objects::{ObjectKey, Objects, PartSigner, Signer};
 
 use super::{Answer, Part};
 
-/// A recording with the one medium that the file becomes.
+/// A recording with the one media file that the file becomes.
 pub(crate) struct Upload {
     recording: Recording,
     media: Media,

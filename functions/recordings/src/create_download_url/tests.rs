@@ -19,7 +19,7 @@ async fn get(function: &Function, query: &[(&str, &str)]) -> capstan_test_enviro
 }
 
 #[tokio::test]
-async fn answers_with_a_url_to_the_medium() {
+async fn answers_with_a_url_to_the_file() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "bytes").pending().await;
     let answer = post(&function(&environment), json!({"media_id": "med_1"})).await;
@@ -46,7 +46,7 @@ async fn reads_the_credential_beside_the_recording_and_signs_without_a_call() {
 }
 
 #[tokio::test]
-async fn get_gives_the_first_uploaded_audio_else_the_first_uploaded_medium() {
+async fn get_gives_the_first_uploaded_audio_else_the_first_uploaded_file() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let recording = environment.recording().holding(ContentType::ImagePng, "png").awaiting(ContentType::AudioWav);

@@ -36,7 +36,7 @@ async fn put(environment: &TestEnvironment, bucket: &str, key: &str) {
     let _ = environment.emulators.take_calls();
 }
 
-/// A environment on which the object of the example is there.
+/// An environment that stores the object of the example.
 async fn set() -> TestEnvironment {
     let environment = TestEnvironment::start().await;
     environment.emulators.create_bucket(OTHER_BUCKET, Vec::new()).unwrap();

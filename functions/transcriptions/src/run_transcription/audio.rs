@@ -10,7 +10,7 @@ use capstan_domain::{
     Transcription, TranscriptionError, TranscriptionErrorCode,
 };
 use capstan_objects::{ObjectKey, ObjectLocation, Objects, Signer};
-use capstan_transcribe::{Audio, Input, Limits, Place, SignedUrl, input_for, sound_type};
+use capstan_transcribe::{Audio, AudioLocation, Input, Limits, SignedUrl, input_for, rendition_content_type};
 use capstan_transcripts::JobError;
 use tempfile::TempDir;
 
@@ -37,19 +37,19 @@ pub(crate) async fn provider_audio(
     let audio = recording.primary_audio()?;
     let (content_type, size_bytes) = (audio.media.content_type, audio.object.size_bytes);
     let choice =
-        capstan_transcribe::Sound { content_type, size_bytes, facts: audio.facts, renditions: audio.renditions };
+        capstan_transcribe::SourceAudio { content_type, size_bytes, facts: audio.facts, renditions: audio.renditions };
     let (project, media_id) = (&recording.tenant.project_id, &audio.media.id);
-    let (place, content_type, size_bytes) = match input_for(limits, &choice) {
+    let (location, content_type, size_bytes) = match input_for(limits, &choice) {
         Input::Original => (ObjectLocation::of(recording, audio.media), content_type, size_bytes),
         Input::Rendition(rendition) => {
             let key = ObjectKey::rendition(project, &recording.id, media_id, rendition.kind);
-            (key.into(), sound_type(rendition.kind).unwrap_or(content_type), rendition.size_bytes)
+            (key.into(), rendition_content_type(rendition.kind).unwrap_or(content_type), rendition.size_bytes)
         }
         Input::Cut => return cut(objects, recording, &audio, limits).await,
     };
-    let place = object(objects, &objects.signer(now).await?, place, content_type).await?;
+    let location = object(objects, &objects.signer(now).await?, location, content_type).await?;
     let chunk = unsent(Offset::default(), Offset::from_milliseconds(audio.facts.duration_ms));
-    let whole = (chunk, Audio { content_type, size_bytes, place });
+    let whole = (chunk, Audio { content_type, size_bytes, location });
     let recording_id = recording.id.clone();
     Ok(ProviderAudio { recording_id, chunks: BTreeMap::from([(ChunkNumber::new(0), whole)]), _scratch: None })
 }
@@ -78,8 +78,8 @@ async fn cut(
     let cut = cutting.await.map_err(Error::internal)?.map_err(unreadable)?;
     let chunks = cut.into_iter().zip(0..).map(|(cut, number)| {
         let (start, end) = (Offset::from_milliseconds(cut.start_ms), Offset::from_milliseconds(cut.end_ms));
-        let place = Place::File(cut.path);
-        let audio = Audio { content_type: ContentType::AudioFlac, size_bytes: cut.size_bytes, place };
+        let location = AudioLocation::File(cut.path);
+        let audio = Audio { content_type: ContentType::AudioFlac, size_bytes: cut.size_bytes, location };
         (ChunkNumber::new(number), (unsent(start, end), audio))
     });
     let recording_id = recording.id.clone();
@@ -101,22 +101,22 @@ pub(crate) async fn in_bucket(
     audio: Audio,
     now: Timestamp,
 ) -> Result<Audio, Error> {
-    let Place::File(path) = &audio.place else { return Ok(audio) };
+    let AudioLocation::File(path) = &audio.location else { return Ok(audio) };
     let key = ObjectKey::chunk_audio(transcription, number);
     objects.put_file(&key, audio.content_type.as_str(), path).await?;
-    let place = object(objects, &objects.signer(now).await?, key.into(), audio.content_type).await?;
-    Ok(Audio { place, ..audio })
+    let location = object(objects, &objects.signer(now).await?, key.into(), audio.content_type).await?;
+    Ok(Audio { location, ..audio })
 }
 
 async fn object(
     objects: &Objects,
     signer: &Signer<'_>,
-    place: ObjectLocation,
+    location: ObjectLocation,
     content_type: ContentType,
-) -> Result<Place, Error> {
-    let url = signer.download(place.clone(), content_type.as_str(), None).await?.url;
-    let (bucket, key) = (objects.bucket_of(&place).to_owned(), place.key().to_owned());
-    Ok(Place::Object { bucket, key, url: SignedUrl::new(url) })
+) -> Result<AudioLocation, Error> {
+    let url = signer.download(location.clone(), content_type.as_str(), None).await?.url;
+    let (bucket, key) = (objects.bucket_of(&location).to_owned(), location.key().to_owned());
+    Ok(AudioLocation::Object { bucket, key, url: SignedUrl::new(url) })
 }
 
 /// Transient errors are retried. Defects in the file are permanent.

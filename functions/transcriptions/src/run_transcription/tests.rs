@@ -134,7 +134,7 @@ async fn a_provider_that_cannot_now_is_tried_again_later_and_what_it_says_then_i
         ("slow", || Reply::Slow(Duration::from_secs(3))),
         ("cut off", || Reply::Truncated("{\"text\": \"")),
         ("nonsense", || Reply::json(200, "<html>")),
-        ("200 MB", || Reply::Huge { size: 200_000_000, event_published: false }),
+        ("200 MB", || Reply::Huge { size: 200_000_000, declares_length: false }),
     ];
     futures_util::future::join_all(faults.map(|(name, fault)| async move {
         let environment = TestEnvironment::start().await;

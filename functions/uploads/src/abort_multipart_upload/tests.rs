@@ -19,7 +19,7 @@ fn abort() -> Value {
 }
 
 #[tokio::test]
-async fn takes_away_the_upload_and_the_medium_and_a_repeat_finds_none() {
+async fn removes_the_upload_and_the_file_and_a_repeat_finds_none() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().in_parts(ContentType::AudioWav, 3).pending().await;
     environment.send_parts(&recording, &med_1()).await;

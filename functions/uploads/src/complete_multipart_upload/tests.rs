@@ -43,7 +43,7 @@ async fn status(environment: &TestEnvironment) -> MediaStatus {
 }
 
 #[tokio::test]
-async fn answers_with_the_medium_uploaded() {
+async fn answers_with_the_file_uploaded() {
     let environment = TestEnvironment::start().await;
     let (_, tags) = in_two_parts(&environment).await;
     let answer = complete(&environment, claim(&tags)).await;
@@ -220,7 +220,7 @@ async fn a_file_that_is_whole_after_its_recording_was_completed_is_late_and_told
 }
 
 #[tokio::test]
-async fn a_file_whose_medium_was_taken_away_meanwhile_is_deleted() {
+async fn an_object_of_a_removed_media_file_is_deleted() {
     let environment = TestEnvironment::start().await;
     let (recording, _) = in_two_parts(&environment).await;
     let (media, upload) = recording.multipart_upload(&med_1()).unwrap();

@@ -16,9 +16,9 @@ pub(crate) struct File {
     size: Option<FileSize>,
     sha256: Option<Sha256>,
     captured_at: Option<Timestamp>,
-    /// The pending medium that it belongs to.
+    /// The pending media file that it belongs to.
     pub(crate) again: Option<MediaId>,
-    /// The medium that it becomes otherwise.
+    /// The media file that it becomes otherwise.
     pub(crate) new: MediaId,
     /// How it is cut, where it is sent in parts.
     pub(crate) plan: Option<PartPlan>,
@@ -74,7 +74,7 @@ impl Upload<'_> {
         media
     }
 
-    /// What is declared anew of a pending medium.
+    /// What is declared anew of a pending media file.
     pub(crate) fn renewal(&self, media_id: &MediaId, multipart: Option<MultipartRenewal>) -> Renewal {
         Renewal {
             media_id: media_id.clone(),

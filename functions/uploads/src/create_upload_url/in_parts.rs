@@ -82,7 +82,7 @@ impl Upload<'_> {
         }
     }
 
-    /// Goes on with the upload that a medium has, if it is of the same file and S3 still knows it; else begins another.
+    /// Goes on with the upload that a media file has, if it is of the same file and S3 still knows it; else begins another.
     async fn begin_again(&self, media_id: &MediaId, plan: PartPlan) -> Result<(Media, MultipartUpload), Error> {
         let visibility = self.caller.visibility();
         let found = self.store.recording(self.recording_id).await?;

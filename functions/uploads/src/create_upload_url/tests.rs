@@ -120,7 +120,7 @@ async fn a_recording_holds_100_media_however_many_are_asked_for_at_once() {
 }
 
 #[tokio::test]
-async fn signs_again_for_a_pending_medium_instead_of_adding_one() {
+async fn signs_again_for_a_pending_file_instead_of_adding_one() {
     let environment = TestEnvironment::start().await;
     environment.recording().awaiting(ContentType::AudioFlac).holding(ContentType::AudioOpus, "x").pending().await;
     environment.advance(1800);
@@ -298,7 +298,7 @@ async fn begins_another_upload_where_the_old_one_is_gone_or_of_another_size_or_t
 }
 
 #[tokio::test]
-async fn of_two_that_begin_for_one_medium_at_once_one_wins_and_nothing_is_left_of_the_other() {
+async fn of_two_concurrent_multipart_uploads_of_a_file_one_wins() {
     let environment = TestEnvironment::start().await;
     environment.recording().awaiting(ContentType::AudioWav).pending().await;
     let function = function(&environment);
@@ -312,7 +312,7 @@ async fn of_two_that_begin_for_one_medium_at_once_one_wins_and_nothing_is_left_o
 }
 
 #[tokio::test]
-async fn a_medium_that_is_sent_in_parts_is_not_sent_in_one_piece_by_mistake() {
+async fn a_multipart_upload_is_not_replaced_by_one_put() {
     let environment = TestEnvironment::start().await;
     environment.recording().in_parts(ContentType::AudioWav, 6 * MIB).pending().await;
     let answer = ask(&function(&environment), json!({"media_id": "med_1"})).await;

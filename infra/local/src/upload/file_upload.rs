@@ -31,8 +31,8 @@ pub(crate) struct FileUpload<'a> {
     pub(super) parallel: usize,
     pub(super) patience: Patience,
     pub(super) progress: Progress,
-    /// SignedUrls to send, as long as it is new.
-    pub(super) leave: Option<SignedUrls>,
+    /// Upload URLs that are still valid.
+    pub(super) signed_urls: Option<SignedUrls>,
     multipart: bool,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct SignedUrls {
     pub(super) asked_at: Instant,
 }
 
-/// Where the file is to go, once there is a medium for it.
+/// Where the file is to go, once there is a media file for it.
 #[derive(Clone, Debug)]
 pub(super) struct UploadTarget {
     pub(super) recording_id: String,
@@ -78,7 +78,7 @@ impl<'a> FileUpload<'a> {
     ) -> Self {
         let progress = Progress::of_bytes(&format!("uploading {}", source.name()), source.size_bytes());
         let patience = Patience::new(patience);
-        Self { destination, source, state, parallel, patience, progress, leave: None, multipart }
+        Self { destination, source, state, parallel, patience, progress, signed_urls: None, multipart }
     }
 
     /// Takes the steps that are left. Gives the recording's id.
@@ -91,10 +91,10 @@ impl<'a> FileUpload<'a> {
                 Step::New => self.create().await?,
                 Step::Created { recording_id } => self.begin(&recording_id).await?,
                 Step::Begun { recording_id, media_id, manner } => {
-                    let berth = UploadTarget { recording_id, media_id, manner };
+                    let target = UploadTarget { recording_id, media_id, manner };
                     match manner {
-                        Manner::OnePut => self.send_whole(berth).await?,
-                        Manner::InParts => self.send_parts(berth).await?,
+                        Manner::OnePut => self.send_whole(target).await?,
+                        Manner::InParts => self.send_parts(target).await?,
                     }
                 }
                 Step::Sent { recording_id, media_id, manner } => {
@@ -115,7 +115,7 @@ impl<'a> FileUpload<'a> {
     /// # Errors
     /// [`UploadError::State`].
     pub(crate) fn begin_anew(&mut self) -> Result<(), UploadError> {
-        self.leave = None;
+        self.signed_urls = None;
         self.state.begin_anew()
     }
 
@@ -129,27 +129,27 @@ impl<'a> FileUpload<'a> {
     async fn begin(&mut self, recording_id: &str) -> Result<(), UploadError> {
         let in_parts = self.multipart || self.source.size_bytes() > LARGEST_ONE_PUT;
         let manner = if in_parts { Manner::InParts } else { Manner::OnePut };
-        let leave = self.ask_leave(recording_id, manner, None, &self.state.key_of_round("url")).await?;
-        let media_id = text(&leave.answer, "upload-url", "media_id")?;
-        self.leave = Some(leave);
+        let signed_urls = self.request_urls(recording_id, manner, None, &self.state.key_of_round("url")).await?;
+        let media_id = text(&signed_urls.answer, "upload-url", "media_id")?;
+        self.signed_urls = Some(signed_urls);
         self.state.advance(UploadTarget { recording_id: recording_id.to_owned(), media_id, manner }.begun())
     }
 
-    /// Sends the bytes of the same medium again from the first.
-    pub(super) async fn begin_again(&mut self, berth: UploadTarget) -> Result<(), UploadError> {
+    /// Sends the bytes of the same media file again from the first.
+    pub(super) async fn begin_again(&mut self, target: UploadTarget) -> Result<(), UploadError> {
         if self.state.round() >= MAX_ROUNDS {
             return Err(UploadError::NeverWhole(MAX_ROUNDS));
         }
         self.progress.note(&format!("{} did not arrive whole and is sent again", self.source.name()));
-        self.state.begin_round(berth.clone().begun())?;
-        let (id, media_id) = (&berth.recording_id, Some(berth.media_id.as_str()));
-        let leave = self.ask_leave(id, berth.manner, media_id, &self.state.key_of_round("url")).await?;
-        self.leave = Some(leave);
+        self.state.begin_round(target.clone().begun())?;
+        let (id, media_id) = (&target.recording_id, Some(target.media_id.as_str()));
+        let signed_urls = self.request_urls(id, target.manner, media_id, &self.state.key_of_round("url")).await?;
+        self.signed_urls = Some(signed_urls);
         Ok(())
     }
 
-    /// SignedUrls to send to a new medium, or again to the one that is named.
-    pub(super) async fn ask_leave(
+    /// Creates upload URLs for a new media file, or for the named one.
+    pub(super) async fn request_urls(
         &mut self,
         recording_id: &str,
         manner: Manner,
@@ -173,19 +173,19 @@ impl<'a> FileUpload<'a> {
         Ok(SignedUrls { answer, asked_at })
     }
 
-    async fn complete(&mut self, berth: UploadTarget) -> Result<(), UploadError> {
+    async fn complete(&mut self, target: UploadTarget) -> Result<(), UploadError> {
         let mut body = json!({"file_size_bytes": self.source.size_bytes()});
         if self.source.size_bytes() <= MAX_HASHED_BYTES {
             body["content_sha256"] = json!(self.content_sha256().await?);
         }
         self.source.require_unchanged().await?;
-        let path = format!("{}/upload-complete", berth.path());
+        let path = format!("{}/upload-complete", target.path());
         match self.post(&path, &self.state.key_of_round("complete"), &body).await {
-            Ok(_) => self.state.advance(Step::Completed { recording_id: berth.recording_id }),
+            Ok(_) => self.state.advance(Step::Completed { recording_id: target.recording_id }),
             Err(error) if is_refused_as(&error, &["integrity_mismatch", "media_not_uploaded"]) => {
-                self.begin_again(berth).await
+                self.begin_again(target).await
             }
-            Err(error) => Err(gone(error, &berth.recording_id)),
+            Err(error) => Err(gone(error, &target.recording_id)),
         }
     }
 

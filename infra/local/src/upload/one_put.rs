@@ -36,27 +36,27 @@ pub(super) fn is_expiry(error: &ClientError) -> bool {
 }
 
 impl FileUpload<'_> {
-    pub(super) async fn send_whole(&mut self, berth: UploadTarget) -> Result<(), UploadError> {
+    pub(super) async fn send_whole(&mut self, target: UploadTarget) -> Result<(), UploadError> {
         let mut refusals = 0;
         for tries in 0.. {
-            let leave = match self.leave.take() {
-                Some(leave) => leave,
+            let signed_urls = match self.signed_urls.take() {
+                Some(signed_urls) => signed_urls,
                 None => {
                     // Under a key of its own: the answer to an earlier one holds the URL that is refused.
                     let key = uuid::Uuid::new_v4().simple().to_string();
-                    let media_id = Some(berth.media_id.as_str());
-                    match self.ask_leave(&berth.recording_id, berth.manner, media_id, &key).await {
+                    let media_id = Some(target.media_id.as_str());
+                    match self.request_urls(&target.recording_id, target.manner, media_id, &key).await {
                         // It arrived, and only its answer was lost.
                         Err(UploadError::Refused(ClientError::Refused { param: Some(param), .. }))
                             if *param == *"media_id" =>
                         {
                             break;
                         }
-                        asked => asked.map_err(|error| gone(error, &berth.recording_id))?,
+                        asked => asked.map_err(|error| gone(error, &target.recording_id))?,
                     }
                 }
             };
-            let signed: SignedUrl = parse(leave.answer, "upload-url")?;
+            let signed: SignedUrl = parse(signed_urls.answer, "upload-url")?;
             self.progress.begin_at(0);
             match self.put(&signed.upload_url, &signed.headers, 0, self.source.size_bytes()).await? {
                 Ok(()) => break,
@@ -72,7 +72,7 @@ impl FileUpload<'_> {
             }
             self.source.require_unchanged().await?;
         }
-        self.state.advance(berth.sent())
+        self.state.advance(target.sent())
     }
 
     /// Sends a slice of the file. The inner result is S3's.

@@ -21,10 +21,10 @@ use crate::upload::patience::passes;
 /// How often a part is sent by one URL before it is asked what S3 has.
 const TRIES_BY_ONE_URL: u32 = 4;
 
-/// What S3 has not, with leave to send it.
+/// The missing parts, with presigned URLs.
 #[derive(Debug, Deserialize)]
 struct Missing {
-    /// Of the medium; a new upload does not say.
+    /// Of the media file; a new upload does not say.
     status: Option<String>,
     part_size_bytes: u64,
     #[serde(default)]
@@ -48,7 +48,7 @@ struct Part {
     upload_url: String,
 }
 
-/// What became of the parts that there was leave for.
+/// Result of uploading the parts that had URLs.
 #[derive(Debug, Default)]
 struct Round {
     sent: usize,
@@ -57,18 +57,18 @@ struct Round {
 }
 
 impl FileUpload<'_> {
-    pub(super) async fn send_parts(&mut self, berth: UploadTarget) -> Result<(), UploadError> {
+    pub(super) async fn send_parts(&mut self, target: UploadTarget) -> Result<(), UploadError> {
         // Beside the sending: the bytes are in the machine's memory anyhow.
         let is_wanted = self.state.content_sha256().is_none() && self.source.size_bytes() <= MAX_HASHED_BYTES;
         let hash = is_wanted.then(|| self.source.hash());
-        let outcome = self.send_missing(&berth).await;
+        let outcome = self.send_missing(&target).await;
         if let Some(hash) = hash {
             self.note_hash(hash, outcome.is_ok()).await?;
         }
         match outcome {
-            Ok(()) => self.state.advance(berth.sent()),
-            Err(error) if is_refused_as(&error, &["upload_expired"]) => self.begin_again(berth).await,
-            Err(error) => Err(gone(error, &berth.recording_id)),
+            Ok(()) => self.state.advance(target.sent()),
+            Err(error) if is_refused_as(&error, &["upload_expired"]) => self.begin_again(target).await,
+            Err(error) => Err(gone(error, &target.recording_id)),
         }
     }
 
@@ -88,8 +88,8 @@ impl FileUpload<'_> {
     }
 
     /// Until S3 has all of it, as one object.
-    async fn send_missing(&mut self, berth: &UploadTarget) -> Result<(), UploadError> {
-        let path = format!("{}/media/{}/upload", berth.path(), berth.media_id);
+    async fn send_missing(&mut self, target: &UploadTarget) -> Result<(), UploadError> {
+        let path = format!("{}/media/{}/upload", target.path(), target.media_id);
         let (mut idle, mut refusals) = (0, 0);
         loop {
             self.source.require_unchanged().await?;
@@ -122,8 +122,8 @@ impl FileUpload<'_> {
     }
 
     async fn missing(&mut self, path: &str) -> Result<(Missing, Instant), UploadError> {
-        let SignedUrls { answer, asked_at } = match self.leave.take() {
-            Some(leave) => leave,
+        let SignedUrls { answer, asked_at } = match self.signed_urls.take() {
+            Some(signed_urls) => signed_urls,
             None => {
                 let asked_at = Instant::now();
                 SignedUrls { answer: self.get(path).await?, asked_at }
@@ -136,7 +136,7 @@ impl FileUpload<'_> {
         Ok((missing, asked_at + validity.mul_f64(0.9)))
     }
 
-    /// Sends what there is leave for, until that ends or S3 wants another.
+    /// Uploads parts until all URLs are used or S3 rejects one.
     async fn send_round(&self, missing: &Missing, good_until: Instant) -> Result<Round, UploadError> {
         let round = RefCell::new(Round::default());
         let sending = missing.parts.iter().map(|part| async {

@@ -19,7 +19,7 @@ pub(crate) enum Step {
     New,
     /// There is a recording.
     Created { recording_id: String },
-    /// Bytes are being sent for a medium.
+    /// Bytes are being sent for a media file.
     Begun { recording_id: String, media_id: String, manner: Manner },
     /// All bytes are there, as one object.
     Sent { recording_id: String, media_id: String, manner: Manner },

@@ -141,7 +141,7 @@ async fn upload_url_says_later_and_its_repeat_signs() {
             assert_eq!(put(&signed, OPUS).await, 200, "{what}");
             world.complete(&path).await.expect("200");
             world.stack.bus().settle().await;
-            // A medium that the cut call event_published is awaited as long as its URL lives.
+            // A media file that the cut call event_published is awaited as long as its URL lives.
             world.advance(3700);
             world.recover().await;
             let recording = world.get(&path).await;

@@ -216,7 +216,9 @@ impl Operation {
             "POST /v1/recordings/{id}/upload-token" => (on.recording.as_str(), json!({})),
             "POST /v1/recordings/{id}/media/{media_id}/upload/complete" => (on.recording.as_str(), json!({})),
             "POST /v1/recordings/{id}/upload-complete" => (on.recording.as_str(), json!({})),
-            "POST /v1/recordings/{id}/download-url" => (on.recording.as_str(), json!({"media_id": on.medium.as_str()})),
+            "POST /v1/recordings/{id}/download-url" => {
+                (on.recording.as_str(), json!({"media_id": on.media_file.as_str()}))
+            }
             "POST /api/files/upload-s3/generate-presigned-urls"
             | "POST /open/partner/files/upload/generate-presigned-urls" => {
                 ("", json!({"filesize": 1, "filetype": "ogg"}))
@@ -322,7 +324,7 @@ pub(crate) struct Resource {
     device: DeviceId,
     unbound: DeviceId,
     recording: RecordingId,
-    medium: MediaId,
+    media_file: MediaId,
     in_parts: MediaId,
     transcribed: RecordingId,
     transcription: TranscriptionId,
@@ -342,7 +344,7 @@ impl Resource {
             device: DeviceId::new(now, new_bits()),
             unbound: DeviceId::new(now, new_bits()),
             recording: RecordingId::new(now, new_bits()),
-            medium: MediaId::new(now, new_bits()),
+            media_file: MediaId::new(now, new_bits()),
             in_parts: MediaId::new(now, new_bits()),
             transcribed: RecordingId::new(now, new_bits()),
             transcription: TranscriptionId::new(now, new_bits()),
@@ -385,17 +387,18 @@ impl Resource {
             Recording::new(self.recording.clone(), self.tenant.clone(), Some(self.end_user.clone()), now);
         recording.origin.device_id = Some(self.device.clone());
         store.create_recording(recording).await.unwrap();
-        let medium = Media::new(self.medium.clone(), ContentType::AudioOgg, now.plus_seconds(3600), now);
+        let media_file = Media::new(self.media_file.clone(), ContentType::AudioOgg, now.plus_seconds(3600), now);
         let visibility = Visibility::Tenant { tenant: self.tenant.clone() };
-        store.add_media(&visibility, &self.recording, &medium, now).await.unwrap();
-        let key = ObjectKey::original(&self.tenant.project_id, &self.recording, &self.medium, ContentType::AudioOgg);
+        store.add_media(&visibility, &self.recording, &media_file, now).await.unwrap();
+        let key =
+            ObjectKey::original(&self.tenant.project_id, &self.recording, &self.media_file, ContentType::AudioOgg);
         let bucket = &world.stack.template().buckets[0].name;
         let s3 = world.stack.emulators().s3();
         let put = s3.put_object().bucket(bucket).key(key.as_str()).content_type("audio/ogg");
         put.body(ByteStream::from_static(OPUS)).send().await.unwrap();
         let objects = Objects::new(&world.stack.emulators().sdk_config(), bucket.as_str());
         let stored = objects.inspect(&key, now).await.unwrap().unwrap();
-        store.record_object(&self.recording, &self.medium, &stored, now).await.unwrap();
+        store.record_object(&self.recording, &self.media_file, &stored, now).await.unwrap();
         let mut in_parts = Media::new(self.in_parts.clone(), ContentType::AudioOgg, now.plus_seconds(3600), now);
         let key = ObjectKey::original(&self.tenant.project_id, &self.recording, &self.in_parts, ContentType::AudioOgg);
         let id = objects.begin_multipart_upload(&key, ContentType::AudioOgg).await.unwrap();
@@ -436,8 +439,8 @@ impl Resource {
         };
         let findings = Findings { facts: Facts::Audio(facts), renditions: Vec::new(), captured_at: None };
         let uploaded = UploadedObject { outcome: Some(Ok(findings)), ..UploadedObject::in_time(object) };
-        let media = Media::new(self.medium.clone(), ContentType::AudioOgg, now, now);
-        recording.media.insert(self.medium.clone(), Media { state: MediaState::Uploaded(uploaded), ..media });
+        let media = Media::new(self.media_file.clone(), ContentType::AudioOgg, now, now);
+        recording.media.insert(self.media_file.clone(), Media { state: MediaState::Uploaded(uploaded), ..media });
         recording.status = Status::Completed;
         let recording = world.store.create_recording(recording).await.unwrap();
         let options = TranscriptionOptions::default();

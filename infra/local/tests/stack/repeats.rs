@@ -256,11 +256,11 @@ fn ids(answer: &Answer) -> [Value; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_attempt_hours_later_signs_for_the_same_medium_from_then_on() {
+async fn another_attempt_hours_later_signs_for_the_same_file() {
     let world = World::start().await;
     let prepared = world.prepared("/v1/recordings/{id}/upload-url").await;
     world.advance(10);
-    // The credential, the first call and the medium.
+    // The credential, the first call and the media file.
     world.faults().crash_after(2, Crash::After);
     assert_eq!(world.keyed_post("a", &prepared).await.outcome(), "503 temporarily_unavailable");
     world.faults().clear();

@@ -44,7 +44,7 @@ async fn ask(world: &World, credential: &str, path: &str, media_id: &Value, oper
     }
 }
 
-/// A recording in a state, reached as a client and the cloud visibility it: its path and its one medium.
+/// A recording in a state, reached as a client and the cloud visibility it: its path and its one media file.
 async fn reached(world: &World, state: &str) -> (String, Value) {
     let path = world.create().await;
     let signed = world.sign(&path, json!({"content_type": "audio/ogg"})).await;

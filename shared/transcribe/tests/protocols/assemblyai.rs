@@ -1,7 +1,7 @@
 //! AssemblyAI: "Transcribe audio", "Get transcript", "Upload a media file", "Webhooks for pre-recorded audio".
 
 use capstan_domain::{ContentType, ProviderName, TranscriptionErrorCode};
-use capstan_transcribe::{Audio, Callback, CallbackFailure, Failure, Place, Polled, Provider, Started};
+use capstan_transcribe::{Audio, AudioLocation, Callback, CallbackFailure, Failure, Polled, Provider, Started};
 use http::{HeaderMap, HeaderValue};
 use insta::assert_json_snapshot;
 
@@ -88,7 +88,7 @@ async fn a_piece_is_uploaded_before() {
     let uploaded = r#"{"upload_url": "https://cdn.assemblyai.com/upload/f756988d-47e2-4ca3-96ce-04bb168f8f2a"}"#;
     let server = Peer::replying([Reply::json(200, uploaded), queued()]).await;
     let mut job = job(&server.url);
-    job.audio = Audio { content_type: ContentType::AudioFlac, size_bytes: 8, place: Place::File(path) };
+    job.audio = Audio { content_type: ContentType::AudioFlac, size_bytes: 8, location: AudioLocation::File(path) };
     assemblyai(&server.url).start(&job).await.unwrap();
     let seen = server.take_seen();
     assert_eq!((seen[0].line.as_str(), seen[0].text().as_str()), ("POST /v2/upload", "fLaC...."));

@@ -1,7 +1,7 @@
 //! Amazon Transcribe: `StartTranscriptionJob`, `GetTranscriptionJob`, "Example diarization output (batch)".
 
 use capstan_domain::{ContentType, ProviderName, TranscriptionErrorCode};
-use capstan_transcribe::{Audio, CallbackFailure, Failure, Place, Polled, Provider, Started};
+use capstan_transcribe::{Audio, AudioLocation, CallbackFailure, Failure, Polled, Provider, Started};
 use http::HeaderMap;
 use insta::assert_json_snapshot;
 
@@ -204,8 +204,11 @@ async fn each_of_its_errors_is_for_now_or_for_good() {
 async fn a_file_that_is_here_is_out_of_its_reach_and_nobody_calls_back() {
     let aws = aws("http://127.0.0.1:9");
     let mut job = job("http://127.0.0.1:9");
-    job.audio =
-        Audio { content_type: ContentType::AudioFlac, size_bytes: 1, place: Place::File("chunk-0.flac".into()) };
+    job.audio = Audio {
+        content_type: ContentType::AudioFlac,
+        size_bytes: 1,
+        location: AudioLocation::File("chunk-0.flac".into()),
+    };
     assert!(matches!(aws.start(&job).await, Err(Failure::Refused(_))));
     assert_eq!(aws.callback(&job.name, &HeaderMap::new(), b"{}"), Err(CallbackFailure::NotAuthentic));
 }

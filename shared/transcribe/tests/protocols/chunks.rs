@@ -6,7 +6,7 @@ use std::ops::ControlFlow::Continue;
 use capstan_audio::{Chunk, CutJob, Cutting, cut};
 use capstan_domain::{ContentType, Offset, ProviderName};
 use capstan_emulators::peer::{Peer, Reply};
-use capstan_transcribe::{Audio, Failure, Job, Part, Place, Provider, Started, join, start};
+use capstan_transcribe::{Audio, AudioLocation, Failure, Job, Part, Provider, Started, join, start};
 
 use crate::stage::{job, provider};
 
@@ -16,7 +16,7 @@ fn job_of(url: &str, index: u32, chunk: &Chunk) -> Job {
     job.audio = Audio {
         content_type: ContentType::AudioFlac,
         size_bytes: chunk.size_bytes,
-        place: Place::File(chunk.path.clone()),
+        location: AudioLocation::File(chunk.path.clone()),
     };
     job.duration = Offset::from_milliseconds(chunk.end_ms - chunk.start_ms);
     job

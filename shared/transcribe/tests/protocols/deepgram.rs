@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use capstan_domain::{ContentType, Offset, ProviderName, TranscriptionErrorCode};
-use capstan_transcribe::{Audio, Callback, CallbackFailure, Failure, Job, Place, Polled, Provider, Started};
+use capstan_transcribe::{Audio, AudioLocation, Callback, CallbackFailure, Failure, Job, Polled, Provider, Started};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use insta::assert_json_snapshot;
@@ -118,7 +118,7 @@ async fn a_piece_is_sent_as_it_is() {
     std::fs::write(&path, b"fLaC....").unwrap();
     let server = Peer::replying([accepted()]).await;
     let mut job = job(&server.url);
-    job.audio = Audio { content_type: ContentType::AudioFlac, size_bytes: 8, place: Place::File(path) };
+    job.audio = Audio { content_type: ContentType::AudioFlac, size_bytes: 8, location: AudioLocation::File(path) };
     deepgram(&server.url).start(&job).await.unwrap();
     let seen = server.take_seen().remove(0);
     assert_eq!((seen.header("content-type"), seen.header("content-length")), (Some("audio/flac"), Some("8")));

@@ -161,10 +161,10 @@ async fn nonsense_is_known_for_it_and_not_repeated() {
 async fn an_answer_of_200_mb_is_dropped_on_the_way() {
     const SIZE: u64 = 200 * 1024 * 1024;
     for place in PLACES.into_iter().filter(|place| !place.is_aws_api()) {
-        for event_published in [true, false] {
-            let (failure, server) = place.ask(Reply::Huge { size: SIZE, event_published }, PATIENT).await;
+        for declares_length in [true, false] {
+            let (failure, server) = place.ask(Reply::Huge { size: SIZE, declares_length }, PATIENT).await;
             assert!(matches!(failure, Failure::Nonsense { .. }), "{place:?}: {failure}");
-            let taken = if event_published { 24 * 1024 * 1024 } else { LARGEST_ANSWER as u64 + 24 * 1024 * 1024 };
+            let taken = if declares_length { 24 * 1024 * 1024 } else { LARGEST_ANSWER as u64 + 24 * 1024 * 1024 };
             assert!(server.sent() < taken, "{place:?} took {} bytes", server.sent());
         }
     }

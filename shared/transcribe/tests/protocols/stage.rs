@@ -6,7 +6,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use capstan_domain::{ContentType, Offset, ProviderName, Transcript};
-use capstan_transcribe::{Audio, Failure, Http, Job, Place, Provider, Providers, SignedUrl, Started};
+use capstan_transcribe::{Audio, AudioLocation, Failure, Http, Job, Provider, Providers, SignedUrl, Started};
 
 /// What must never be printed.
 pub(crate) const KEY: &str = "key-that-nobody-may-see";
@@ -48,7 +48,7 @@ pub(crate) fn job(url: &str) -> Job {
         audio: Audio {
             content_type: ContentType::AudioOpus,
             size_bytes: 11,
-            place: Place::Object {
+            location: AudioLocation::Object {
                 bucket: "media".to_owned(),
                 key: "proj_1/rec_01a/med_1/audio.opus".to_owned(),
                 url: SignedUrl::new(format!("{url}/audio.opus?X-Amz-Signature={SIGNATURE}")),

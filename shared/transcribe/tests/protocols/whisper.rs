@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capstan_domain::{ContentType, ProviderName, TranscriptionErrorCode};
-use capstan_transcribe::{Audio, Failure, Http, Place, Provider, Providers};
+use capstan_transcribe::{Audio, AudioLocation, Failure, Http, Provider, Providers};
 use insta::assert_json_snapshot;
 use tokio::sync::Notify;
 
@@ -198,7 +198,11 @@ async fn a_piece_is_sent_from_its_file() {
     std::fs::write(&path, &flac).unwrap();
     let server = Peer::replying([text_only()]).await;
     let mut job = job(&server.url);
-    job.audio = Audio { content_type: ContentType::AudioFlac, size_bytes: flac.len() as u64, place: Place::File(path) };
+    job.audio = Audio {
+        content_type: ContentType::AudioFlac,
+        size_bytes: flac.len() as u64,
+        location: AudioLocation::File(path),
+    };
     done(whisper(&server.url).start(&job).await);
     let body = server.take_seen().remove(0).body;
     assert!(body.windows(flac.len()).any(|window| window == flac), "the file is in the form");
@@ -209,7 +213,7 @@ async fn a_piece_is_sent_from_its_file() {
 async fn a_large_file_passes_through_without_being_held() {
     const SIZE: u64 = 64 * 1024 * 1024;
     let read = Arc::new(Notify::new());
-    let storage = Peer::answering(|_| Reply::Huge { size: SIZE, event_published: true }).await;
+    let storage = Peer::answering(|_| Reply::Huge { size: SIZE, declares_length: true }).await;
     let server = Peer::replying([Reply::Unread(Arc::clone(&read), Box::new(text_only()))]).await;
     let mut job = job(&storage.url);
     job.audio.size_bytes = SIZE;

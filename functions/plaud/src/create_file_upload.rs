@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use upload::Upload;
 
 use crate::credential::PlaudAccess;
+use crate::field::field_name;
 
 /// A file to upload.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -79,9 +80,9 @@ pub async fn handle((access, objects): (PlaudAccess, Objects), request: Request)
 impl Body {
     fn check(self) -> Result<(FileSize, FileType), Error> {
         let size = self.filesize.ok_or_else(|| Error::required("filesize"))?;
-        let size = FileSize::from_json(&size).map_err(|error| error.of_field("filesize"))?;
+        let size = FileSize::from_json(&size).map_err(|error| error.with_field_name(field_name))?;
         let file_type = self.filetype.ok_or_else(|| Error::required("filetype"))?;
-        let known = file_type.parse().map_err(|rule| Error::file_type(rule).of_field("filetype"))?;
+        let known = file_type.parse().map_err(|rule| Error::file_type(rule).with_field_name(field_name))?;
         Ok((size, known))
     }
 }

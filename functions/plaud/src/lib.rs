@@ -5,6 +5,7 @@ pub mod complete_file_upload;
 pub mod create_file_upload;
 pub mod credential;
 mod device;
+mod field;
 mod owner;
 pub mod unbind_device_by_serial_number;
 

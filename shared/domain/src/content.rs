@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn refuses_a_type_of_another_kind_and_names_those_that_fit() {
         let error = ContentType::declared(Some(MediaType::Image), Some("audio/wav")).unwrap_err();
-        assert_eq!(error.to_string(), "content_type: must be one of image/jpeg, image/png for image");
+        assert_eq!(error.to_string(), "file type: must be one of image/jpeg, image/png for image");
         assert!(ContentType::declared(None, Some("audio/midi")).is_err());
     }
 

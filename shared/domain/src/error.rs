@@ -7,30 +7,84 @@ use crate::{EndUserId, Md5, MediaId, PartNumber, Sha256, Status, TranscriptionEr
 /// The cause of a failure, for the log only.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// A field that breaks a rule. Each API has its own names for the fields of the domain's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// A field by its name in the API of the request.
+    Named(String),
+    /// The size of a file.
+    FileSize,
+    /// The type of a file.
+    FileType,
+    /// The identifier of a media file.
+    MediaId,
+    /// Whether a file is uploaded in parts.
+    Multipart,
+    /// The identifier of an end user.
+    EndUserId,
+    /// The identifier of an end user in the project's own system.
+    ExternalId,
+    /// The claimed parts of a multipart upload.
+    Parts,
+    /// The number of the claimed part with this index, from 0.
+    PartNumber(usize),
+    /// The entity tag of the claimed part with this index, from 0.
+    PartTag(usize),
+}
+
+impl From<&str> for Field {
+    fn from(name: &str) -> Self {
+        Self::Named(name.to_owned())
+    }
+}
+
+impl From<String> for Field {
+    fn from(name: String) -> Self {
+        Self::Named(name)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::FileSize => f.write_str("file size"),
+            Self::FileType => f.write_str("file type"),
+            Self::MediaId => f.write_str("media file"),
+            Self::Multipart => f.write_str("multipart"),
+            Self::EndUserId => f.write_str("end user"),
+            Self::ExternalId => f.write_str("external id"),
+            Self::Parts => f.write_str("parts"),
+            Self::PartNumber(index) => write!(f, "number of the part at {index}"),
+            Self::PartTag(index) => write!(f, "entity tag of the part at {index}"),
+        }
+    }
+}
+
 /// A rejection or a failure. `capstan-http` maps it to a status code, in one place.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A field breaks a rule.
-    #[error("{param}: {rule}")]
+    #[error("{field}: {rule}")]
     Invalid {
-        /// The JSON path of the field, or the name of the query parameter or header.
-        param: String,
+        /// The field.
+        field: Field,
         /// The rule that it breaks, as in "must be at most 255 characters".
         rule: String,
     },
     /// The size is not allowed, or not the declared one.
-    #[error("{param}: {rule}")]
+    #[error("{field}: {rule}")]
     FileSizeInvalid {
-        /// The field.
-        param: &'static str,
+        /// The field of the size.
+        field: Field,
         /// The rule that it breaks.
         rule: String,
     },
     /// The type is not supported.
-    #[error("{param}: {rule}")]
+    #[error("{field}: {rule}")]
     FileTypeInvalid {
-        /// The field.
-        param: &'static str,
+        /// The field of the type.
+        field: Field,
         /// The rule that it breaks.
         rule: String,
     },
@@ -92,12 +146,12 @@ pub enum Error {
         retry_after: u32,
     },
     /// A unique field has this value in another resource.
-    #[error("{what} with this {param} exists: {id}")]
+    #[error("{what} with this {field} exists: {id}")]
     ResourceAlreadyExists {
         /// The resource, such as "an end user".
         what: &'static str,
         /// The unique field.
-        param: &'static str,
+        field: Field,
         /// Identifier of the existing resource.
         id: String,
     },
@@ -160,26 +214,28 @@ pub enum Error {
 
 impl Error {
     /// A field breaks a rule.
-    pub fn invalid(param: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self::Invalid { param: param.into(), rule: rule.into() }
+    pub fn invalid(field: impl Into<Field>, rule: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), rule: rule.into() }
     }
 
     /// The size of the file breaks a rule.
     pub fn file_size(rule: impl Into<String>) -> Self {
-        Self::FileSizeInvalid { param: "file_size_bytes", rule: rule.into() }
+        Self::FileSizeInvalid { field: Field::FileSize, rule: rule.into() }
     }
 
     /// The type of the file breaks a rule.
     pub fn file_type(rule: impl Into<String>) -> Self {
-        Self::FileTypeInvalid { param: "content_type", rule: rule.into() }
+        Self::FileTypeInvalid { field: Field::FileType, rule: rule.into() }
     }
 
-    /// The same error for a field that has another name in this API.
+    /// The error with the field's name in another API than `/v1`, for the fields that `name` knows.
     #[must_use]
-    pub fn of_field(self, field: &'static str) -> Self {
+    pub fn with_field_name(self, name: impl FnOnce(&Field) -> Option<String>) -> Self {
+        let named = |field: Field| name(&field).map_or(field, Field::Named);
         match self {
-            Self::FileSizeInvalid { rule, .. } => Self::FileSizeInvalid { param: field, rule },
-            Self::FileTypeInvalid { rule, .. } => Self::FileTypeInvalid { param: field, rule },
+            Self::Invalid { field, rule } => Self::Invalid { field: named(field), rule },
+            Self::FileSizeInvalid { field, rule } => Self::FileSizeInvalid { field: named(field), rule },
+            Self::FileTypeInvalid { field, rule } => Self::FileTypeInvalid { field: named(field), rule },
             other => other,
         }
     }

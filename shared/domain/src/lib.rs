@@ -39,7 +39,7 @@ pub use completion::{CompletedUpload, Completion};
 pub use content::{ContentType, FileSize, MediaType, Sha256};
 pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
 pub use end_user::EndUser;
-pub use error::{Cause, Error};
+pub use error::{Cause, Error, Field};
 pub use export::ExportFormat;
 pub use file::{FileDetails, FileType, Md5, RecorderKind};
 pub use id::{

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use md5::Digest;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Error, FileSize, StoredObject};
+use crate::{Error, Field, FileSize, StoredObject};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -224,15 +224,15 @@ impl PartPlan {
         for (index, claim) in claimed.iter().enumerate() {
             if claim.number > self.last() {
                 let rule = format!("must be 1 to {}: the file has no other part", self.last());
-                return Err(Error::invalid(format!("parts[{index}].part_number"), rule));
+                return Err(Error::invalid(Field::PartNumber(index), rule));
             }
             if !named.insert(claim.number) {
                 let rule = format!("must be there once: part {} is named before", claim.number);
-                return Err(Error::invalid(format!("parts[{index}].part_number"), rule));
+                return Err(Error::invalid(Field::PartNumber(index), rule));
             }
             if there.get(&claim.number).is_some_and(|part| part.etag != claim.etag) {
                 let rule = format!("must be the ETag with which S3 answered the upload of part {}", claim.number);
-                return Err(Error::invalid(format!("parts[{index}].etag"), rule));
+                return Err(Error::invalid(Field::PartTag(index), rule));
             }
         }
         let is_there = |part: &PlannedPart| {
@@ -340,11 +340,14 @@ mod tests {
             refusal(&plan, there.clone(), &claim)
         };
         let wrong_tag = changed(&|claim| claim[3].etag = EntityTag::new("00"));
-        assert_eq!(wrong_tag, "parts[3].etag: must be the ETag with which S3 answered the upload of part 1");
+        assert_eq!(
+            wrong_tag,
+            "entity tag of the part at 3: must be the ETag with which S3 answered the upload of part 1"
+        );
         let twice = changed(&|claim| claim[2].number = number(4));
-        assert_eq!(twice, "parts[2].part_number: must be there once: part 4 is named before");
+        assert_eq!(twice, "number of the part at 2: must be there once: part 4 is named before");
         let unknown = changed(&|claim| claim[1].number = number(5));
-        assert_eq!(unknown, "parts[1].part_number: must be 1 to 4: the file has no other part");
+        assert_eq!(unknown, "number of the part at 1: must be 1 to 4: the file has no other part");
         assert_eq!(changed(&|claim| drop(claim.pop())), "parts 1 are missing");
         let unsent = there[1..].to_vec();
         assert_eq!(refusal(&plan, unsent, &claim), "parts 1 are missing");

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AudioFacts, Completion, Credential, DeviceId, EndUserId, Error, EventType, Facts, FileDetails, Findings, Grant,
-    LEASE_SECONDS, LeaseId, MAX_MEDIA, Media, MediaId, MediaState, MediaStatus, MediaType, MeetingRecording,
+    AudioFacts, Completion, Credential, DeviceId, EndUserId, Error, EventType, Facts, Field, FileDetails, Findings,
+    Grant, LEASE_SECONDS, LeaseId, MAX_MEDIA, Media, MediaId, MediaState, MediaStatus, MediaType, MeetingRecording,
     MeetingStatus, Metadata, MultipartUpload, Name, Outcome, PENDING_SECONDS, ProcessingError, ProcessingErrorCode,
     RecordingId, Rendition, RenditionId, ReportedEnd, Sha256, Status, StoredObject, Tenant, Timestamp,
     TranscriptionError, TranscriptionErrorCode, TranscriptionId, TransitionCause, UPLOAD_TOKEN_SECONDS,
@@ -371,7 +371,7 @@ impl Recording {
     pub fn awaited(&self, media_id: &MediaId, now: Timestamp) -> Result<&Media, Error> {
         self.require_open(now)?;
         let awaited = self.media.get(media_id).filter(|media| media.uploaded().is_none());
-        awaited.ok_or_else(|| Error::invalid("media_id", "must be a pending media file of this recording"))
+        awaited.ok_or_else(|| Error::invalid(Field::MediaId, "must be a pending media file of this recording"))
     }
 
     fn require_open(&self, now: Timestamp) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Errors as HTTP responses: the only place that maps them.
 
-use capstan_domain::Error;
+use capstan_domain::{Error, Field};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -88,6 +88,11 @@ impl Answer {
         Self { status, code, message: message.into(), param: None, details: None, retry_after: None }
     }
 
+    fn of_field(code: &'static str, field: &Field, rule: &str) -> Self {
+        let param = name(field);
+        Self::new(StatusCode::BAD_REQUEST, code, format!("{param}: {rule}")).param(param)
+    }
+
     fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
         self
@@ -104,19 +109,29 @@ impl Answer {
     }
 }
 
+/// The name of a field in the API under `/v1`.
+fn name(field: &Field) -> String {
+    match field {
+        Field::Named(name) => name.clone(),
+        Field::FileSize => "file_size_bytes".to_owned(),
+        Field::FileType => "content_type".to_owned(),
+        Field::MediaId => "media_id".to_owned(),
+        Field::Multipart => "multipart".to_owned(),
+        Field::EndUserId => "end_user_id".to_owned(),
+        Field::ExternalId => "external_id".to_owned(),
+        Field::Parts => "parts".to_owned(),
+        Field::PartNumber(index) => format!("parts[{index}].part_number"),
+        Field::PartTag(index) => format!("parts[{index}].etag"),
+    }
+}
+
 #[deny(clippy::wildcard_enum_match_arm, reason = "a new error needs a status of its own")]
 fn answer(error: &Error) -> Answer {
     use StatusCode as S;
     match error {
-        Error::Invalid { param, rule } => {
-            Answer::new(S::BAD_REQUEST, "invalid_request", format!("{param}: {rule}")).param(param)
-        }
-        Error::FileSizeInvalid { param, rule } => {
-            Answer::new(S::BAD_REQUEST, "file_size_invalid", format!("{param}: {rule}")).param(*param)
-        }
-        Error::FileTypeInvalid { param, rule } => {
-            Answer::new(S::BAD_REQUEST, "file_type_invalid", format!("{param}: {rule}")).param(*param)
-        }
+        Error::Invalid { field, rule } => Answer::of_field("invalid_request", field, rule),
+        Error::FileSizeInvalid { field, rule } => Answer::of_field("file_size_invalid", field, rule),
+        Error::FileTypeInvalid { field, rule } => Answer::of_field("file_type_invalid", field, rule),
         Error::RecordingNotPending { status } => Answer::new(
             S::BAD_REQUEST,
             "recording_not_pending",
@@ -161,9 +176,10 @@ fn answer(error: &Error) -> Answer {
             let message = "The first request with this Idempotency-Key is still running. Ask again.";
             Answer::new(S::CONFLICT, "conflict", message).param("Idempotency-Key").retry_after(*retry_after)
         }
-        Error::ResourceAlreadyExists { what, param, id } => {
+        Error::ResourceAlreadyExists { what, field, id } => {
+            let param = name(field);
             let message = format!("There is {what} with this {param} already.");
-            Answer::new(S::CONFLICT, "resource_already_exists", message).param(*param).details(json!({"id": id}))
+            Answer::new(S::CONFLICT, "resource_already_exists", message).param(param).details(json!({"id": id}))
         }
         Error::DeviceAlreadyBound { end_user_id } => {
             let message = "The device is bound already. Unbind it first.";

@@ -2,7 +2,7 @@
 
 use capstan_domain::{
     Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUserId, Error, FIRST_CALL_SECONDS,
-    FirmwareVersion, Grant, Heartbeat, SerialNumber, Tenant, Timestamp,
+    Field, FirmwareVersion, Grant, Heartbeat, SerialNumber, Tenant, Timestamp,
 };
 
 use crate::attributes::{
@@ -143,7 +143,7 @@ impl Store {
                     Some(binding) => Error::DeviceAlreadyBound { end_user_id: binding.end_user_id },
                     None if refusals.has(device_place) => Error::no_device(),
                     None if refusals.has(owner_place) => {
-                        Error::invalid("end_user_id", "must be an end user of this project")
+                        Error::invalid(Field::EndUserId, "must be an end user of this project")
                     }
                     None => Error::internal("a device token was drawn twice"),
                 })

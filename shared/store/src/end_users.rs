@@ -1,6 +1,6 @@
 //! End users: created, read, listed, deleted.
 
-use capstan_domain::{Device, DeviceId, EndUser, EndUserId, Error, ExternalId, Tenant, Timestamp};
+use capstan_domain::{Device, DeviceId, EndUser, EndUserId, Error, ExternalId, Field, Tenant, Timestamp};
 
 use crate::attributes::DEVICES;
 use crate::change::Change;
@@ -36,9 +36,11 @@ impl Store {
         }
         let taken: Option<Named<EndUserId>> = name.map(|name| refusals.old(name)).transpose()?.flatten();
         Err(match taken {
-            Some(taken) => {
-                Error::ResourceAlreadyExists { what: "an end user", param: "external_id", id: taken.names.to_string() }
-            }
+            Some(taken) => Error::ResourceAlreadyExists {
+                what: "an end user",
+                field: Field::ExternalId,
+                id: taken.names.to_string(),
+            },
             None => Error::Conflict { reason: "an end user with this id exists".to_owned() },
         })
     }

@@ -1,9 +1,9 @@
 //! Uploads: media files declared, objects recorded, uploads completed.
 
 use capstan_domain::{
-    Arrival, Completion, ContentType, DeviceId, EndUserId, Error, FileDetails, FileSize, MAX_MEDIA, Media, MediaId,
-    MediaState, MediaStatus, MultipartUpload, Name, Recording, RecordingId, Sha256, Status, StoredObject, Timestamp,
-    TransitionCause, UploadId, UploadedObject, Visibility, due_after_publish,
+    Arrival, Completion, ContentType, DeviceId, EndUserId, Error, Field, FileDetails, FileSize, MAX_MEDIA, Media,
+    MediaId, MediaState, MediaStatus, MultipartUpload, Name, Recording, RecordingId, Sha256, Status, StoredObject,
+    Timestamp, TransitionCause, UploadId, UploadedObject, Visibility, due_after_publish,
 };
 
 use crate::Store;
@@ -416,7 +416,7 @@ fn refuse_renewal(recording: &Recording, renewal: &Renewal, now: Timestamp) -> E
     }
     if media.multipart.is_some() && renewal.multipart.is_none() {
         return Error::invalid(
-            "multipart",
+            Field::Multipart,
             "must be true: the media file has a multipart upload; abort that upload first to use a single PUT",
         );
     }

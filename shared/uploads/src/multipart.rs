@@ -1,7 +1,7 @@
 //! The completion of a multipart upload. Repeating it gives the same object, also when an answer was lost.
 
 use capstan_domain::{
-    ClaimedPart, EntityTag, Error, EventType, Media, MultipartUpload, Recording, StoredObject, Timestamp,
+    ClaimedPart, EntityTag, Error, EventType, Field, Media, MultipartUpload, Recording, StoredObject, Timestamp,
 };
 use capstan_objects::{ObjectKey, Objects};
 use capstan_outbox::Outbox;
@@ -40,7 +40,7 @@ impl MultipartCompletion<'_> {
         let object = object.ok_or_else(|| Error::MultipartUploadExpired { media_id: self.media.id.clone() })?;
         let claimed_tag = entity_tag_of(claimed).filter(|_| !claimed.is_empty());
         if claimed_tag.is_some_and(|tag| tag.as_str() != object.etag) {
-            return Err(Error::invalid("parts", "must be the parts of which the file was made"));
+            return Err(Error::invalid(Field::Parts, "must be the parts of the completed file"));
         }
         Ok(object)
     }

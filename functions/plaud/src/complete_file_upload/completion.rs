@@ -12,6 +12,7 @@ use capstan_store::{Changed, Owner, Store, UploadedFile, retry_overtaken};
 use capstan_uploads::{MAX_HASHED_IN_REQUEST_BYTES, MultipartCompletion, VERIFICATION_RETRY_SECONDS};
 
 use super::body::{Claim, times};
+use crate::field::field_name;
 use crate::owner::find_or_create_owner;
 
 /// How often a completion is tried that other requests overtake.
@@ -67,7 +68,7 @@ impl FileCompletion<'_> {
         let (owner, owner_id) = self.owner(seen).await?;
         let now = self.request.now();
         let parts = MultipartCompletion { objects: self.objects, recording: seen, media, upload, now };
-        let object = parts.object(&self.claim.parts).await.map_err(in_part_list)?;
+        let object = parts.object(&self.claim.parts).await.map_err(|error| error.with_field_name(field_name))?;
         let object = self.checked(seen, media, object).await?;
         Ok(UploadedFile {
             media_id: media.id.clone(),
@@ -88,9 +89,8 @@ impl FileCompletion<'_> {
             return Err(Error::invalid("upload_id", "must be the upload_id that was returned for this file"));
         }
         if media.content_type != self.claim.file_type.content_type() {
-            return Err(
-                Error::file_type("must be the type that was declared when the upload was created").of_field("filetype")
-            );
+            return Err(Error::file_type("must be the type that was declared when the upload was created")
+                .with_field_name(field_name));
         }
         Ok((media, upload))
     }
@@ -161,16 +161,5 @@ impl FileCompletion<'_> {
     ) -> Result<Error, Error> {
         self.store.reject_object(&seen.id, &media.id, object, self.request.now()).await?;
         Ok(Error::FileMd5NotMatch { expected, stored })
-    }
-}
-
-/// Renames the fields of the parts as Plaud-shaped clients write them.
-fn in_part_list(error: Error) -> Error {
-    match error {
-        Error::Invalid { param, rule } => {
-            let named = param.replacen("parts", "part_list", 1).replace(".part_number", ".PartNumber");
-            Error::Invalid { param: named.replace(".etag", ".ETag"), rule }
-        }
-        other => other,
     }
 }

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn anothers_recording_is_not_there() {
+    async fn a_foreign_recording_is_404() {
         let environment = TestEnvironment::start().await;
         let other = Tenant { project_id: "proj_other".parse().unwrap(), mode: Mode::Live };
         environment.recording().of(other).pending().await;

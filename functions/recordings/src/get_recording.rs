@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_out_of_reach_is_not_there() {
+    async fn foreign_resources_are_404() {
         let environment = TestEnvironment::start().await;
         let other = Tenant { project_id: "proj_other".parse().unwrap(), mode: Mode::Live };
         let test_data = Tenant { mode: Mode::Test, ..TestEnvironment::tenant() };
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_caller_learns_nothing_of_what_is_there() {
+    async fn an_unknown_caller_cannot_probe_for_resources() {
         let environment = TestEnvironment::start().await;
         environment.recording().pending().await;
         let writer = environment.restricted_key(Scope::RecordingsWrite).await;

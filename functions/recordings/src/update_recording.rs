@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn changes_what_is_given_and_leaves_the_rest() {
+    async fn changes_the_given_fields_only() {
         let environment = TestEnvironment::start().await;
         environment.recording().pending().await;
         let function = function(&environment);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_out_of_reach_is_not_there_and_stays_as_it_is() {
+    async fn foreign_resources_are_404_and_stay_unchanged() {
         let environment = TestEnvironment::start().await;
         let test_data = Tenant { mode: Mode::Test, ..TestEnvironment::tenant() };
         environment.recording().of(test_data).pending().await;

@@ -32,7 +32,7 @@ impl Dependencies for CallbackReceiver {
     }
 }
 
-/// Takes what a provider tells of a job that it was given. Only the provider can know the token of the job, which comes
+/// Handles a provider's report on a job. Only the provider can know the token of the job, which comes
 /// with it. What comes after the end of the job, or again, changes nothing.
 ///
 /// # Errors
@@ -45,14 +45,14 @@ pub async fn handle(
     let name: ProviderName = request.path_parameter("provider", "provider")?;
     let job: JobName = request.path_parameter("job", "job")?;
     let provider = providers.get(Some(name)).map_err(|_| Error::NotFound { what: "provider" })?;
-    let told = provider.callback(&job, request.headers(), request.body());
-    if told == Err(CallbackFailure::NotAuthentic) {
+    let received = provider.callback(&job, request.headers(), request.body());
+    if received == Err(CallbackFailure::NotAuthentic) {
         return Err(Error::Unauthorized);
     }
     let found = transcripts.store().transcription(&job.transcription_id).await?;
     let Some(transcription) = found.filter(|found| !found.status.is_end()) else { return Ok(Reply::no_content()) };
     let (number, now) = (ChunkNumber::new(job.chunk.unwrap_or(0)), request.now());
-    let heard = match told {
+    let heard = match received {
         Ok(Callback::Done(transcript)) => {
             transcripts.save_chunk(&transcription, number, transcript, now).await.map_err(Into::into)
         }

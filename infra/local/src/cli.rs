@@ -18,7 +18,7 @@ use crate::deploy_check::{self, Architecture};
 use crate::keys;
 use crate::local_env::LocalEnv;
 use crate::providers;
-use crate::serve::{Kept, ServeError};
+use crate::serve::{ServeError, Server};
 use crate::upload;
 
 /// How long requests and invocations under way may take once Ctrl-C was pressed.
@@ -30,13 +30,13 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(name = "capstan", version)]
 pub struct Cli {
-    /// Where everything is kept.
+    /// Directory of all data.
     #[arg(long, value_name = "DIRECTORY", default_value = ".capstan", global = true)]
     data_dir: PathBuf,
     /// The port of the API [default: 3000, for `demo` any free one].
     #[arg(long, global = true)]
     port: Option<u16>,
-    /// Seconds that the functions' clock runs ahead: what is due later becomes due now. For tests.
+    /// Seconds by which the functions' clock is ahead, so that later work becomes due now. For tests.
     #[arg(long, hide = true, global = true, value_name = "SECONDS", default_value_t = 0)]
     clock_ahead: i64,
     #[command(subcommand)]
@@ -45,18 +45,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Upload a recording as a device would, and show what becomes of it.
+    /// Upload a recording as a device would, and show the result.
     Demo {
-        /// What to upload; without it, a shipped sample.
+        /// File to upload [default: the sample in the repository].
         file: Option<PathBuf>,
     },
-    /// Upload files to a Capstan, this one or a deployed one, and take up what was cut off.
+    /// Upload files to a local or deployed Capstan. Resumes interrupted uploads.
     #[command(after_help = upload::AFTER_HELP)]
     Upload(upload::Arguments),
-    /// Keys of a project.
+    /// Manage the API keys of a project.
     #[command(subcommand)]
     Keys(Keys),
-    /// Say what is still to be set up before `sam build && sam deploy --guided`. Changes nothing.
+    /// List what is missing for `sam build && sam deploy --guided`. Changes nothing.
     DeployCheck {
         /// Processor of the functions.
         #[arg(long, value_enum, default_value = "arm64")]
@@ -68,13 +68,13 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Keys {
-    /// List the keys of a project, dead ones too: what they may do, when they were last used, how they stand.
+    /// List the keys of a project with permissions, last use and status, including ended and revoked keys.
     List(ListedKeys),
-    /// Make a key. It is shown once. A device gets its token by being bound: `POST /v1/devices/{id}/bind`.
+    /// Create a key. It is shown once. For device tokens use `POST /v1/devices/{id}/bind`.
     Create(NewKey),
-    /// Make a key that may do the same as another one, which ends after the overlap. It is shown once.
+    /// Create a key with the permissions of an old key, which ends after the overlap. It is shown once.
     Rotate(RotatedKey),
-    /// Revoke a key. Whoever uses it is refused within five seconds. A repeat changes nothing.
+    /// Revoke a key. It is refused within five seconds. Revoking it again changes nothing.
     Revoke(NamedKey),
 }
 
@@ -84,14 +84,14 @@ struct ListedKeys {
     #[arg(long)]
     project: Option<ProjectId>,
     #[command(flatten)]
-    place: Place,
+    location: KeyLocation,
 }
 
 #[derive(Debug, Args)]
 struct RotatedKey {
     #[command(flatten)]
     key: NamedKey,
-    /// How long the old key is still good, so that its users can change over. 0 for one that leaked.
+    /// Time for which the old key stays valid, so that its users can switch. Use 0 for a leaked key.
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     overlap: u32,
 }
@@ -101,36 +101,36 @@ struct NamedKey {
     /// The key's id, `key_...`, as `keys list` shows it.
     key_id: KeyId,
     #[command(flatten)]
-    place: Place,
+    location: KeyLocation,
 }
 
-/// Where keys are kept.
+/// The table that holds the keys.
 #[derive(Debug, Args)]
-struct Place {
-    /// A deployed table, reached with the AWS credentials of the environment. Without it, the local stack's.
+struct KeyLocation {
+    /// Table of a deployment, accessed with the AWS credentials of the environment [default: the local table].
     #[arg(long)]
     table: Option<String>,
 }
 
 #[derive(Debug, Args)]
 struct NewKey {
-    /// The project it opens.
+    /// Project of the key.
     #[arg(long)]
     project: ProjectId,
-    /// What it is good for.
+    /// Kind of the key.
     #[arg(long, value_enum, default_value_t = Kind::Secret)]
     kind: Kind,
-    /// The data it opens [default: live with --table, else test, like the first project's].
+    /// Mode of the key [default: live with --table, otherwise test].
     #[arg(long, value_enum)]
     mode: Option<KeyMode>,
-    /// What a restricted key may do, such as `recordings:read,devices:write`. Makes the key a restricted one.
+    /// Scopes of a restricted key, such as `recordings:read,devices:write`. Implies `--kind restricted`.
     #[arg(long, value_name = "LIST")]
     scopes: Option<String>,
-    /// What its owner calls it.
+    /// Name of the key.
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
-    place: Place,
+    location: KeyLocation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -146,7 +146,7 @@ enum KeyMode {
 }
 
 impl Cli {
-    /// What is logged unless `RUST_LOG` says otherwise.
+    /// Log filter used unless `RUST_LOG` is set.
     #[must_use]
     pub fn log_filter(&self) -> &'static str {
         match self.command {
@@ -182,15 +182,15 @@ impl Cli {
 }
 
 async fn serve(data_dir: &Path, port: u16, clock: Clock) -> Result<bool, Failure> {
-    let kept = Kept::start(data_dir, port, clock).await?;
-    greet(&kept)?;
+    let server = Server::start(data_dir, port, clock).await?;
+    greet(&server)?;
     stop_signal().await?;
     writeln!(io::stderr(), "stopping")?;
-    kept.stack.stop(STOP_PATIENCE).await;
+    server.stack.stop(STOP_PATIENCE).await;
     Ok(true)
 }
 
-/// Ctrl-C, or what `kill` and `docker stop` send.
+/// Waits for Ctrl-C or for SIGTERM, which `kill` and `docker stop` send.
 async fn stop_signal() -> io::Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
@@ -199,12 +199,12 @@ async fn stop_signal() -> io::Result<()> {
     }
 }
 
-fn greet(kept: &Kept) -> io::Result<()> {
+fn greet(server: &Server) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let env = LocalEnv::path(kept.data_directory());
-    writeln!(out, "Capstan runs at {}", kept.stack.url())?;
-    if kept.is_new {
-        let project = &kept.project;
+    let env = LocalEnv::path(server.data_directory());
+    writeln!(out, "Capstan runs at {}", server.stack.url())?;
+    if server.is_new {
+        let project = &server.project;
         writeln!(out, "\nA first project was made; its keys are shown this once and kept in {}:", env.display())?;
         writeln!(out, "  project       {}", project.project_id)?;
         writeln!(out, "  end user      {}", project.end_user_id)?;
@@ -212,33 +212,33 @@ fn greet(kept: &Kept) -> io::Result<()> {
         writeln!(out, "  secret key    {}", project.api_key)?;
         writeln!(out, "  device token  {}", project.device_token)?;
     }
-    writeln!(out, "\nJoin it from another shell:")?;
+    writeln!(out, "\nUse it from another shell:")?;
     writeln!(out, "  . {}", env.display())?;
     writeln!(out, "  curl -H \"Authorization: Bearer $CAPSTAN_API_KEY\" $CAPSTAN_URL/v1/recordings")?;
-    writeln!(out, "\nCtrl-C stops it; the data stays in {}.", kept.data_directory().display())
+    writeln!(out, "\nCtrl-C stops it; the data stays in {}.", server.data_directory().display())
 }
 
 async fn demonstrate(data_dir: &Path, port: u16, clock: Clock, file: Option<&Path>) -> Result<bool, Failure> {
     let upload = demo::Upload::of(file).await?;
     let copies = data_dir.join("demo");
-    let outcome = match Kept::start(data_dir, port, clock).await {
-        Ok(kept) => {
+    let outcome = match Server::start(data_dir, port, clock).await {
+        Ok(server) => {
             let parties = Parties {
-                url: kept.stack.url(),
-                device_token: kept.project.device_token.clone(),
-                api_key: kept.project.api_key.clone(),
+                url: server.stack.url(),
+                device_token: server.project.device_token.clone(),
+                api_key: server.project.api_key.clone(),
             };
             let outcome = tokio::select! {
                 outcome = demo::run(&parties, &upload, &copies) => outcome,
                 stopped = stop_signal() => {
                     stopped?;
-                    return Err("stopped; what was uploaded is taken up at the next start".into());
+                    return Err("stopped; the recording is processed at the next start".into());
                 }
             };
-            kept.stack.stop(STOP_PATIENCE).await;
+            server.stack.stop(STOP_PATIENCE).await;
             outcome?
         }
-        // A stack that runs already will do.
+        // Another process serves this data directory: use it.
         Err(ServeError::DataDirectory(DataDirectoryError::InUse(_))) => {
             demo::run(&running(data_dir)?, &upload, &copies).await?
         }
@@ -248,7 +248,7 @@ async fn demonstrate(data_dir: &Path, port: u16, clock: Clock, file: Option<&Pat
     Ok(outcome.is_completed())
 }
 
-/// The stack that runs on this data directory, by what it wrote down.
+/// The stack that runs on this data directory, as its `local.env` describes it.
 fn running(data_dir: &Path) -> Result<Parties, Failure> {
     let env = LocalEnv::read(&LocalEnv::path(data_dir))?.unwrap_or_default();
     let get = |name: &str| env.get(name).map(str::to_owned).ok_or_else(|| format!("local.env has no {name}"));
@@ -274,7 +274,7 @@ fn show(outcome: &Outcome, data_dir: &Path) -> io::Result<()> {
     writeln!(out, "\nThe URLs answer for an hour, while the stack runs: cargo run -- --data-dir {}", data_dir.display())
 }
 
-/// What was said and when, or why nothing is known of it.
+/// The segments with their start times, or why the transcription failed.
 fn transcript(transcription: &Value) -> String {
     if let Some(error) = transcription["error"]["message"].as_str() {
         return format!("  failed: {error}");
@@ -301,7 +301,7 @@ async fn check_deployment(architecture: Architecture) -> Result<bool, Failure> {
             let x86_64 = "--parameter-overrides Architecture=x86_64";
             writeln!(out, "\nsam build {x86_64} && sam deploy --guided {x86_64}")?;
         }
-        _ => writeln!(out, "\n{missing} missing; the command beside each puts it right")?,
+        _ => writeln!(out, "\n{missing} missing; run the command beside each")?,
     }
     Ok(missing == 0)
 }
@@ -310,18 +310,18 @@ impl Keys {
     async fn run(self, data_dir: &Path) -> Result<bool, Failure> {
         match self {
             Self::List(listed) => {
-                let (store, _emulators) = open(&listed.place, data_dir).await?;
+                let (store, _emulators) = open(&listed.location, data_dir).await?;
                 let project = listed.project.map_or_else(|| first_project(data_dir), Ok)?;
                 let keys = keys::list(&store, &project).await?;
                 write!(io::stdout(), "{}", keys::table(&keys, keys::now()))?;
             }
             Self::Create(key) => {
                 let (tenant, grant) = (tenant(&key), grant(&key)?);
-                let (store, _emulators) = open(&key.place, data_dir).await?;
+                let (store, _emulators) = open(&key.location, data_dir).await?;
                 show_key(&keys::create(&store, tenant, grant, key.name).await?)?;
             }
             Self::Rotate(RotatedKey { key, overlap }) => {
-                let (store, _emulators) = open(&key.place, data_dir).await?;
+                let (store, _emulators) = open(&key.location, data_dir).await?;
                 let found = keys::rotate(&store, &key.key_id, overlap).await;
                 let rotated = found.map_err(|error| about(&key.key_id, error))?;
                 show_key(&rotated.new)?;
@@ -329,7 +329,7 @@ impl Keys {
                 writeln!(io::stderr(), "{} {verb} {}", key.key_id, rotated.old_ends_at)?;
             }
             Self::Revoke(key) => {
-                let (store, _emulators) = open(&key.place, data_dir).await?;
+                let (store, _emulators) = open(&key.location, data_dir).await?;
                 let found = store.revoke_key(&key.key_id, keys::now()).await;
                 let revoked = found.map_err(|error| about(&key.key_id, error))?;
                 let at = revoked.revoked_at.map_or_else(String::new, |at| format!(" {at}"));
@@ -340,10 +340,10 @@ impl Keys {
     }
 }
 
-/// The key alone on standard output, for a program to take; what it is called by beside it.
+/// Writes the key alone to standard output, for scripts, and its id to standard error.
 fn show_key(key: &keys::NewKey) -> io::Result<()> {
     writeln!(io::stdout(), "{}", key.text)?;
-    writeln!(io::stderr(), "{} was made; this is the only time that its text is shown", key.id)
+    writeln!(io::stderr(), "{} was created; its text is shown only now", key.id)
 }
 
 fn about(key_id: &KeyId, error: Error) -> Failure {
@@ -357,13 +357,13 @@ fn tenant(key: &NewKey) -> Tenant {
     let mode = match key.mode {
         Some(KeyMode::Live) => Mode::Live,
         Some(KeyMode::Test) => Mode::Test,
-        None if key.place.table.is_some() => Mode::Live,
+        None if key.location.table.is_some() => Mode::Live,
         None => Mode::Test,
     };
     Tenant { project_id: key.project.clone(), mode }
 }
 
-/// The project that the local stack's first start made.
+/// The project that the first start of the local stack created.
 fn first_project(data_dir: &Path) -> Result<ProjectId, Failure> {
     let env = LocalEnv::read(&LocalEnv::path(data_dir))?.unwrap_or_default();
     let id = env.get("CAPSTAN_PROJECT_ID").ok_or("say which project with --project")?;
@@ -378,11 +378,11 @@ fn grant(key: &NewKey) -> Result<Grant, Failure> {
     }
 }
 
-/// What stops with a local table that was opened for one call. Held to the call's end.
+/// The local emulators and the lock on their data directory, held until the command ends.
 type Opened = Option<(Emulators, DataDirectory)>;
 
-async fn open(place: &Place, data_dir: &Path) -> Result<(Store, Opened), Failure> {
-    let Some(table) = &place.table else { return local_store(data_dir).await };
+async fn open(location: &KeyLocation, data_dir: &Path) -> Result<(Store, Opened), Failure> {
+    let Some(table) = &location.table else { return local_store(data_dir).await };
     let configuration = aws_config::load_from_env().await;
     Ok((Store::new(aws_sdk_dynamodb::Client::new(&configuration), table), None))
 }

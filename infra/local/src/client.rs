@@ -121,7 +121,7 @@ impl Client {
     }
 
     /// Sends `source`, which holds `size` bytes, to a signed URL with the headers that were signed.
-    /// `sent` is told of the bytes as they go.
+    /// Calls `sent` with the number of bytes of each block.
     ///
     /// # Errors
     /// [`ClientError`] when S3 does not answer or refuses.
@@ -180,8 +180,8 @@ impl Client {
         }
         let retry_after = retry_after(answer.headers());
         let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let of_error = |name: &str| told["error"][name].as_str().map(Box::from);
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let of_error = |name: &str| answer["error"][name].as_str().map(Box::from);
         Err(ClientError::Refused {
             method,
             url,

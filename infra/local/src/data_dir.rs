@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_stack_at_a_time() {
+    fn one_stack_per_data_directory() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("data");
         let first = DataDirectory::open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! What a machine still lacks before `sam build && sam deploy --guided`.
+//! What is missing on this machine for `sam build && sam deploy --guided`.
 
 use std::env;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ const SAM_AT_LEAST: (u32, u32) = (1, 170);
 /// Processor of the functions: `Architecture` of `template.yaml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Architecture {
-    /// Graviton; what `template.yaml` deploys unless told otherwise.
+    /// Graviton; the default of `template.yaml`.
     #[value(name = "arm64")]
     Arm64,
     /// Intel and AMD.
@@ -26,7 +26,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// What Rust calls it.
+    /// Name of the Rust target.
     #[must_use]
     pub fn target(self) -> &'static str {
         match self {
@@ -39,14 +39,14 @@ impl Architecture {
 /// One thing that a deployment needs.
 #[derive(Debug)]
 pub struct Requirement {
-    /// What it is.
+    /// Name of the requirement.
     pub name: &'static str,
-    /// What was found, else the command that puts it right.
+    /// What was found, or the command that installs it.
     pub found: Result<String, String>,
 }
 
-/// Looks at everything that a deployment from `project`, the folder of `template.yaml`, needs. Asks nothing of AWS and
-/// changes nothing.
+/// Checks everything that a deployment from `project`, the folder of `template.yaml`, needs. Sends no request to AWS
+/// and changes nothing.
 pub async fn check(project: &Path, architecture: Architecture) -> Vec<Requirement> {
     let configuration = aws_config::load_from_env().await;
     let requirement = |name, found: Result<String, &str>| Requirement { name, found: found.map_err(str::to_owned) };
@@ -65,29 +65,29 @@ pub async fn check(project: &Path, architecture: Architecture) -> Vec<Requiremen
     ]
 }
 
-/// The requirements as one screen for people.
+/// Formats the requirements for a terminal.
 #[must_use]
 pub fn screen(requirements: &[Requirement]) -> String {
     let width = requirements.iter().map(|requirement| requirement.name.len()).max().unwrap_or_default();
     let mut screen = String::new();
     for Requirement { name, found } in requirements {
-        let (standing, text) = match found {
+        let (status, text) = match found {
             Ok(what) => ("ok     ", what),
             Err(fix) => ("missing", fix),
         };
         // A string takes whatever is written.
-        let _ = writeln!(screen, "{standing}  {name:width$}  {text}");
+        let _ = writeln!(screen, "{status}  {name:width$}  {text}");
     }
     screen
 }
 
-/// From where the SDK takes them; whether AWS accepts them only AWS knows. The whole chain is asked, so that it also
-/// finds those of a machine in AWS.
+/// Asks the SDK's whole provider chain, which also finds the credentials of an EC2 instance or a container. They are
+/// not sent to AWS.
 async fn credentials(configuration: &SdkConfig) -> Result<String, &'static str> {
     const FIX: &str = "aws configure; or aws sso login && eval \"$(aws configure export-credentials --format env)\"";
     let provider = configuration.credentials_provider().ok_or(FIX)?;
     let found = provider.provide_credentials().await.map_err(|_| FIX)?;
-    // Of a key's id the first four letters say what kind it is; the rest is nobody's business on a shared screen.
+    // The first four letters give the kind of the key. The rest is not shown, because screens are shared.
     let kind: String = found.access_key_id().chars().take(4).collect();
     Ok(format!("{kind}..., found but not tried"))
 }
@@ -102,26 +102,26 @@ fn region(configuration: &SdkConfig) -> Result<String, &'static str> {
 }
 
 fn sam() -> Result<String, &'static str> {
-    let said = said("sam", &["--version"]).ok_or("pip install aws-sam-cli")?;
-    let version = said.rsplit(' ').next().unwrap_or_default().to_owned();
+    let line = first_line("sam", &["--version"]).ok_or("pip install aws-sam-cli")?;
+    let version = line.rsplit(' ').next().unwrap_or_default().to_owned();
     let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
     let known = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
     if known < SAM_AT_LEAST { Err("pip install --upgrade aws-sam-cli, to 1.170 or newer") } else { Ok(version) }
 }
 
 fn cargo_lambda() -> Option<String> {
-    let said = said("cargo", &["lambda", "--version"])?;
-    Some(said.trim_start_matches("cargo-lambda ").to_owned())
+    let line = first_line("cargo", &["lambda", "--version"])?;
+    Some(line.trim_start_matches("cargo-lambda ").to_owned())
 }
 
 /// Where cargo-lambda looks for it.
 fn zig() -> Option<String> {
-    said("zig", &["version"]).or_else(|| said("python3", &["-m", "ziglang", "version"]))
+    first_line("zig", &["version"]).or_else(|| first_line("python3", &["-m", "ziglang", "version"]))
 }
 
 /// Whether the compiler that builds here has the target's standard library, with rustup or without.
 fn target(target: &str) -> Result<String, String> {
-    let folder = said("rustc", &["--print", "target-libdir", "--target", target]).map(PathBuf::from);
+    let folder = first_line("rustc", &["--print", "target-libdir", "--target", target]).map(PathBuf::from);
     match folder {
         Some(folder) if folder.is_dir() => Ok(target.to_owned()),
         _ => Err(format!("rustup target add {target}")),
@@ -132,8 +132,8 @@ fn file(folder: &Path, name: &str) -> Option<String> {
     folder.join(name).is_file().then(|| "here".to_owned())
 }
 
-/// The first line that a program says, if it is there and content.
-fn said(program: &str, arguments: &[&str]) -> Option<String> {
+/// First line of a program's output, if it exists and succeeds.
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
     Some(text.lines().next()?.trim().to_owned())

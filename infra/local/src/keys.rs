@@ -1,4 +1,4 @@
-//! Keys as their operator sees them: made and shown once, listed, rotated, revoked.
+//! Management of API keys: create, list, rotate and revoke.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use capstan_domain::{
 };
 use capstan_store::Store;
 
-/// How many keys one page of the table's list brings.
+/// Keys per page.
 const PAGE: usize = 100;
 
-/// A credential's text: what it is by its prefix, then 256 random bits.
+/// Draws the text of a credential: a prefix for its kind and mode, then 256 random bits.
 ///
 /// # Errors
 /// When the system gives no randomness.
@@ -24,18 +24,18 @@ pub fn draw(grant: &Grant, mode: Mode) -> Result<String, Error> {
 /// A key that was just made.
 #[derive(Clone)]
 pub struct NewKey {
-    /// What it is called by.
+    /// Id, safe to show.
     pub id: KeyId,
-    /// What opens the data. Nobody can read it again.
+    /// The secret text. Only its hash is stored.
     pub text: String,
 }
 
-/// A key that took another's place.
+/// The result of a rotation.
 #[derive(Clone)]
 pub struct Rotated {
-    /// The new one.
+    /// The new key.
     pub new: NewKey,
-    /// When the old one ends.
+    /// End of the old key.
     pub old_ends_at: Timestamp,
 }
 
@@ -66,10 +66,10 @@ pub async fn put(
     Ok(id)
 }
 
-/// Makes a key that may do the same as an old one, which ends after the overlap.
+/// Creates a key with the permissions of an old key, which ends after the overlap.
 ///
 /// # Errors
-/// [`Error::NotFound`], and [`Error::Conflict`] when the old key is no longer good.
+/// [`Error::NotFound`], and [`Error::Conflict`] when the old key is no longer valid.
 pub async fn rotate(store: &Store, id: &KeyId, overlap_hours: u32) -> Result<Rotated, Error> {
     let (old_hash, old) = store.key(id).await?;
     let new = old.successor(new_id()?, now())?;
@@ -81,7 +81,7 @@ pub async fn rotate(store: &Store, id: &KeyId, overlap_hours: u32) -> Result<Rot
     Ok(Rotated { new: NewKey { id, text }, old_ends_at })
 }
 
-/// All keys of a project, newest first, dead ones too.
+/// All keys of a project, newest first, including ended and revoked keys.
 ///
 /// # Errors
 /// When the table cannot be read.
@@ -103,7 +103,7 @@ pub async fn list(store: &Store, project_id: &ProjectId) -> Result<Vec<Credentia
 /// Keys as a table for people.
 #[must_use]
 pub fn table(keys: &[Credential], now: Timestamp) -> String {
-    let mut rows = vec![["KEY", "MODE", "MAY", "CREATED", "LAST USED", "STANDING", "NAME"].map(str::to_owned)];
+    let mut rows = vec![["KEY", "MODE", "PERMISSIONS", "CREATED", "LAST USED", "STATUS", "NAME"].map(str::to_owned)];
     rows.extend(keys.iter().map(|key| row(key, now)));
     let mut widths = [0; 7];
     for row in &rows {
@@ -119,7 +119,7 @@ pub fn table(keys: &[Credential], now: Timestamp) -> String {
 }
 
 fn row(key: &Credential, now: Timestamp) -> [String; 7] {
-    let may = match &key.grant {
+    let permissions = match &key.grant {
         Grant::Secret => "everything".to_owned(),
         Grant::Restricted { scopes } => scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(","),
         Grant::Device { device_id, .. } => device_id.to_string(),
@@ -134,7 +134,7 @@ fn row(key: &Credential, now: Timestamp) -> [String; 7] {
     [
         key.key_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         key.tenant.mode.as_str().to_owned(),
-        may,
+        permissions,
         key.created_at.to_string(),
         key.last_used_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         status,
@@ -157,7 +157,7 @@ pub fn now() -> Timestamp {
 /// Scopes from a list such as `recordings:read,devices:write`.
 ///
 /// # Errors
-/// The first that is none, with those that there are.
+/// The first unknown scope, with the known ones.
 pub fn scopes(list: &str) -> Result<BTreeSet<Scope>, String> {
     list.split(',').map(str::trim).filter(|scope| !scope.is_empty()).map(str::parse).collect()
 }

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_takes_longer_than_its_timeout_is_stopped() {
+    async fn an_invocation_is_stopped_at_its_timeout() {
         let lambda = lambda(Function::new(|_| std::future::pending::<Result<Value, String>>()));
         let error = lambda.invoke("f", Value::Null).await.unwrap_err();
         assert_eq!(error, InvocationError::TimedOut(Duration::from_secs(1)));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn no_function_lives_longer_than_what_counts_on_its_end() {
+    fn timeouts_are_shorter_than_leases() {
         let template = Template::of_this_project().unwrap();
         let timeout = |name: &str| template.functions.iter().find(|function| function.name == name).unwrap().timeout;
         let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_function_that_is_not_there_is_an_error() {
+    async fn an_unknown_function_is_an_error() {
         let lambda = lambda(Function::new(|event| async { Ok::<_, String>(event) }));
         assert!(lambda.has("f") && !lambda.has("g"));
         assert_eq!(lambda.invoke("g", Value::Null).await, Err(InvocationError::Unknown("g".to_owned())));

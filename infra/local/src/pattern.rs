@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error_and_not_a_rule_that_never_fires() {
+    fn an_unsupported_pattern_is_an_error() {
         assert!(check(&json!({"detail": {"size": [{"numeric": [">", 1]}]}})).unwrap_err().contains("numeric"));
         assert!(check(&json!({"source": "capstan"})).unwrap_err().contains("source"));
     }

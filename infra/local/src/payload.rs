@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_comes_as_base64() {
+    fn binary_bodies_are_base64() {
         let binary = http::Request::post("/v1/x").header("Content-Type", "audio/ogg").body(b"OggS".as_slice()).unwrap();
         let event = of(binary);
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("T2dnUw=="), &json!(true)));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_becomes_a_response() {
+    fn a_reply_becomes_a_lambda_response() {
         let answer = json!({"statusCode": 201, "headers": {"x-a": "1", "x-n": 2}, "cookies": ["a=b"],
                             "body": "aGk=", "isBase64Encoded": true});
         let response = response(&answer).unwrap();

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
 const BAR: &str = "{msg} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-/// How often bytes that move make a plain line.
+/// Interval between plain lines of a transfer.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const SPINNER: &str = "{spinner} {msg} {elapsed}";
 
-/// One thing that takes time. Clones show the same.
+/// Progress of one operation. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -43,42 +43,42 @@ impl Progress {
         progress
     }
 
-    /// Bytes that move.
+    /// Progress of a transfer.
     pub(crate) fn of_bytes(message: &str, total: u64) -> Self {
         Self::new(ProgressBar::new(total), BAR, message)
     }
 
-    /// Waiting whose end is not known.
+    /// Progress of an operation of unknown length.
     pub(crate) fn of_waiting(message: &str) -> Self {
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(100));
         Self::new(bar, SPINNER, message)
     }
 
-    /// So many bytes more went.
+    /// Adds transferred bytes.
     pub(crate) fn advance(&self, bytes: u64) {
         self.bar.inc(bytes);
         if let Some(last) = &self.last_line {
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             if last.at.elapsed() >= LINE_EVERY {
                 last.at = Instant::now();
-                write_line(&self.standing());
+                write_line(&self.line());
             }
         }
     }
 
-    /// So many bytes went for nothing.
+    /// Subtracts bytes that have to be transferred again.
     pub(crate) fn retreat(&self, bytes: u64) {
         self.bar.dec(bytes);
     }
 
-    /// So many bytes are there already: rate and time left count from here.
+    /// Sets the bytes that were transferred earlier. Rate and remaining time count from here.
     pub(crate) fn begin_at(&self, bytes: u64) {
         self.bar.set_position(bytes);
         self.bar.reset_eta();
     }
 
-    fn standing(&self) -> String {
+    fn line(&self) -> String {
         let (sent, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
         format!(
             "{}: {} of {} ({} %), {}/s, {} left",
@@ -91,7 +91,7 @@ impl Progress {
         )
     }
 
-    /// Shows what is going on; a plain line is written only when it says something new.
+    /// Shows a message. Without a terminal, a repeated message is written once.
     pub(crate) fn say(&self, message: &str) {
         self.bar.set_message(message.to_owned());
         if let Some(last) = &self.last_line {
@@ -103,7 +103,7 @@ impl Progress {
         }
     }
 
-    /// A line that stays, unless it was the last one already.
+    /// Writes a permanent line, unless it repeats the last one.
     pub(crate) fn note(&self, message: &str) {
         match &self.last_line {
             Some(_) => self.say(message),
@@ -111,14 +111,14 @@ impl Progress {
         }
     }
 
-    /// Ends with a line that stays.
+    /// Removes the bar and writes a permanent line.
     pub(crate) fn finish(&self, message: &str) {
         self.bar.finish_and_clear();
         write_line(message);
     }
 }
 
-/// To stderr, beside the bars: stdout is for the result. A closed stderr is nobody to tell.
+/// Writes to stderr, because stdout is for the result. A closed stderr is ignored.
 fn write_line(message: &str) {
     let _ = writeln!(std::io::stderr(), "{message}");
 }

@@ -38,7 +38,7 @@ pub enum ServeError {
 
 /// A running stack with its data directory.
 #[derive(Debug)]
-pub struct Kept {
+pub struct Server {
     /// The stack.
     pub stack: Stack,
     /// Who uses it.
@@ -48,7 +48,7 @@ pub struct Kept {
     directory: DataDirectory,
 }
 
-impl Kept {
+impl Server {
     /// Starts a stack on a data directory, with its API on `port`. Its functions tell the time by `clock`.
     ///
     /// # Errors

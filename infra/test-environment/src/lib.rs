@@ -231,10 +231,11 @@ impl TestEnvironment {
         Transcripts::new(self.store.clone(), self.objects.clone(), self.events.clone())
     }
 
-    /// What the bus was told since the last time, by its types.
-    pub async fn told(&self) -> Vec<String> {
-        let text =
-            |told: capstan_emulators::BusEvent| told.event["detail-type"].as_str().unwrap_or_default().to_owned();
+    /// The types of the events published since the last call.
+    pub async fn published(&self) -> Vec<String> {
+        let text = |published: capstan_emulators::BusEvent| {
+            published.event["detail-type"].as_str().unwrap_or_default().to_owned()
+        };
         self.emulators.take_events().await.into_iter().map(text).collect()
     }
 

@@ -17,13 +17,13 @@ impl TestEnvironment {
     }
 
     /// Secret keys that open another project's data and the project's own test data.
-    pub async fn strangers(&self) -> [String; 2] {
-        let strangers = ["sk_live_stranger".to_owned(), "sk_test_stranger".to_owned()];
-        for (stranger, tenant) in strangers.iter().zip([Self::other_project(), Self::test_data()]) {
-            self.credential_of(tenant, stranger, Grant::Secret).await;
+    pub async fn other_tenants(&self) -> [String; 2] {
+        let credentials = ["sk_live_stranger".to_owned(), "sk_test_stranger".to_owned()];
+        for (credential, tenant) in credentials.iter().zip([Self::other_project(), Self::test_data()]) {
+            self.credential_of(tenant, credential, Grant::Secret).await;
         }
         let _ = self.emulators.take_calls();
-        strangers
+        credentials
     }
 
     /// Keeps an end user, unless there is one of that id. It has no external id.

@@ -66,7 +66,7 @@ impl<'a> RecordingBuilder<'a> {
         self
     }
 
-    /// With a media file that was uploaded and of which S3 has told.
+    /// With a media file that was uploaded and whose notification S3 has sent.
     #[must_use]
     pub fn holding(mut self, content_type: ContentType, bytes: impl Into<Vec<u8>>) -> Self {
         self.media.push((content_type, Content::Whole(bytes.into())));
@@ -160,7 +160,7 @@ impl TestEnvironment {
         put.body(ByteStream::from(bytes)).send().await.expect("S3 takes the object");
     }
 
-    /// Puts the bytes of a media file into the bucket, of which S3 tells.
+    /// Puts the bytes of a media file into the bucket, and S3 sends its notification.
     pub async fn arrives(&self, recording: &Recording, media: &MediaId, content_type: ContentType, bytes: Vec<u8>) {
         self.put(recording, media, content_type, bytes).await;
         let key = ObjectKey::original(&recording.tenant.project_id, &recording.id, media, content_type);
@@ -189,7 +189,7 @@ impl TestEnvironment {
     }
 
     /// The recording after a worker that died as soon as it had ended processing: every media file turned out to be a
-    /// picture of one pixel, or sound of two and a half seconds.
+    /// picture of one pixel, or two and a half seconds of speech.
     pub async fn processed(&self, id: &RecordingId) -> Recording {
         let lease = LeaseId::new(self.now(), 1);
         let claimed = self.store.claim(id, &lease, self.now()).await.expect("the table answers");

@@ -50,7 +50,7 @@ impl<'a> TranscriptionBuilder<'a> {
         self
     }
 
-    /// Puts it into the table. Its recording, if there is none, is one of sound.
+    /// Puts it into the table. Its recording, if there is none, has one audio file.
     pub async fn pending(self) -> Transcription {
         let Self { environment, id, recording_id, options } = self;
         let recording = match environment.stored(recording_id.as_str()).await {
@@ -61,8 +61,7 @@ impl<'a> TranscriptionBuilder<'a> {
             }
         };
         let id = id.parse().expect("a transcription id");
-        let new =
-            Transcription::new(id, &recording, options, environment.now()).expect("the recording is one of sound");
+        let new = Transcription::new(id, &recording, options, environment.now()).expect("the recording has audio");
         let kept = environment.store.create_transcription(new, &recording).await.expect("the transcription is kept");
         let _ = environment.emulators.take_calls();
         kept

@@ -57,7 +57,7 @@ pub struct Chunk {
     pub end_ms: u64,
 }
 
-/// What [`cut`] tells while it works.
+/// Progress of [`cut`].
 #[derive(Debug)]
 pub enum Cutting {
     /// The read fraction of the file (0.0 to 1.0), many times a second.
@@ -209,7 +209,7 @@ impl<'a> Cutter<'a> {
         Ok(())
     }
 
-    /// Completes the last chunk and returns those that were not told yet.
+    /// Completes the last chunk and returns those that were not reported yet.
     fn finish(mut self) -> io::Result<Vec<Chunk>> {
         self.flac.add(&self.held)?;
         let last = chunk(self.flac, path_of(self.scratch, self.chunks), self.start..self.held_start + self.held.len())?;

@@ -95,7 +95,7 @@ pub struct Processed {
     pub renditions: Vec<Rendition>,
 }
 
-/// After which fraction of the longest time it can be told how long all will take.
+/// After this fraction of the longest time, the time for the whole can be estimated.
 const JUDGED_AFTER: u32 = 16;
 
 /// Decodes `source` once and makes what `job` needs.

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tone_keeps_its_place_and_its_form_at_every_pair_of_rates() {
+    fn resampling_keeps_position_and_shape_of_a_tone() {
         for (from, to) in
             [(44_100, 16_000), (48_000, 16_000), (11_025, 16_000), (8_000, 16_000), (22_050, 24_000), (192_000, 48_000)]
         {

@@ -80,7 +80,7 @@ fn assert_whole(whole: &[i16], chunks: &[(Chunk, Vec<i16>)]) {
 }
 
 #[test]
-fn speech_is_cut_where_nobody_speaks_and_nowhere_else() {
+fn speech_is_cut_at_pauses() {
     let whole = speech(900);
     let loud = level_db(&whole);
     for longest_ms in [30_000, 100_000, 400_000] {
@@ -103,7 +103,7 @@ fn speech_is_cut_where_nobody_speaks_and_nowhere_else() {
 }
 
 #[test]
-fn pieces_overlap_where_there_is_no_pause() {
+fn chunks_overlap_without_a_pause() {
     let whole = noise(RATE * 200, 7);
     let chunks = chunks_of(&wav(&whole), 60_000, u64::MAX);
     assert_whole(&whole, &chunks);
@@ -134,7 +134,7 @@ fn a_pause_of_a_noisy_room_is_a_pause() {
 }
 
 #[test]
-fn sound_that_is_short_enough_is_one_piece() {
+fn short_audio_is_one_chunk() {
     let whole = speech(9);
     let chunks = chunks_of(&wav(&whole), 10_000, u64::MAX);
     assert_eq!((chunks.len(), chunks[0].0.start_ms, chunks[0].0.end_ms), (1, 0, 9_000));

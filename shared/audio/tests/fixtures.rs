@@ -90,7 +90,7 @@ fn content_decides_not_the_name() {
 }
 
 #[test]
-fn a_truncated_file_is_processed_up_to_where_it_ends() {
+fn a_truncated_file_is_processed_to_its_end() {
     for (name, at_least, below) in [
         ("opus-truncated.ogg", 1700, 1900),
         ("mp3-truncated.mp3", 1650, 1800),
@@ -140,7 +140,7 @@ fn less_than_a_second_is_too_short_and_says_how_long() {
 }
 
 #[test]
-fn what_is_no_usable_audio_is_refused_in_plain_words() {
+fn unusable_audio_is_refused_with_a_clear_message() {
     let words = |name: &str| run(name).0.map(|done| done.analysis).map_err(|error| error.to_string());
     for (name, stated) in [
         ("empty.bin", "The file is empty"),

@@ -29,7 +29,7 @@ fn snr(ours: &[i16], reference: &[i16]) -> f64 {
 }
 
 #[test]
-fn lossless_sound_reaches_the_transcription_rendition_bit_for_bit() {
+fn lossless_audio_keeps_every_bit_in_the_transcription_rendition() {
     let speech = samples(fixture("flac-16k-mono.flac"));
     for name in ["flac-16k-mono.flac", "flac.ogg", "alac.m4a"] {
         assert_eq!(flac_of(name), speech, "{name}");
@@ -38,7 +38,7 @@ fn lossless_sound_reaches_the_transcription_rendition_bit_for_bit() {
 }
 
 #[test]
-fn lossy_sound_in_the_transcription_rendition_is_what_ffmpeg_decodes() {
+fn the_transcription_rendition_matches_ffmpeg() {
     for (name, least_db) in [
         ("mp3-16k-mono.mp3", 90.0),
         ("aac-16k-mono.m4a", 90.0),
@@ -67,7 +67,7 @@ fn the_transcription_rendition_is_as_long_as_the_recording() {
 }
 
 #[test]
-fn the_transcription_rendition_is_made_only_where_services_cannot_take_the_original() {
+fn no_transcription_rendition_if_providers_take_the_original() {
     for (name, needed) in [
         ("opus-16k-mono.ogg", false),
         ("opus.webm", false),
@@ -91,7 +91,7 @@ fn the_transcription_rendition_is_made_only_where_services_cannot_take_the_origi
 }
 
 #[test]
-fn the_playback_rendition_is_made_only_where_browsers_cannot_stream_the_original() {
+fn no_playback_rendition_if_browsers_play_the_original() {
     for (name, needed) in [
         ("opus-16k-mono.ogg", false),
         ("opus.webm", false),
@@ -111,7 +111,7 @@ fn the_playback_rendition_is_made_only_where_browsers_cannot_stream_the_original
 }
 
 #[test]
-fn what_would_take_too_long_is_processed_without_a_playback_rendition() {
+fn very_long_audio_gets_no_playback_rendition() {
     let scratch = tempfile::tempdir().unwrap();
     let data = fixture("wav-s16.wav");
     let length = data.len() as u64;
@@ -123,7 +123,7 @@ fn what_would_take_too_long_is_processed_without_a_playback_rendition() {
 }
 
 #[test]
-fn the_playback_rendition_decodes_to_the_same_length_and_loudness() {
+fn the_playback_rendition_keeps_length_and_loudness() {
     for (name, channels) in [
         ("wav-s16.wav", 1),
         ("wav-s16-stereo.wav", 2),

@@ -90,7 +90,7 @@ fn a_missing_scratch_directory_is_not_the_files_fault() {
 }
 
 #[test]
-fn reads_forwards_with_one_seek_and_an_index_at_the_end_with_a_few() {
+fn reads_forwards_with_few_seeks() {
     // Larger than the part that stays in memory, so that going back would be seen.
     for (name, most) in [("wav-8-channels.wav", 1), ("flac-192k.flac", 1), ("opus-51.ogg", 1)] {
         let (source, length, seeks) = Watched::new(name, u64::MAX);

@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn the_use_of_a_key_is_news_once_an_hour_and_that_of_a_token_never() {
+    fn records_the_use_of_a_key_once_an_hour() {
         let token = credential(Grant::Secret);
         let key = Credential { key_id: Some("key_1".parse().unwrap()), ..token.clone() };
         let used = Credential { last_used_at: Some(now()), ..key.clone() };
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_knows_itself_by_its_id_or_as_me_and_others_know_it_by_its_id() {
+    fn a_device_is_found_by_id_and_by_me() {
         let of = |grant| authorize(credential(grant), Action::Heartbeat).unwrap();
         let device = of(Grant::Device { device_id: "dev_1".parse().unwrap(), end_user_id: "eu_1".parse().unwrap() });
         let server = of(Grant::Secret);
@@ -581,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_reads_back_as_it_is_written() {
+    fn tenants_round_trip() {
         let tenant = credential(Grant::Secret).tenant;
         assert_eq!(Tenant::try_from(tenant.to_string()), Ok(tenant));
         assert!(Tenant::try_from("proj_1".to_owned()).is_err());

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_1_byte_to_10_000_times_the_5_gib_that_one_put_can_carry() {
+    fn accepts_sizes_from_1_byte_to_50_tib() {
         assert!(FileSize::new(0).is_err());
         assert!(FileSize::new(1).is_ok());
         assert!(FileSize::new(FileSize::MAX).is_ok());

@@ -137,7 +137,7 @@ mod tests {
     use crate::Mode;
 
     #[test]
-    fn a_token_is_replaced_by_who_holds_the_valid_one_or_by_the_owner() {
+    fn a_token_is_replaced_by_its_holder_or_the_project() {
         let tenant = Tenant { project_id: "proj_1".parse().unwrap(), mode: Mode::Live };
         let now = Timestamp::from_milliseconds(0).unwrap();
         let mut device = Device::new("dev_1".parse().unwrap(), tenant.clone(), "SN 1".parse().unwrap(), now);

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn webvtt_escapes_what_would_be_markup() {
+    fn webvtt_escapes_markup() {
         insta::assert_snapshot!(ExportFormat::Vtt.write(&transcript()), @r"
         WEBVTT
 
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_seconds_and_what_follows_from_the_segments() {
+    fn json_export_has_times_in_seconds() {
         let one =
             Transcript::new(None, Offset::from_milliseconds(1_004), vec![segment("Good morning.", None, 250, 1_004)]);
         insta::assert_snapshot!(ExportFormat::Json.write(&one), @r#"

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_one_caller_are_not_those_of_another_or_of_another_path() {
+    fn idempotency_keys_are_per_caller_and_path() {
         let tenant = |mode| Tenant { project_id: "proj_1".parse().unwrap(), mode };
         let project = |mode| Visibility::Tenant { tenant: tenant(mode) };
         let device = |id: &str| Visibility::Device { tenant: tenant(Mode::Live), device_id: id.parse().unwrap() };

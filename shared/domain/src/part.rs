@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_of_another_size_is_named() {
+    fn names_missing_parts_and_wrong_sizes() {
         let plan = plan(20 * MEBIBYTE);
         let mut parts = received(&plan);
         parts.remove(1);
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_are_not_of_the_plan_are_left_out() {
+    fn parts_outside_the_plan_are_ignored() {
         let plan = plan(6 * MEBIBYTE);
         let mut parts = received(&plan);
         parts.push(ReceivedPart { number: number(3), etag: EntityTag::new("x"), size_bytes: 1 });
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_may_come_in_any_order_and_must_be_right_and_whole() {
+    fn parts_claimed_in_any_order_must_be_correct_and_complete() {
         let plan = plan(16 * MEBIBYTE);
         let there = received(&plan);
         let mut claim = claimed(&there);

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_counted_where_there_are_no_spaces_too() {
+    fn counts_words_of_languages_without_spaces() {
         for (text, count) in [
             ("It's half-past nine, isn't it?", 5),
             ("- ... ♪ 42", 1),
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_in_the_sound_is_refused() {
+    fn times_outside_the_audio_are_refused() {
         for bad in [-0.001, f64::NAN, f64::INFINITY, 1e12] {
             assert_eq!(Offset::from_seconds(bad), None, "{bad}");
         }

@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_ended_one_makes_way_and_only_a_completed_one_has_a_text() {
+    fn only_an_ended_transcription_can_be_replaced() {
         let allows = TranscriptionStatus::ALL.map(|status| {
             let transcription = Transcription { status, ..processing(1) };
             (transcription.require_ended().is_ok(), transcription.require_completed().is_ok())
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_answered_to_who_asked_tells_nothing_of_what_came_after() {
+    fn a_replay_shows_nothing_of_later_changes() {
         let options = TranscriptionOptions { provider: Some(ProviderName::Aws), ..TranscriptionOptions::default() };
         let asked = Transcription {
             options,
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_is_polled_less_often_the_longer_it_takes() {
+    fn polling_intervals_grow() {
         let asked_after = |waited| {
             let at = now().plus_seconds(waited);
             (processing(1).poll_at(at).milliseconds() - at.milliseconds()) / 1000

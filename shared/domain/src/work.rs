@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unread_object_is_looked_for_until_a_day_after_its_url() {
+    fn retries_an_unread_object_for_a_day_after_its_url_expires() {
         let mut completed = recording(Status::Completed);
         let end = now().plus_seconds(3600);
         let media = Media::new("med_1".parse().unwrap(), crate::ContentType::ImagePng, end, now());

@@ -1,4 +1,4 @@
-//! What happened, told on the event bus.
+//! Events of recordings and transcriptions, as published on the event bus.
 //!
 //! IAM: `events:PutEvents` on the bus.
 

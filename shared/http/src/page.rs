@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_that_would_be_too_large_ends_early_and_goes_on_where_it_ended() {
+    fn a_too_large_page_ends_early_and_the_next_continues() {
         let project_id = "proj_1".parse().unwrap();
         let tenant = capstan_domain::Tenant { project_id, mode: capstan_domain::Mode::Live };
         let now = capstan_domain::Timestamp::from_milliseconds(0).unwrap();

@@ -41,7 +41,7 @@ fn an_impossible_capture_time_is_none() {
 }
 
 #[test]
-fn refuses_what_is_no_jpeg_or_png() {
+fn rejects_other_formats_than_jpeg_and_png() {
     for data in [&b""[..], b"GIF89a\x01\0\x01\0", b"OggS\0\x02", b"not an image at all", &[0; 4000]] {
         assert!(matches!(inspect(Cursor::new(data)), Err(ImageError::NotAnImage)), "{data:?}");
     }

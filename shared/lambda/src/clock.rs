@@ -14,7 +14,7 @@ impl Clock {
         Self(Arc::new(|| jiff::Timestamp::now().into()))
     }
 
-    /// A clock that tells what it is told to.
+    /// A clock that returns what `now` returns.
     pub fn telling(time: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(time))
     }

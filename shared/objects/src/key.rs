@@ -43,7 +43,7 @@ impl ObjectKey {
         Self(format!("{}/export.{}", transcriptions(transcription), format.as_str()))
     }
 
-    /// Of the sound of one chunk, for a provider that fetches it: `.../{transcription}/{chunk}.flac`.
+    /// The audio of one chunk, for a provider that fetches it: `.../{transcription}/{chunk}.flac`.
     pub fn chunk_audio(transcription: &Transcription, chunk: ChunkNumber) -> Self {
         Self(format!("{}/{chunk}.flac", transcriptions(transcription)))
     }
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_of_an_original_reads_back_and_that_of_a_rendition_is_none() {
+    fn only_keys_of_originals_are_parsed() {
         let (project, recording, media) =
             ("proj_1".parse().unwrap(), "rec_1".parse().unwrap(), "med_1".parse().unwrap());
         let key = ObjectKey::original(&project, &recording, &media, ContentType::AudioMp4);

@@ -191,7 +191,7 @@ impl Change {
     }
 
     /// As [`Self::apply`], and recognises its own earlier write: the SDK repeats a request whose answer was lost, and the
-    /// repetition is refused. `is_applied` tells whether the item is as the first request left it.
+    /// repetition is refused. `is_applied` returns whether the item is as the first request left it.
     pub(crate) async fn apply_once<I: Identifier>(
         self,
         store: &Store,

@@ -62,7 +62,7 @@ impl Store {
     /// The tenant's end user with this external id; `new` if there is none. Two calls, and one more to create it.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when they are made known and deleted at the same time.
+    /// [`Error::Conflict`] when the end user is created and deleted at the same time.
     pub async fn end_user_called_or(&self, external_id: &ExternalId, new: EndUser) -> Result<EndUser, Error> {
         if let Some(known) = self.end_user_called(&new.tenant, external_id).await? {
             return Ok(known);

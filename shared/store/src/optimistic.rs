@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn starts_over_until_it_is_not_overtaken() {
+    async fn retries_until_no_other_write_interferes() {
         assert_eq!(countdown(3, 2).await.unwrap(), "done");
     }
 

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_decides_before_what_passes_and_what_is_broken_is_not_tried_again() {
+    fn failed_conditions_and_defects_are_not_retried() {
         let Cancellation::Refused(refusals) = cancellation(&["None", REFUSED, "TransactionConflict"]) else {
             panic!("refused")
         };

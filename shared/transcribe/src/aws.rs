@@ -1,9 +1,9 @@
 //! Amazon Transcribe: `StartTranscriptionJob`, `GetTranscriptionJob`, and the output of a job.
 //!
 //! The output stays in the service's own bucket for as long as the job does, 90 days; each `GetTranscriptionJob` signs a
-//! URL for it. That a job has ended is told by EventBridge too (`Transcribe Job State Change`), on best effort.
+//! URL for it. That a job has ended is published on EventBridge too (`Transcribe Job State Change`), at best effort.
 //!
-//! Actions: `transcribe:StartTranscriptionJob`, `transcribe:GetTranscriptionJob`, and `s3:GetObject` of the sound, which
+//! Actions: `transcribe:StartTranscriptionJob`, `transcribe:GetTranscriptionJob`, and `s3:GetObject` of the audio, which
 //! the service reads in the name of the function.
 
 use std::collections::HashMap;
@@ -39,7 +39,7 @@ const CONTENT_TYPES: &[ContentType] = &[
 /// Amazon Transcribe: "Guidelines and quotas": 2 GB and 4 hours, less what one may be wrong by.
 const LARGEST: u64 = 2_000_000_000;
 const LONGEST: Offset = Offset::from_milliseconds(4 * 3_600_000 - 60_000);
-/// The most that the service tells apart.
+/// The most speakers that the service distinguishes.
 const MOST_SPEAKERS: i32 = 30;
 
 /// See the module.
@@ -250,7 +250,7 @@ fn transcript(output: Output, language: Option<Language>) -> Result<Transcript, 
             confidence: best.confidence.and_then(|text| text.parse().ok()),
         });
     }
-    // The output does not say how long the sound was.
+    // The output does not say how long the audio was.
     Ok(Transcript::new(language, Offset::default(), segments(&words)))
 }
 

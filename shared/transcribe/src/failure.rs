@@ -50,7 +50,7 @@ impl Failure {
         Self::Refused(TranscriptionError::new(code, message))
     }
 
-    /// A refusal in the provider's words, which are all that tells what is wrong with the sound.
+    /// A refusal in the provider's words: nothing else says what is wrong with the audio.
     pub(crate) fn refused_with(words: &str) -> Self {
         use TranscriptionErrorCode::{AudioCorrupt, AudioTooShort, ProcessingError, UnsupportedFormat};
         let small = words.to_ascii_lowercase();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_the_providers_tell_what_is_wrong() {
+    fn messages_quote_the_provider() {
         use TranscriptionErrorCode::{AudioCorrupt, AudioTooShort, ProcessingError, UnsupportedFormat};
         for (words, code) in [
             ("Audio file is too short. Minimum audio length is 0.1 seconds.", AudioTooShort),

@@ -105,7 +105,7 @@ impl Http {
         })
     }
 
-    /// The sound of a job as a body to send, read as it is sent.
+    /// The audio of a job as a body to send, read as it is sent.
     pub(crate) async fn audio(&self, audio: &Audio) -> Result<Body, Failure> {
         match &audio.location {
             AudioLocation::File(path) => {
@@ -125,7 +125,7 @@ impl Http {
                 let answer = answer.map_err(|error| no_answer(&error))?;
                 let size = answer.body().size_hint().exact();
                 if answer.status() != StatusCode::OK || size != Some(audio.size_bytes) {
-                    return Err(Failure::later(format!("the sound cannot be fetched from S3: {}", answer.status())));
+                    return Err(Failure::later(format!("the audio cannot be fetched from S3: {}", answer.status())));
                 }
                 Ok(answer.into_body().map_err(io::Error::other).boxed_unsync())
             }

@@ -9,11 +9,11 @@ pub struct Limits {
     pub content_types: &'static [ContentType],
     /// The largest file, in bytes.
     pub largest_bytes: u64,
-    /// The longest sound.
+    /// The longest audio.
     pub longest: Offset,
 }
 
-/// A media file with sound, as far as the choice needs it.
+/// An audio file, as far as the choice needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceAudio<'a> {
     /// What the original was declared as.
@@ -38,16 +38,17 @@ pub enum Input<'a> {
 }
 
 /// The smallest file that the provider takes whole, or chunks where there is none.
-pub fn input_for<'a>(limits: &Limits, sound: &SourceAudio<'a>) -> Input<'a> {
-    if sound.facts.duration_ms > limits.longest.milliseconds() {
+pub fn input_for<'a>(limits: &Limits, source_audio: &SourceAudio<'a>) -> Input<'a> {
+    if source_audio.facts.duration_ms > limits.longest.milliseconds() {
         return Input::Cut;
     }
     let fits = |content_type, size_bytes: u64| {
         size_bytes <= limits.largest_bytes && limits.content_types.contains(&content_type)
     };
-    let original = (is_what_it_says(sound.content_type, sound.facts) && fits(sound.content_type, sound.size_bytes))
-        .then_some((sound.size_bytes, Input::Original));
-    let renditions = sound.renditions.iter().filter_map(|rendition| {
+    let original = (is_what_it_says(source_audio.content_type, source_audio.facts)
+        && fits(source_audio.content_type, source_audio.size_bytes))
+    .then_some((source_audio.size_bytes, Input::Original));
+    let renditions = source_audio.renditions.iter().filter_map(|rendition| {
         let fits = fits(rendition_content_type(rendition.kind)?, rendition.size_bytes);
         fits.then_some((rendition.size_bytes, Input::Rendition(rendition)))
     });
@@ -56,7 +57,7 @@ pub fn input_for<'a>(limits: &Limits, sound: &SourceAudio<'a>) -> Input<'a> {
     all.min_by_key(|(size_bytes, _)| *size_bytes).map_or(Input::Cut, |(_, input)| input)
 }
 
-/// The type of a rendition, if it is sound.
+/// The type of a rendition, if it is audio.
 pub fn rendition_content_type(kind: RenditionKind) -> Option<ContentType> {
     match kind {
         RenditionKind::Peaks => None,
@@ -109,8 +110,9 @@ mod tests {
         let media_id: MediaId = "med_1".parse().unwrap();
         let renditions: Vec<_> =
             renditions.iter().map(|(kind, size)| Rendition::new(&media_id, *kind, size * MB)).collect();
-        let sound = SourceAudio { content_type, size_bytes: megabytes * MB, facts: &facts, renditions: &renditions };
-        match input_for(&LIMITS, &sound) {
+        let source_audio =
+            SourceAudio { content_type, size_bytes: megabytes * MB, facts: &facts, renditions: &renditions };
+        match input_for(&LIMITS, &source_audio) {
             Input::Original => "original",
             Input::Rendition(rendition) => rendition.kind.as_str(),
             Input::Cut => "cut",
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_files_of_one_size_the_original_is_taken() {
+    fn prefers_the_original_among_files_of_equal_size() {
         let renditions = [(RenditionKind::Playback, 5)];
         assert_eq!(chosen(ContentType::AudioOpus, ("opus", 1, 30, 5), &renditions), "original");
     }

@@ -8,12 +8,12 @@ use capstan_domain::{ContentType, Language, Offset, RecordingId, TranscriptionId
 
 use crate::{Failure, SignedUrl};
 
-/// One transcription, or one chunk of it, as a provider is told of it.
+/// One transcription, or one chunk of it, as it is submitted to a provider.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// What it is called.
     pub name: JobName,
-    /// The sound.
+    /// The audio.
     pub audio: Audio,
     /// Duration of the audio.
     pub duration: Offset,
@@ -25,7 +25,7 @@ pub struct Job {
     pub callback_url: Option<String>,
 }
 
-/// The sound of a job.
+/// The audio of a job.
 #[derive(Clone, Debug)]
 pub struct Audio {
     /// MIME type.
@@ -36,7 +36,7 @@ pub struct Audio {
     pub location: AudioLocation,
 }
 
-/// Where sound is.
+/// Where the audio is.
 #[derive(Clone, Debug)]
 pub enum AudioLocation {
     /// An object in S3.
@@ -52,7 +52,7 @@ pub enum AudioLocation {
     File(PathBuf),
 }
 
-/// What a job is called: by its recording, its transcription and, where the sound was cut, the number of the chunk.
+/// What a job is called: by its recording, its transcription and, where the audio was cut, the number of the chunk.
 ///
 /// All that a provider's events and callbacks need to carry, and the same for every attempt at a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_reads_back_as_it_is_written_and_nothing_else_does() {
+    fn job_names_round_trip() {
         for name in ["rec_a1.txn_b2", "rec_a1.txn_b2.17"] {
             assert_eq!(name.parse::<JobName>().unwrap().to_string(), name);
         }

@@ -47,7 +47,7 @@ pub fn join(parts: Vec<Part>) -> Transcript {
     Transcript::new(language, end, whole)
 }
 
-/// The language that most of the sound is in: a chunk of music or laughter is taken for anything.
+/// The language that most of the audio is in: a chunk of music or laughter is taken for anything.
 fn most_spoken(parts: &[Part]) -> Option<capstan_domain::Language> {
     let mut spoken: Vec<(&capstan_domain::Language, u64)> = Vec::new();
     for part in parts {
@@ -61,7 +61,7 @@ fn most_spoken(parts: &[Part]) -> Option<capstan_domain::Language> {
     spoken.into_iter().max_by_key(|(_, length)| *length).map(|(language, _)| language.clone())
 }
 
-/// The segments with the times of the whole. Recognisers overshoot the end of their sound.
+/// The segments with the times of the whole. Recognisers overshoot the end of their audio.
 fn shifted(part: &Part) -> Vec<Segment> {
     let within = |at: Offset| part.start.plus(at).min(part.end);
     let segments = part.transcript.segments().iter();
@@ -104,7 +104,7 @@ impl Token {
     }
 }
 
-/// Ends `left` and begins `right` at one place of their overlap. Also tells who of the right is who of the left.
+/// Ends `left` and begins `right` at one place of their overlap. Also maps the speakers of `right` to those of `left`.
 fn sew(
     left: &mut Vec<Segment>,
     right: Vec<Segment>,
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn the_language_is_that_of_most_of_the_sound() {
+    fn the_language_is_that_of_most_of_the_audio() {
         let spoken = |language: &str, start, end| Part {
             transcript: Transcript::new(Some(language.parse().unwrap()), offset(end - start), Vec::new()),
             ..part(start, end, Vec::new())

@@ -1,7 +1,7 @@
 //! Transcription providers, each by its own protocol, and what makes them one: what is given to them, what comes back,
 //! and how they fail.
 //!
-//! A provider either answers with the transcript at once ([`Started::Done`]) or works on and tells later
+//! A provider either answers with the transcript at once ([`Started::Done`]) or works on and reports later
 //! ([`Started::Awaiting`]), through a callback, which [`Provider::callback`] reads, or when asked, by
 //! [`Provider::poll`]. Starting the same job twice is safe: Amazon Transcribe knows the second by its name; the others
 //! do it twice, and the answers to both are answers to the job.
@@ -54,11 +54,11 @@ pub enum Polled {
     Running,
     /// The provider is done.
     Done(Transcript),
-    /// This provider tells by its callback alone. What it told to nobody must be started again.
+    /// This provider reports by its callback alone: a job whose callback was lost must be started again.
     OnlyByCallback,
 }
 
-/// What a callback told.
+/// The content of a callback.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Callback {
     /// The transcript.
@@ -111,7 +111,7 @@ macro_rules! providers {
             /// constant time.
             ///
             /// # Errors
-            /// [`CallbackFailure::NotAuthentic`], or what the provider tells of the job.
+            /// [`CallbackFailure::NotAuthentic`], or the state of the job as the provider reports it.
             pub fn callback(&self, job: &JobName, headers: &HeaderMap, body: &[u8]) -> Result<Callback, CallbackFailure> {
                 match self { $(Self::$name(provider) => provider.callback(job, headers, body)),+ }
             }

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_used_is_not_shown() {
+    async fn unusable_keys_are_not_printed() {
         for value in ["key-1", r#"["key-1"]"#, r#"{"DEEPGRAM_API_KEY": {"key": "key-1"}}"#] {
             let error = read_from(holding(value)).await.0.unwrap_err();
             assert!(matches!(error, SecretError::Malformed), "{error}");

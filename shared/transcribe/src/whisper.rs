@@ -223,7 +223,7 @@ fn transcript(answer: &Answer, job: &Job) -> Result<Transcript, Failure> {
         })
     });
     let segments = segments.collect::<Option<Vec<_>>>().filter(|segments| !segments.is_empty());
-    // Without times all of it was said within all of the sound.
+    // Without times the text spans the whole audio.
     let whole = || {
         vec![Segment { text, speaker: None, start: Offset::default(), end: duration, confidence: None }]
     };

@@ -19,7 +19,7 @@ async fn unbound() -> (TestEnvironment, Device) {
 }
 
 #[tokio::test]
-async fn answers_with_the_device_and_a_token_that_lets_it_in() {
+async fn returns_the_device_with_a_valid_token() {
     let (environment, _) = unbound().await;
     environment.advance(1);
     let answer = call(&function(&environment), event("bind-device")).await;
@@ -94,7 +94,7 @@ async fn a_bound_device_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn of_several_at_once_one_binds_it() {
+async fn one_of_several_concurrent_bindings_succeeds() {
     let (environment, _) = unbound().await;
     environment.end_user(&TestEnvironment::tenant(), &"eu_2".parse().unwrap()).await;
     let function = function(&environment);
@@ -109,7 +109,7 @@ async fn of_several_at_once_one_binds_it() {
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     let (environment, _) = unbound().await;
     let function = function(&environment);
     environment.end_user(&TestEnvironment::test_data(), &"eu_test".parse().unwrap()).await;
@@ -133,7 +133,7 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
 }
 
 #[tokio::test]
-async fn an_unknown_caller_is_told_so_before_anything_else() {
+async fn an_unknown_credential_is_401_before_validation() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for id in ["dev_unknown", "nonsense"] {

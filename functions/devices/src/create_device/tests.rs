@@ -33,7 +33,7 @@ async fn answers_201_with_the_whole_device() {
 }
 
 #[tokio::test]
-async fn a_known_serial_number_is_200_with_that_device_as_it_is() {
+async fn returns_the_existing_device_of_a_serial_number() {
     let environment = TestEnvironment::start().await;
     let body = json!({"serial_number": SERIAL_NUMBER, "model": "another"});
     let answer = call(&function(&environment), with_body(event("create-device"), body)).await;
@@ -43,7 +43,7 @@ async fn a_known_serial_number_is_200_with_that_device_as_it_is() {
 }
 
 #[tokio::test]
-async fn reads_the_credential_and_then_writes_once_and_reads_a_known_device() {
+async fn reads_the_credential_and_writes_once() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     call(&function, event("create-device")).await;
@@ -53,7 +53,7 @@ async fn reads_the_credential_and_then_writes_once_and_reads_a_known_device() {
 }
 
 #[tokio::test]
-async fn several_at_once_make_one_device() {
+async fn concurrent_requests_create_one_device() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let create = || call(&function, event("create-device"));
@@ -69,15 +69,15 @@ async fn a_serial_number_is_taken_once_in_each_project_and_mode() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let body = json!({"serial_number": SERIAL_NUMBER});
-    for stranger in environment.strangers().await {
-        let event = with_credential(with_body(event("create-device"), body.clone()), &stranger);
+    for credential in environment.other_tenants().await {
+        let event = with_credential(with_body(event("create-device"), body.clone()), &credential);
         let answer = call(&function, event).await;
-        assert_eq!((answer.status, &answer.body["status"]), (201, &json!("unbound")), "{stranger}");
+        assert_eq!((answer.status, &answer.body["status"]), (201, &json!("unbound")), "{credential}");
     }
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for (body, param, rule) in [

@@ -68,7 +68,7 @@ async fn pages_through_everything_newest_first_and_each_once() {
 }
 
 #[tokio::test]
-async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
+async fn reads_the_credential_then_one_query_per_shard() {
     let environment = TestEnvironment::start().await;
     page(&function(&environment), "list-devices", &[]).await;
     let mut calls = environment.emulators.take_calls();

@@ -9,7 +9,7 @@ fn function(environment: &TestEnvironment) -> Function {
 }
 
 #[tokio::test]
-async fn answers_with_the_device_and_what_it_told() {
+async fn returns_the_device_with_its_last_heartbeat() {
     let environment = TestEnvironment::start().await;
     environment.advance(1);
     let answer = call(&function(&environment), event("record-heartbeat")).await;
@@ -37,7 +37,7 @@ async fn answers_with_the_device_and_what_it_told() {
 }
 
 #[tokio::test]
-async fn needs_no_body_and_keeps_what_it_tells_nothing_of() {
+async fn absent_fields_stay_unchanged() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     call(&function, event("record-heartbeat")).await;
@@ -61,7 +61,7 @@ async fn reads_the_credential_and_then_writes_once() {
 }
 
 #[tokio::test]
-async fn a_device_speaks_for_itself_alone_and_its_project_for_any() {
+async fn a_device_acts_for_itself_and_its_project_for_any() {
     let environment = TestEnvironment::start().await;
     environment.device(&TestEnvironment::tenant(), &"dev_2".parse().unwrap()).await;
     let function = function(&environment);
@@ -89,7 +89,7 @@ async fn a_dead_token_is_unknown_at_once() {
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for (body, param, rule) in [

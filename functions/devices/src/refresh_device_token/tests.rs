@@ -14,7 +14,7 @@ fn by_project() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn answers_with_the_device_and_a_new_token_and_the_old_one_is_dead() {
+async fn returns_a_new_token_and_revokes_the_old_one() {
     let environment = TestEnvironment::start().await;
     environment.advance(1);
     let answer = call(&function(&environment), event("refresh-device-token")).await;
@@ -42,7 +42,7 @@ async fn answers_with_the_device_and_a_new_token_and_the_old_one_is_dead() {
 }
 
 #[tokio::test]
-async fn the_old_token_is_unknown_at_once_and_the_new_one_is_good() {
+async fn the_old_token_ends_at_once() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let new = call(&function, event("refresh-device-token")).await.body["device_token"].as_str().unwrap().to_owned();
@@ -59,7 +59,7 @@ async fn reads_the_credential_then_the_device_and_then_writes_once() {
 }
 
 #[tokio::test]
-async fn of_two_at_once_by_the_device_one_gets_a_token_and_the_other_is_unknown() {
+async fn one_of_two_concurrent_refreshes_succeeds() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let refresh = || call(&function, event("refresh-device-token"));
@@ -83,7 +83,7 @@ async fn of_two_at_once_by_the_project_the_later_token_is_good() {
 }
 
 #[tokio::test]
-async fn what_was_read_before_another_change_is_read_again() {
+async fn a_concurrent_change_is_read_again() {
     let environment = TestEnvironment::start().await;
     let as_read = environment.stored_device(DEVICE).await.unwrap();
     let tokens = ["1", "2", "3"].map(CredentialHash::of);
@@ -127,7 +127,7 @@ fn keyed(key: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_device_that_did_not_hear_the_answer_is_given_it_again_and_nothing_else() {
+async fn a_replaced_token_only_replays_its_refresh() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let first = call(&function, keyed("k1")).await;
@@ -145,7 +145,7 @@ async fn a_device_that_did_not_hear_the_answer_is_given_it_again_and_nothing_els
 }
 
 #[tokio::test]
-async fn a_refresh_that_died_before_it_was_answered_gives_the_token_that_it_made() {
+async fn a_repeated_refresh_returns_the_token_it_created() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     // The answer cannot be kept, and the device does not hear it.

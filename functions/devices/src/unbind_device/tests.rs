@@ -49,7 +49,7 @@ async fn reads_the_credential_and_the_device_and_then_writes_once_unless_nothing
 }
 
 #[tokio::test]
-async fn a_binding_that_was_made_meanwhile_is_undone_too() {
+async fn removes_a_binding_created_during_the_deletion() {
     let environment = TestEnvironment::start().await;
     let as_read = environment.stored_device(DEVICE).await.unwrap();
     environment.store.unbind_device(as_read.clone(), environment.now()).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_binding_that_was_made_meanwhile_is_undone_too() {
 }
 
 #[tokio::test]
-async fn several_at_once_all_see_it_unbound() {
+async fn concurrent_requests_all_return_the_unbound_device() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let unbind = || call(&function, event("unbind-device"));
@@ -77,7 +77,7 @@ async fn several_at_once_all_see_it_unbound() {
 }
 
 #[tokio::test]
-async fn an_unknown_caller_is_told_so_before_anything_else() {
+async fn an_unknown_credential_is_401_before_validation() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for id in ["dev_unknown", "nonsense"] {

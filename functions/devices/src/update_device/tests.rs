@@ -7,7 +7,7 @@ fn function(environment: &TestEnvironment) -> Function {
 }
 
 #[tokio::test]
-async fn answers_with_the_device_as_it_is_now() {
+async fn returns_the_updated_device() {
     let environment = TestEnvironment::start().await;
     environment.advance(1);
     let answer = call(&function(&environment), event("update-device")).await;
@@ -34,7 +34,7 @@ async fn answers_with_the_device_as_it_is_now() {
 }
 
 #[tokio::test]
-async fn changes_what_is_given_and_leaves_the_rest() {
+async fn changes_the_given_fields_only() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let change = |body| call(&function, with_body(event("update-device"), body));

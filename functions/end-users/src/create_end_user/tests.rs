@@ -55,13 +55,13 @@ async fn an_external_id_is_taken_once_in_each_project_and_mode() {
     }
     "#);
     assert_eq!(second.body["error"]["details"]["id"], first.body["id"]);
-    for stranger in environment.strangers().await {
-        assert_eq!(call(&function, with_credential(event("create-end-user"), &stranger)).await.status, 201);
+    for credential in environment.other_tenants().await {
+        assert_eq!(call(&function, with_credential(event("create-end-user"), &credential)).await.status, 201);
     }
 }
 
 #[tokio::test]
-async fn of_two_at_once_one_gets_the_external_id() {
+async fn one_of_two_concurrent_requests_gets_the_external_id() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let create = || call(&function, event("create-end-user"));
@@ -72,7 +72,7 @@ async fn of_two_at_once_one_gets_the_external_id() {
 }
 
 #[tokio::test]
-async fn nothing_is_required_and_nothing_but_the_external_id_is_unique() {
+async fn every_field_is_optional_and_external_ids_are_unique() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for body in
@@ -84,7 +84,7 @@ async fn nothing_is_required_and_nothing_but_the_external_id_is_unique() {
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for (body, param, rule) in [

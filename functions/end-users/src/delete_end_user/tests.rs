@@ -20,7 +20,7 @@ async fn answers_204_once_and_then_404() {
 }
 
 #[tokio::test]
-async fn reads_once_and_writes_once_and_fetches_the_devices_where_there_are_any() {
+async fn reads_once_writes_once_and_fetches_devices_if_any() {
     let environment = TestEnvironment::start().await;
     environment.end_user(&TestEnvironment::tenant(), &"eu_alone".parse().unwrap()).await;
     let function = function(&environment);
@@ -34,7 +34,7 @@ async fn reads_once_and_writes_once_and_fetches_the_devices_where_there_are_any(
 }
 
 #[tokio::test]
-async fn their_devices_become_unbound_and_the_tokens_die() {
+async fn unbinds_the_devices_and_revokes_their_tokens() {
     let environment = TestEnvironment::start().await;
     let tenant = TestEnvironment::tenant();
     environment.bound_device(&tenant, &"dev_2".parse().unwrap(), &TestEnvironment::end_user_id(), "dtok_2").await;
@@ -115,7 +115,7 @@ async fn their_recordings_stay() {
 }
 
 #[tokio::test]
-async fn their_external_id_becomes_free_again() {
+async fn frees_the_external_id() {
     let environment = TestEnvironment::start().await;
     let called_crm_1 = |id: &str| {
         let new = EndUser::new(id.parse().unwrap(), TestEnvironment::tenant(), environment.now());
@@ -128,7 +128,7 @@ async fn their_external_id_becomes_free_again() {
 }
 
 #[tokio::test]
-async fn an_unknown_caller_is_told_so_before_anything_else() {
+async fn an_unknown_credential_is_401_before_validation() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for id in ["eu_unknown", "nonsense"] {

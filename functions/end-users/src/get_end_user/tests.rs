@@ -32,7 +32,7 @@ async fn reads_the_credential_and_the_end_user_once_each() {
 }
 
 #[tokio::test]
-async fn an_unknown_caller_is_told_so_before_anything_else() {
+async fn an_unknown_credential_is_401_before_validation() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for id in ["eu_unknown", "nonsense"] {

@@ -71,7 +71,7 @@ async fn pages_through_everything_newest_first_and_each_once() {
 }
 
 #[tokio::test]
-async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
+async fn reads_the_credential_then_one_query_per_shard() {
     let environment = TestEnvironment::start().await;
     page(&function(&environment), "list-end-users", &[]).await;
     let mut calls = environment.emulators.take_calls();
@@ -88,9 +88,9 @@ async fn an_external_id_finds_its_end_user_by_two_reads() {
     assert_eq!(page(&function, "list-end-users", &[("external_id", "crm 1#é")]).await, (vec!["eu_1".to_owned()], None));
     assert_eq!(environment.emulators.take_calls(), ["dynamodb:GetItem"; 3]);
     assert_eq!(page(&function, "list-end-users", &[("external_id", "crm 1")]).await, (vec![], None));
-    for stranger in environment.strangers().await {
+    for credential in environment.other_tenants().await {
         let asked = with_query(event("list-end-users"), &[("external_id", "crm 1#é")]);
-        assert_eq!(call(&function, with_credential(asked, &stranger)).await.body["data"], json!([]));
+        assert_eq!(call(&function, with_credential(asked, &credential)).await.body["data"], json!([]));
     }
 }
 

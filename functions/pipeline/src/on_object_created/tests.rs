@@ -34,7 +34,7 @@ async fn takes_the_event_file() {
 }
 
 #[tokio::test]
-async fn records_the_size_and_the_hash_of_the_stored_bytes_with_one_read_and_one_write() {
+async fn records_size_and_hash_with_one_read_and_one_write() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     let notification = notified(&environment, &recording, "bytes").await;
@@ -59,7 +59,7 @@ async fn a_notification_twice_and_out_of_order_changes_nothing() {
 }
 
 #[tokio::test]
-async fn bytes_that_replace_others_while_the_recording_is_open_are_taken() {
+async fn bytes_may_be_replaced_while_the_recording_is_open() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     let function = function(&environment);
@@ -84,9 +84,9 @@ async fn a_file_that_arrives_after_completion_is_announced_and_due() {
         environment.recording().awaiting(ContentType::AudioOpus).holding(ContentType::ImagePng, "x").completed().await;
     let notification = notified(&environment, &recording, "late").await;
     function(&environment).invoke(notification).await.unwrap();
-    let told = environment.emulators.next_event().await.unwrap();
+    let published = environment.emulators.next_event().await.unwrap();
     assert_eq!(
-        (&told.event["detail-type"], &told.event["detail"]["recording_id"]),
+        (&published.event["detail-type"], &published.event["detail"]["recording_id"]),
         (&json!("media.uploaded"), &json!(RECORDING))
     );
     assert_eq!(media_file(&environment).await.status(), MediaStatus::Uploaded);
@@ -111,7 +111,7 @@ async fn an_object_without_a_recording_is_deleted() {
 }
 
 #[tokio::test]
-async fn an_object_of_another_size_than_declared_does_not_count_as_arrived() {
+async fn an_object_of_the_wrong_size_is_not_uploaded() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     let visibility = Visibility::Tenant { tenant: TestEnvironment::tenant() };
@@ -142,7 +142,7 @@ async fn renditions_and_foreign_objects_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_busy_service_makes_the_invocation_fail_so_that_lambda_repeats_it() {
+async fn a_throttled_call_fails_the_invocation_for_a_retry() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     let notification = notified(&environment, &recording, "bytes").await;

@@ -41,7 +41,7 @@ fn kinds(media: &Media) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
+async fn analyses_an_opus_file_and_stores_its_peaks() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
     let recording = process(&environment).await;
@@ -59,7 +59,7 @@ async fn learns_what_an_opus_file_holds_and_stores_its_peaks() {
     assert_eq!(bytes.len() as u64, media.renditions()[0].size_bytes);
     let peaks: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(peaks["version"], 2);
-    assert_eq!(environment.told().await, ["recording.completed"]);
+    assert_eq!(environment.published().await, ["recording.completed"]);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn makes_the_renditions_that_are_missing_and_no_others() {
 }
 
 #[tokio::test]
-async fn the_deployment_may_ask_for_the_transcription_rendition_always() {
+async fn the_deployment_can_require_the_transcription_rendition() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, fixture("opus-16k-mono.ogg")).uploaded().await;
     let function = function_that(&environment, TranscriptionRendition::Always);
@@ -92,7 +92,7 @@ async fn the_deployment_may_ask_for_the_transcription_rendition_always() {
 }
 
 #[tokio::test]
-async fn a_picture_has_a_size_and_its_own_time_where_the_client_gave_none() {
+async fn an_image_has_a_size_and_its_capture_time() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let picture = picture();
@@ -111,7 +111,7 @@ async fn a_picture_has_a_size_and_its_own_time_where_the_client_gave_none() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands() {
+async fn unprocessable_files_fail_with_a_clear_message() {
     use ProcessingErrorCode::{AudioCorrupt, AudioTooShort, UnsupportedFormat};
     for (name, bytes, code) in [
         ("random bytes", fixture("random.bin"), UnsupportedFormat),
@@ -128,7 +128,7 @@ async fn what_cannot_be_processed_fails_with_a_reason_that_a_person_understands(
         assert_eq!(error.code, code, "{name}: {error}");
         assert!(error.message.contains(' '), "{name}: {error}");
         assert_eq!(media_file(&recording, "med_1").error(), Some(&error));
-        assert_eq!(environment.told().await, ["recording.failed"], "{name}");
+        assert_eq!(environment.published().await, ["recording.failed"], "{name}");
     }
 }
 
@@ -148,7 +148,7 @@ async fn a_corrupt_image_fails_and_its_recording_does_not() {
 }
 
 #[tokio::test]
-async fn twice_and_twice_at_once_give_one_result() {
+async fn repeated_and_concurrent_processing_gives_one_result() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioWav, fixture("wav-s16.wav")).uploaded().await;
     let function = function(&environment);
@@ -159,10 +159,13 @@ async fn twice_and_twice_at_once_give_one_result() {
     );
     assert!(first.is_ok() && second.is_ok() && third.is_ok());
     let once = environment.stored(RECORDING).await.unwrap();
-    assert_eq!((once.status, environment.told().await), (Status::Completed, vec!["recording.completed".to_owned()]));
+    assert_eq!(
+        (once.status, environment.published().await),
+        (Status::Completed, vec!["recording.completed".to_owned()])
+    );
     function.invoke(event("process-recording")).await.unwrap();
     assert_eq!(environment.stored(RECORDING).await.unwrap(), once);
-    assert!(environment.told().await.is_empty());
+    assert!(environment.published().await.is_empty());
 }
 
 #[tokio::test]
@@ -187,19 +190,19 @@ async fn a_late_file_is_processed_and_the_status_stays() {
     assert_eq!(process(&environment).await.status, Status::Completed);
     let media_id = TestEnvironment::media_id("med_2");
     environment.arrives(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
-    let _ = environment.told().await;
+    let _ = environment.published().await;
     // The claim for late media comes after the refusal of the other, and the SDK repeats it.
     environment.emulators.faults().fail_after(1, "UpdateItem", Fault::LoseAnswer, 1);
     let after = process(&environment).await;
     assert_eq!(after.status, Status::Completed);
     assert!(media_file(&after, "med_2").findings().is_some());
-    assert!(environment.told().await.is_empty(), "its completion is not told twice");
+    assert!(environment.published().await.is_empty(), "its completion is not published twice");
     environment.advance(365 * 24 * 3600);
     assert!(environment.store.due(environment.now(), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_file_that_arrives_during_processing_is_processed_before_the_end() {
+async fn a_file_arriving_during_processing_is_processed() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let pending = environment.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
@@ -294,7 +297,7 @@ async fn an_unreadable_object_is_retried_and_not_corrupt() {
 }
 
 #[tokio::test]
-async fn a_recording_that_was_deleted_meanwhile_is_left_alone() {
+async fn ignores_a_recording_deleted_in_the_meantime() {
     let environment = TestEnvironment::start().await;
     let audio = fixture("opus-16k-mono.ogg");
     let (claimed, lease): (_, LeaseId) =
@@ -374,7 +377,7 @@ async fn an_object_that_replaced_an_unprocessed_one_is_processed() {
 }
 
 #[tokio::test]
-async fn bytes_that_replaced_others_and_that_nobody_told_of_are_processed_by_another_attempt() {
+async fn unreported_replaced_bytes_are_processed_by_a_retry() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "not yet whole").uploaded().await;
     environment
@@ -386,7 +389,7 @@ async fn bytes_that_replaced_others_and_that_nobody_told_of_are_processed_by_ano
 }
 
 #[tokio::test]
-async fn bytes_that_came_after_the_last_attempt_are_not_given_up_unread() {
+async fn bytes_that_arrive_after_the_last_attempt_are_processed() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "not yet whole");
     let (claimed, _) = recording.processing().await;
@@ -404,7 +407,7 @@ async fn bytes_that_came_after_the_last_attempt_are_not_given_up_unread() {
 }
 
 #[tokio::test]
-async fn a_worker_lets_go_of_what_was_deleted_and_does_not_put_off_its_removal() {
+async fn a_worker_releases_a_deleted_recording() {
     let environment = TestEnvironment::start().await;
     let (claimed, lease) = environment.recording().holding(ContentType::AudioOpus, "x").processing().await;
     let visibility = capstan_domain::Visibility::Tenant { tenant: TestEnvironment::tenant() };

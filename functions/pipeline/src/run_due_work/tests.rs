@@ -17,7 +17,7 @@ async fn sweep(environment: &TestEnvironment) {
 }
 
 #[tokio::test]
-async fn nothing_due_costs_one_query_a_shard() {
+async fn nothing_due_costs_one_query_per_shard() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
     sweep(&environment).await;
@@ -29,35 +29,35 @@ async fn an_uploaded_recording_is_published_again_until_it_is_claimed() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
     sweep(&environment).await;
-    assert!(environment.told().await.is_empty(), "not before its time");
+    assert!(environment.published().await.is_empty(), "not before its time");
     for _ in 0..3 {
         environment.advance(PICK_UP_SECONDS);
         sweep(&environment).await;
         sweep(&environment).await;
-        assert_eq!(environment.told().await, ["recording.uploaded"], "once a round, however often it is swept");
+        assert_eq!(environment.published().await, ["recording.uploaded"], "once a round, however often it is swept");
     }
 }
 
-/// Whether this is told hours later, and then twice within half an hour.
-async fn is_told_hours_later(environment: &TestEnvironment, what: &str) -> [bool; 3] {
-    let mut is_told = [false; 3];
-    for (seconds, is_told) in [7200, 1740, 60].into_iter().zip(&mut is_told) {
+/// Whether this is published hours later, and then twice within half an hour.
+async fn is_published_hours_later(environment: &TestEnvironment, what: &str) -> [bool; 3] {
+    let mut is_published = [false; 3];
+    for (seconds, is_published) in [7200, 1740, 60].into_iter().zip(&mut is_published) {
         environment.advance(seconds);
         sweep(environment).await;
-        *is_told = environment.told().await.iter().any(|told| told == what);
+        *is_published = environment.published().await.iter().any(|event| event == what);
     }
-    is_told
+    is_published
 }
 
 #[tokio::test]
-async fn what_nobody_picks_up_for_hours_is_told_less_and_less_often() {
+async fn an_unclaimed_recording_is_published_with_growing_intervals() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
-    assert_eq!(is_told_hours_later(&environment, "recording.uploaded").await, [true, false, true]);
+    assert_eq!(is_published_hours_later(&environment, "recording.uploaded").await, [true, false, true]);
 }
 
 #[tokio::test]
-async fn a_queued_transcription_is_told_less_and_less_often_and_one_under_way_is_not_put_off() {
+async fn publishes_a_queued_transcription_with_growing_intervals() {
     for is_claimed in [false, true] {
         let environment = TestEnvironment::start().await;
         let transcription = environment.transcription().id("txn_1").pending().await;
@@ -66,12 +66,12 @@ async fn a_queued_transcription_is_told_less_and_less_often_and_one_under_way_is
             environment.store.claim_transcription(&transcription.id, &lease, environment.now()).await.unwrap().unwrap();
         }
         let expected = if is_claimed { [true, true, false] } else { [true, false, true] };
-        assert_eq!(is_told_hours_later(&environment, "transcription.due").await, expected);
+        assert_eq!(is_published_hours_later(&environment, "transcription.due").await, expected);
     }
 }
 
 #[tokio::test]
-async fn an_object_without_a_notification_is_hashed_after_its_url_expires() {
+async fn an_unreported_object_is_hashed_after_its_url_expires() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     let media_id = TestEnvironment::media_id("med_1");
@@ -136,13 +136,13 @@ async fn processing_that_dies_is_retried_and_given_up_in_the_end() {
     for attempt in 1..MAX_ATTEMPTS {
         environment.advance(LEASE_SECONDS);
         sweep(&environment).await;
-        assert_eq!(environment.told().await, ["recording.uploaded"], "attempt {attempt}");
+        assert_eq!(environment.published().await, ["recording.uploaded"], "attempt {attempt}");
         let lease = capstan_domain::LeaseId::new(environment.now(), attempt.into());
         assert!(environment.store.claim(&recording.id, &lease, environment.now()).await.unwrap().is_some());
     }
     environment.advance(LEASE_SECONDS);
     sweep(&environment).await;
-    assert_eq!(environment.told().await, ["recording.failed"]);
+    assert_eq!(environment.published().await, ["recording.failed"]);
     let failed = environment.stored(RECORDING).await.unwrap();
     assert_eq!(failed.status, Status::Failed);
     assert_eq!(failed.end.error.unwrap().message, "Processing was tried 8 times and never ended.");
@@ -151,18 +151,18 @@ async fn processing_that_dies_is_retried_and_given_up_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_living_worker_is_left_alone() {
+async fn a_renewed_lease_is_respected() {
     let environment = TestEnvironment::start().await;
     let (recording, lease) = environment.recording().holding(ContentType::AudioOpus, "x").processing().await;
     environment.advance(LEASE_SECONDS / 2);
     assert!(environment.store.renew_lease(&recording.id, &lease, environment.now()).await.unwrap());
     environment.advance(LEASE_SECONDS / 2);
     sweep(&environment).await;
-    assert!(environment.told().await.is_empty());
+    assert!(environment.published().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_sweep_that_ends_does_not_forget_a_worker_that_began_meanwhile() {
+async fn a_sweep_keeps_the_lease_of_a_worker_that_started_meanwhile() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
     environment.advance(PICK_UP_SECONDS);
@@ -188,14 +188,14 @@ async fn the_end_is_published_even_if_the_worker_died_before() {
     environment.recording().holding(ContentType::AudioOpus, "x").completed().await;
     environment.advance(PICK_UP_SECONDS);
     sweep(&environment).await;
-    assert_eq!(environment.told().await, ["recording.completed"]);
+    assert_eq!(environment.published().await, ["recording.completed"]);
     environment.advance(365 * 24 * 3600);
     sweep(&environment).await;
-    assert!(environment.told().await.is_empty());
+    assert!(environment.published().await.is_empty());
 }
 
 #[tokio::test]
-async fn an_expired_recording_is_deleted_with_its_objects_and_its_item() {
+async fn an_expired_recording_is_deleted_with_its_objects() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).pending().await;
     environment.advance(capstan_domain::PENDING_SECONDS - 1);
@@ -211,7 +211,7 @@ async fn an_expired_recording_is_deleted_with_its_objects_and_its_item() {
 }
 
 #[tokio::test]
-async fn a_deleted_recording_loses_its_objects_and_what_came_late_too() {
+async fn deletes_late_objects_of_a_deleted_recording() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "x").completed().await;
     let visibility = Visibility::Tenant { tenant: TestEnvironment::tenant() };
@@ -236,13 +236,13 @@ async fn a_late_object_whose_notification_was_lost_is_found() {
     environment.put(&recording, &TestEnvironment::media_id("med_2"), ContentType::ImagePng, b"late".to_vec()).await;
     environment.advance(3600);
     sweep(&environment).await;
-    assert_eq!(environment.told().await, ["media.uploaded"]);
+    assert_eq!(environment.published().await, ["media.uploaded"]);
     let media = &environment.stored(RECORDING).await.unwrap().media[&TestEnvironment::media_id("med_2")];
     assert_eq!(media.status(), MediaStatus::Uploaded);
 }
 
 #[tokio::test]
-async fn a_late_object_is_found_even_if_processing_ended_after_its_url() {
+async fn finds_a_late_object_after_processing_ended() {
     let environment = TestEnvironment::start().await;
     let recording =
         environment.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
@@ -252,11 +252,11 @@ async fn a_late_object_is_found_even_if_processing_ended_after_its_url() {
     let completed = EventType::Completed;
     environment.store.event_published(&finished, completed, environment.now()).await.unwrap();
     sweep(&environment).await;
-    assert_eq!(environment.told().await, ["media.uploaded"]);
+    assert_eq!(environment.published().await, ["media.uploaded"]);
 }
 
 #[tokio::test]
-async fn a_file_that_never_came_is_looked_for_once_after_its_url_ended() {
+async fn looks_once_for_a_missing_file_after_its_url_expires() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).completed().await;
     environment.advance(7200);
@@ -285,7 +285,7 @@ async fn no_transcript_outlives_its_recording() {
 }
 
 #[tokio::test]
-async fn text_of_a_late_sound_is_asked_for_even_if_its_worker_died_before() {
+async fn late_audio_is_transcribed_after_its_worker_died() {
     for automatic in [true, false] {
         let environment = TestEnvironment::start().await;
         let transcription = TranscriptionSettings { automatic, ..TranscriptionSettings::default() };
@@ -304,13 +304,13 @@ async fn text_of_a_late_sound_is_asked_for_even_if_its_worker_died_before() {
         environment.advance(PICK_UP_SECONDS);
         sweep(&environment).await;
         let expected: &[&str] = if automatic { &["transcription.due"] } else { &[] };
-        assert_eq!(environment.told().await, expected);
+        assert_eq!(environment.published().await, expected);
         assert_eq!(environment.stored(RECORDING).await.unwrap().transcriptions.is_empty(), !automatic);
     }
 }
 
 #[tokio::test]
-async fn requested_verification_hashes_the_object_and_keeps_the_expiry() {
+async fn requested_verification_hashes_the_object() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     environment.put(&recording, &TestEnvironment::media_id("med_1"), ContentType::AudioOpus, b"bytes".to_vec()).await;
@@ -322,7 +322,7 @@ async fn requested_verification_hashes_the_object_and_keeps_the_expiry() {
 }
 
 #[tokio::test]
-async fn objects_that_may_be_large_are_read_one_at_a_time() {
+async fn large_objects_are_read_one_at_a_time() {
     let environment = TestEnvironment::start().await;
     for id in ["rec_1", "rec_2"] {
         let recording = environment.recording().id(id).awaiting(ContentType::AudioOpus).pending().await;
@@ -351,7 +351,7 @@ async fn a_late_file_that_kills_its_workers_is_given_up_and_the_recording_stays_
     environment.advance(3600);
     sweep(&environment).await;
     for attempt in 0..MAX_ATTEMPTS {
-        assert_eq!(environment.told().await, ["media.uploaded"], "attempt {attempt}");
+        assert_eq!(environment.published().await, ["media.uploaded"], "attempt {attempt}");
         let lease = capstan_domain::LeaseId::new(environment.now(), attempt.into());
         assert!(environment.store.claim(&recording.id, &lease, environment.now()).await.unwrap().is_some());
         environment.advance(LEASE_SECONDS);
@@ -359,7 +359,7 @@ async fn a_late_file_that_kills_its_workers_is_given_up_and_the_recording_stays_
     }
     environment.advance(365 * 24 * 3600);
     sweep(&environment).await;
-    assert!(environment.told().await.is_empty(), "and never in a loop");
+    assert!(environment.published().await.is_empty(), "and never in a loop");
     let stored = environment.stored(RECORDING).await.unwrap();
     assert_eq!(stored.status, Status::Completed);
     assert!(stored.media[&TestEnvironment::media_id("med_2")].error().is_some());
@@ -376,7 +376,7 @@ async fn a_failure_of_one_recording_affects_no_other() {
     environment.advance(PICK_UP_SECONDS);
     environment.emulators.faults().fail_next("ListObjectsV2", Fault::Unavailable, 10);
     sweep(&environment).await;
-    assert_eq!(environment.told().await, ["recording.uploaded"]);
+    assert_eq!(environment.published().await, ["recording.uploaded"]);
     environment.emulators.faults().clear();
     assert_eq!(environment.object_keys().await.len(), 2);
     environment.advance(PICK_UP_SECONDS);
@@ -385,7 +385,7 @@ async fn a_failure_of_one_recording_affects_no_other() {
 }
 
 #[tokio::test]
-async fn what_a_deleted_recording_had_begun_to_send_in_parts_is_aborted() {
+async fn aborts_multipart_uploads_of_a_deleted_recording() {
     let environment = TestEnvironment::start().await;
     let recording =
         environment.recording().in_parts(ContentType::AudioWav, 3).in_parts(ContentType::AudioWav, 3).pending().await;

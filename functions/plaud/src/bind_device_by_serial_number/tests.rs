@@ -48,7 +48,7 @@ async fn looks_up_or_makes_each_and_then_binds() {
 }
 
 #[tokio::test]
-async fn a_device_of_someone_else_is_409() {
+async fn a_device_of_another_end_user_is_409() {
     let environment = TestEnvironment::start().await;
     let body = json!({"sn": SERIAL_NUMBER, "owner_id": "crm-4711"});
     let answer = call(&function(&environment), with_body(event("bind-device-by-serial-number"), body)).await;

@@ -67,8 +67,8 @@ async fn answers_with_the_file_and_completes_its_recording() {
     assert_eq!(recording.status, Status::Uploaded);
     assert_eq!(recording.origin.device_id.unwrap().as_str(), DEVICE);
     assert_eq!(recording.origin.end_user_id.unwrap().as_str(), END_USER);
-    let told = environment.emulators.take_events().await;
-    assert_eq!((told.len(), &told[0].event["detail-type"]), (1, &json!("recording.uploaded")));
+    let events = environment.emulators.take_events().await;
+    assert_eq!((events.len(), &events[0].event["detail-type"]), (1, &json!("recording.uploaded")));
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn a_part_that_is_missing_is_named_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_on_its_way_from_aws_is_asked_for_again() {
+async fn retries_an_aws_call_with_a_lost_response() {
     for operation in ["UpdateItem", "CompleteMultipartUpload", "PutEvents"] {
         let environment = TestEnvironment::start().await;
         let body = sent(&environment).await;
@@ -141,7 +141,7 @@ async fn an_answer_that_is_lost_on_its_way_from_aws_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn many_at_once_complete_it_once() {
+async fn concurrent_requests_complete_it_once() {
     let environment = TestEnvironment::start().await;
     let body = sent(&environment).await;
     let function = function(&environment);

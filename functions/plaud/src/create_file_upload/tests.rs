@@ -14,7 +14,7 @@ async fn kept(environment: &TestEnvironment, file_id: &Value) -> capstan_domain:
 }
 
 #[tokio::test]
-async fn answers_with_a_url_for_each_part_of_a_recording_that_awaits_them() {
+async fn returns_a_url_for_each_part() {
     let environment = TestEnvironment::start().await;
     let answer = call(&function(&environment), event("create-file-upload")).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -69,7 +69,7 @@ async fn a_device_token_brings_its_own_device_and_end_user() {
 }
 
 #[tokio::test]
-async fn the_parts_of_a_large_file_are_so_large_that_all_their_urls_fit_one_answer() {
+async fn part_urls_of_a_large_file_fit_one_response() {
     let environment = TestEnvironment::start().await;
     let gibibyte = 1u64 << 30;
     for (size, chunk_size) in [(10 * gibibyte, 5 << 20), (50 * gibibyte, 6 << 20), (500 * gibibyte, 0)] {
@@ -85,7 +85,7 @@ async fn the_parts_of_a_large_file_are_so_large_that_all_their_urls_fit_one_answ
 }
 
 #[tokio::test]
-async fn a_keyed_call_that_failed_goes_on_with_the_upload_that_was_kept() {
+async fn a_repeated_request_resumes_the_saved_upload() {
     let environment = TestEnvironment::start().await;
     let keyed = || with_header(event("create-file-upload"), "idempotency-key", "a");
     let function = function(&environment);

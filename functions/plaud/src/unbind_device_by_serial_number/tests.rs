@@ -25,7 +25,7 @@ async fn bound(environment: &TestEnvironment) {
 }
 
 #[tokio::test]
-async fn answers_with_the_device_bound_to_nobody_and_its_token_is_dead() {
+async fn returns_the_unbound_device_and_revokes_its_token() {
     let environment = TestEnvironment::start().await;
     bound(&environment).await;
     let answer = call(&function(&environment), of(SERIAL_NUMBER, "crm-4711")).await;
@@ -38,7 +38,7 @@ async fn answers_with_the_device_bound_to_nobody_and_its_token_is_dead() {
 }
 
 #[tokio::test]
-async fn who_is_not_its_owner_unbinds_nothing() {
+async fn only_the_owner_unbinds() {
     let environment = TestEnvironment::start().await;
     for owner in ["crm-4711", "eu_someoneelse"] {
         let answer = call(&function(&environment), of(SERIAL_NUMBER, owner)).await;

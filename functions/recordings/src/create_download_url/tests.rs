@@ -46,7 +46,7 @@ async fn reads_the_credential_beside_the_recording_and_signs_without_a_call() {
 }
 
 #[tokio::test]
-async fn get_gives_the_first_uploaded_audio_else_the_first_uploaded_file() {
+async fn returns_the_first_audio_or_the_first_file() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let recording = environment.recording().holding(ContentType::ImagePng, "png").awaiting(ContentType::AudioWav);
@@ -95,7 +95,7 @@ async fn a_filename_becomes_the_content_disposition() {
 }
 
 #[tokio::test]
-async fn what_is_not_uploaded_or_not_there_is_refused() {
+async fn a_pending_or_unknown_media_file_is_refused() {
     let environment = TestEnvironment::start().await;
     environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     let function = function(&environment);

@@ -125,7 +125,7 @@ async fn the_end_user_and_the_device_must_be_the_projects_own() {
 }
 
 #[tokio::test]
-async fn an_unknown_credential_is_401_and_one_without_the_scope_403_and_nothing_is_written() {
+async fn unknown_credential_is_401_and_missing_scope_403() {
     let environment = TestEnvironment::start().await;
     let reader = environment.restricted_key(Scope::RecordingsRead).await;
     let _ = environment.emulators.take_calls();
@@ -138,7 +138,7 @@ async fn an_unknown_credential_is_401_and_one_without_the_scope_403_and_nothing_
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     for (body, param, rule) in [
         (json!({}), "end_user_id", "is required"),
         (json!({"end_user_id": "rec_1"}), "end_user_id", "must be `eu_`"),
@@ -179,7 +179,7 @@ async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_replaced_makes_nothing_whether_or_not_it_had_begun_to() {
+async fn a_replaced_token_creates_nothing() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let begun = with_credential(event("create-recording"), DEVICE_TOKEN);

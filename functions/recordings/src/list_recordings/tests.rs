@@ -46,7 +46,7 @@ async fn pages_through_everything_newest_first_and_each_once() {
 }
 
 #[tokio::test]
-async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
+async fn reads_the_credential_then_one_query_per_shard() {
     let environment = TestEnvironment::start().await;
     recordings(&environment, 3).await;
     page(&function(&environment), "list-recordings", &[]).await;
@@ -57,7 +57,7 @@ async fn the_credential_comes_first_then_one_query_a_shard_then_one_batch() {
 }
 
 #[tokio::test]
-async fn an_index_serves_a_device_and_an_end_user_with_one_query() {
+async fn filters_by_device_and_end_user_with_one_query() {
     let environment = TestEnvironment::start().await;
     let device: DeviceId = "dev_1".parse().unwrap();
     let end_user: EndUserId = "eu_1".parse().unwrap();
@@ -74,7 +74,7 @@ async fn an_index_serves_a_device_and_an_end_user_with_one_query() {
 }
 
 #[tokio::test]
-async fn a_page_of_large_items_ends_before_it_has_read_them_all() {
+async fn a_page_of_large_items_ends_early() {
     let environment = TestEnvironment::start().await;
     let payload = MeetingPayload::new([("note".to_owned(), json!("x".repeat(200_000)))].into_iter().collect()).unwrap();
     let id = MeetingRecordingId::new(0);
@@ -118,7 +118,7 @@ async fn a_filter_that_no_index_serves_leaves_nothing_out() {
 }
 
 #[tokio::test]
-async fn an_offset_goes_on_over_pages_that_a_filter_leaves_empty() {
+async fn an_offset_skips_pages_that_a_filter_empties() {
     let environment = TestEnvironment::start().await;
     let oldest = environment.now();
     let completed = |number: u128| RecordingId::new(oldest, number).to_string();
@@ -148,7 +148,7 @@ async fn others_recordings_and_deleted_ones_are_not_listed() {
 }
 
 #[tokio::test]
-async fn names_the_query_parameter_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_query_parameter_and_its_rule() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for (name, value) in [

@@ -1,4 +1,4 @@
-//! Keeps what a Scoot-shaped worker tells of a transcription.
+//! Creates or updates a meeting transcription.
 
 fn main() -> Result<(), capstan_lambda::StartError> {
     capstan_lambda::serve_http(scoot::save_meeting_transcription::handle)

@@ -74,7 +74,7 @@ fn refusal(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn begins_the_processing_of_an_object_and_gives_back_all_that_was_told() {
+async fn starts_processing_and_returns_every_field() {
     let environment = set().await;
     let answer = call(&function(&environment), event("save-meeting-recording")).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -123,11 +123,11 @@ async fn begins_the_processing_of_an_object_and_gives_back_all_that_was_told() {
     assert_eq!((media.content_type, media.size_bytes()), (ContentType::AudioOgg, Some(OPUS.len() as u64)));
     let owner = environment.stored_end_user(recording.origin.end_user_id.unwrap().as_str()).await.unwrap();
     assert_eq!(owner.external_id.unwrap().as_str(), body()["userId"]);
-    assert_eq!(environment.told().await, ["recording.uploaded"]);
+    assert_eq!(environment.published().await, ["recording.uploaded"]);
 }
 
 #[tokio::test]
-async fn looks_the_name_up_the_object_and_the_owner_writes_once_and_tells() {
+async fn reads_name_object_and_owner_writes_once_and_publishes() {
     let environment = set().await;
     call(&function(&environment), event("save-meeting-recording")).await;
     let (get, transact) = ("dynamodb:GetItem", "dynamodb:TransactWriteItems");
@@ -141,30 +141,30 @@ async fn looks_the_name_up_the_object_and_the_owner_writes_once_and_tells() {
     tell(&environment, body_with(json!({"status": "COMPLETE"}))).await;
     let update = "dynamodb:UpdateItem";
     assert_eq!(environment.emulators.take_calls(), [get, get, get, update, "events:PutEvents", update], "an end");
-    assert_eq!(environment.told().await, ["recording.uploaded", "recording.completed"]);
+    assert_eq!(environment.published().await, ["recording.uploaded", "recording.completed"]);
 }
 
 #[tokio::test]
-async fn without_a_name_each_call_makes_a_recording_and_without_an_object_it_waits_for_one() {
+async fn without_a_uuid_each_request_creates_a_recording() {
     let environment = set().await;
     let made = tell(&environment, json!({})).await;
     assert_eq!((made.status, &made.body["status"]), (200, &json!("PROCESSING")), "{}", made.body);
     let waiting = recording(&environment).await;
     assert_eq!((waiting.status, &waiting.origin.end_user_id), (Status::Pending, &None));
-    assert!(environment.told().await.is_empty());
+    assert!(environment.published().await.is_empty());
     let later = json!({
         "socialRecordingId": made.body["socialRecordingId"], "recordingId": body()["recordingId"], "name": null,
     });
     assert_eq!(tell(&environment, later).await.status, 200);
     let begun = recording(&environment).await;
     assert_eq!((&begun.id, begun.status), (&waiting.id, Status::Uploaded));
-    assert_eq!(environment.told().await, ["recording.uploaded"]);
+    assert_eq!(environment.published().await, ["recording.uploaded"]);
     tell(&environment, json!({})).await;
     assert_eq!(recordings(&environment).await.len(), 2);
 }
 
 #[tokio::test]
-async fn each_field_says_which_rule_it_breaks_and_nothing_is_made() {
+async fn an_invalid_field_is_named_and_nothing_is_created() {
     let environment = set().await;
     put(&environment, environment.bucket(), "proj_other/live/a.ogg").await;
     put(&environment, environment.bucket(), &format!("{PROJECT}/test/a.ogg")).await;
@@ -190,7 +190,7 @@ async fn each_field_says_which_rule_it_breaks_and_nothing_is_made() {
     ] {
         assert_eq!(refusal(&tell(&environment, body_with(fields.clone())).await), expected, "{fields}");
     }
-    assert!(recordings(&environment).await.is_empty() && environment.told().await.is_empty());
+    assert!(recordings(&environment).await.is_empty() && environment.published().await.is_empty());
 }
 
 #[tokio::test]
@@ -220,20 +220,20 @@ async fn after_an_end_the_same_end_is_a_repeat_and_any_other_status_a_conflict()
 }
 
 #[tokio::test]
-async fn an_end_that_is_told_first_is_one_and_failure_has_a_reason() {
+async fn the_first_reported_end_is_final_and_failures_have_reasons() {
     let environment = set().await;
     let answer = tell(&environment, json!({"status": "FAILED", "processingEndDateTime": "2024-11-20T09:20:00Z"})).await;
     assert_eq!(answer.body["processingEndDateTime"], "2024-11-20T09:20:00Z");
     let failed = recording(&environment).await;
     assert_eq!(failed.end.error.unwrap().code, capstan_domain::ProcessingErrorCode::ProcessingError);
     assert!(failed.media.is_empty());
-    assert_eq!(environment.told().await, ["recording.failed"]);
+    assert_eq!(environment.published().await, ["recording.failed"]);
     environment.advance(3600);
     assert!(environment.store.due(environment.now(), 10).await.unwrap().is_empty(), "nothing is owed");
 }
 
 #[tokio::test]
-async fn what_was_first_told_of_owner_and_object_stays() {
+async fn owner_and_object_cannot_change() {
     let environment = set().await;
     put(&environment, OTHER_BUCKET, "a.ogg").await;
     tell(&environment, body()).await;
@@ -288,20 +288,20 @@ async fn a_name_is_its_tenants_own_and_free_again_when_its_recording_is_deleted(
 }
 
 #[tokio::test]
-async fn twenty_at_once_make_one_recording_that_holds_what_all_told() {
+async fn concurrent_reports_merge_into_one_recording() {
     let environment = set().await;
     let function = function(&environment);
     let calls = (0..20).map(|number| {
-        let told = body_with(json!({format!("field{number}"): number}));
-        call(&function, with_body(event("save-meeting-recording"), told))
+        let payload = body_with(json!({format!("field{number}"): number}));
+        call(&function, with_body(event("save-meeting-recording"), payload))
     });
     for answer in futures_util::future::join_all(calls).await {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
     recording(&environment).await;
-    let told = tell(&environment, json!({"socialRecordingId": body()["socialRecordingId"]})).await.body;
-    assert!((0..20).all(|number| told[format!("field{number}")] == number), "{told}");
-    assert_eq!(environment.told().await, ["recording.uploaded"]);
+    let payload = tell(&environment, json!({"socialRecordingId": body()["socialRecordingId"]})).await.body;
+    assert!((0..20).all(|number| payload[format!("field{number}")] == number), "{payload}");
+    assert_eq!(environment.published().await, ["recording.uploaded"]);
 }
 
 #[tokio::test]

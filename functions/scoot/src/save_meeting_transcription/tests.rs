@@ -24,7 +24,7 @@ async fn transcriptions(environment: &TestEnvironment) -> Vec<Transcription> {
 }
 
 #[tokio::test]
-async fn keeps_all_that_was_told_and_gives_it_back() {
+async fn saves_and_returns_every_field() {
     let environment = TestEnvironment::start().await;
     let answer = call(&function(&environment), event("save-meeting-transcription")).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -48,7 +48,7 @@ async fn keeps_all_that_was_told_and_gives_it_back() {
     "#);
     let kept = &transcriptions(&environment).await[0];
     assert_eq!((kept.status, &kept.recording_id), (TranscriptionStatus::Processing, &None));
-    assert_eq!(environment.told().await, ["transcription.started"]);
+    assert_eq!(environment.published().await, ["transcription.started"]);
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn looks_the_name_up_writes_once_tells_and_notes_that() {
     assert_eq!(environment.emulators.take_calls(), [get, get, get], "a repeat");
     tell(&environment, body_with(json!({"status": "COMPLETE"}))).await;
     assert_eq!(environment.emulators.take_calls(), [get, get, get, update, tell_bus, update], "an end");
-    assert_eq!(environment.told().await, ["transcription.started", "transcription.completed"]);
+    assert_eq!(environment.published().await, ["transcription.started", "transcription.completed"]);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn after_an_end_the_same_end_is_a_repeat_and_any_other_status_a_conflict()
 }
 
 #[tokio::test]
-async fn nobody_else_works_on_it_and_an_end_that_the_bus_did_not_take_is_owed() {
+async fn an_unpublished_end_is_published_later() {
     let environment = TestEnvironment::start().await;
     environment.emulators.faults().fail_next("PutEvents", capstan_emulators::Fault::Throttle, 100);
     assert_eq!(tell(&environment, body_with(json!({"status": "COMPLETE"}))).await.status, 200);
@@ -105,7 +105,7 @@ async fn nobody_else_works_on_it_and_an_end_that_the_bus_did_not_take_is_owed() 
 }
 
 #[tokio::test]
-async fn each_field_says_which_rule_it_breaks() {
+async fn an_invalid_field_is_named_with_its_rule() {
     let environment = TestEnvironment::start().await;
     for (field, value) in [
         ("socialTranscriptionId", json!("x")),
@@ -129,12 +129,12 @@ async fn twenty_at_once_make_one() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let calls = (0..20).map(|number| {
-        let told = body_with(json!({format!("field{number}"): number}));
-        call(&function, with_body(event("save-meeting-transcription"), told))
+        let payload = body_with(json!({format!("field{number}"): number}));
+        call(&function, with_body(event("save-meeting-transcription"), payload))
     });
     for answer in futures_util::future::join_all(calls).await {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
     assert_eq!(transcriptions(&environment).await.len(), 1);
-    assert_eq!(environment.told().await, ["transcription.started"]);
+    assert_eq!(environment.published().await, ["transcription.started"]);
 }

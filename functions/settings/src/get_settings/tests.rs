@@ -8,7 +8,7 @@ fn function(environment: &TestEnvironment) -> Function {
 }
 
 #[tokio::test]
-async fn who_has_set_nothing_gets_the_defaults() {
+async fn unset_settings_have_defaults() {
     let environment = TestEnvironment::start().await;
     let answer = call(&function(&environment), event("get-settings")).await;
     assert_eq!(answer.status, 200);
@@ -49,8 +49,8 @@ async fn live_data_test_data_and_each_project_have_their_own() {
       "updated_at": "2024-11-20T09:00:00Z"
     }
     "#);
-    for stranger in environment.strangers().await {
-        let answer = call(&function, with_credential(event("get-settings"), &stranger)).await;
+    for credential in environment.other_tenants().await {
+        let answer = call(&function, with_credential(event("get-settings"), &credential)).await;
         assert_eq!((answer.status, &answer.body["updated_at"]), (200, &json!(null)));
         assert_eq!(answer.body["transcription"]["automatic"], false);
     }

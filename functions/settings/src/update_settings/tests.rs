@@ -37,7 +37,7 @@ async fn answers_with_the_settings_as_they_are_now() {
 }
 
 #[tokio::test]
-async fn what_is_not_given_gets_its_default_and_a_repeat_changes_nothing() {
+async fn absent_fields_get_defaults_and_a_repeat_changes_nothing() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let all = json!({"automatic": true, "provider": "deepgram", "language": "PT_br", "diarization": false});
@@ -60,7 +60,7 @@ async fn what_is_not_given_gets_its_default_and_a_repeat_changes_nothing() {
 async fn live_data_test_data_and_each_project_have_their_own() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
-    let [other_project, test_data] = environment.strangers().await;
+    let [other_project, test_data] = environment.other_tenants().await;
     for (credential, language) in [(test_data, "de"), (other_project, "fr")] {
         let event = with_credential(setting(json!({"language": language})), &credential);
         assert_eq!(call(&function, event).await.status, 200);
@@ -75,7 +75,7 @@ async fn live_data_test_data_and_each_project_have_their_own() {
 }
 
 #[tokio::test]
-async fn what_the_deployment_cannot_do_is_refused_and_changes_nothing() {
+async fn settings_without_a_provider_are_refused() {
     let environment = TestEnvironment::start().await;
     call(&function(&environment), setting(json!({"language": "en"}))).await;
     let before = environment.store.settings(&TestEnvironment::tenant()).await.unwrap();
@@ -86,15 +86,15 @@ async fn what_the_deployment_cannot_do_is_refused_and_changes_nothing() {
         ("whisper", json!({"automatic": true, "provider": "aws"})),
     ] {
         let answer = call(&function_with(&environment, providers), setting(wanted.clone())).await;
-        let told = (answer.status, &answer.body["error"]["code"]);
-        assert_eq!(told, (400, &json!("provider_not_configured")), "{providers}: {wanted}");
+        let refusal = (answer.status, &answer.body["error"]["code"]);
+        assert_eq!(refusal, (400, &json!("provider_not_configured")), "{providers}: {wanted}");
         assert_eq!(environment.store.settings(&TestEnvironment::tenant()).await.unwrap(), before);
     }
     assert_eq!(call(&function_with(&environment, ""), setting(json!({"language": "de"}))).await.status, 200);
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     let environment = TestEnvironment::start().await;
     for (field, value) in [
         ("automatic", json!("yes")),
@@ -105,8 +105,8 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
         ("diarization", json!("no")),
     ] {
         let answer = call(&function(&environment), setting(json!({field: value.clone()}))).await;
-        let told = (answer.status, &answer.body["error"]["param"]);
-        assert_eq!(told, (400, &json!(format!("transcription.{field}"))), "{field}: {value}");
+        let refusal = (answer.status, &answer.body["error"]["param"]);
+        assert_eq!(refusal, (400, &json!(format!("transcription.{field}"))), "{field}: {value}");
     }
     let answer = call(&function(&environment), setting(json!("automatic"))).await;
     assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!("transcription")));

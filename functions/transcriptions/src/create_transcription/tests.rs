@@ -19,8 +19,8 @@ fn function(environment: &TestEnvironment) -> Function {
     function_with(environment, "whisper,deepgram")
 }
 
-/// A recording of sound that is processed.
-async fn sound(environment: &TestEnvironment) -> Recording {
+/// A processed recording with one audio file.
+async fn recording_to_transcribe(environment: &TestEnvironment) -> Recording {
     environment.recording().holding(ContentType::AudioOpus, "x").completed().await
 }
 
@@ -50,9 +50,9 @@ fn refused(answer: &Answer) -> (u64, &str) {
 }
 
 #[tokio::test]
-async fn answers_201_with_the_whole_transcription_and_tells_that_it_is_due() {
+async fn returns_201_with_the_transcription_and_publishes_it() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     let answer = call(&function(&environment), event("create-transcription")).await;
     assert_eq!(answer.status, 201);
     insta::assert_json_snapshot!(answer.body, {".id" => "[id]"}, @r#"
@@ -80,8 +80,8 @@ async fn answers_201_with_the_whole_transcription_and_tells_that_it_is_due() {
     let kept = environment.stored_transcription(id).await.unwrap();
     assert_eq!((kept.tenant, kept.attempts), (TestEnvironment::tenant(), 0));
     assert_eq!(environment.stored(RECORDING).await.unwrap().transcription_id().unwrap().as_str(), id);
-    let told = environment.emulators.take_events().await;
-    insta::assert_json_snapshot!(told[0].event["detail"], {".transcription_id" => "[id]"}, @r#"
+    let events = environment.emulators.take_events().await;
+    insta::assert_json_snapshot!(events[0].event["detail"], {".transcription_id" => "[id]"}, @r#"
     {
       "mode": "live",
       "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
@@ -89,13 +89,13 @@ async fn answers_201_with_the_whole_transcription_and_tells_that_it_is_due() {
       "transcription_id": "[id]"
     }
     "#);
-    assert_eq!((told.len(), &told[0].event["detail-type"]), (1, &json!("transcription.due")));
+    assert_eq!((events.len(), &events[0].event["detail-type"]), (1, &json!("transcription.due")));
 }
 
 #[tokio::test]
-async fn reads_what_is_set_beside_the_newest_transcription_then_writes_once_and_tells() {
+async fn reads_settings_and_newest_transcription_then_writes_once() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     let function = function(&environment);
     let first = call(&function, event("create-transcription")).await;
     let get = "dynamodb:GetItem";
@@ -128,7 +128,7 @@ async fn the_recordings_own_path_takes_the_same_body_or_none() {
 }
 
 #[tokio::test]
-async fn what_is_not_given_is_as_the_project_has_set_it_for_this_mode() {
+async fn absent_fields_take_the_settings_of_the_mode() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let options = TranscriptionOptions {
@@ -154,7 +154,7 @@ async fn what_is_not_given_is_as_the_project_has_set_it_for_this_mode() {
         asked(own, TestEnvironment::tenant(), "rec_2", given).await,
         [json!("whisper"), json!("en-GB"), json!(true)]
     );
-    let [_, test] = environment.strangers().await;
+    let [_, test] = environment.other_tenants().await;
     assert_eq!(
         asked(&test, TestEnvironment::test_data(), "rec_3", json!({})).await,
         [json!("whisper"), Value::Null, json!(true)]
@@ -164,7 +164,7 @@ async fn what_is_not_given_is_as_the_project_has_set_it_for_this_mode() {
 #[tokio::test]
 async fn a_provider_that_the_deployment_does_not_have_makes_nothing() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     let none = call(&function_with(&environment, ""), event("create-transcription")).await;
     insta::assert_json_snapshot!(none.body["error"], {".request_id" => "[id]"}, @r#"
     {
@@ -180,7 +180,7 @@ async fn a_provider_that_the_deployment_does_not_have_makes_nothing() {
 }
 
 #[tokio::test]
-async fn one_is_under_way_at_a_time_and_one_that_ended_stands_in_nobodys_way() {
+async fn one_transcription_runs_at_a_time() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let pending = environment.transcription().id("txn_1").pending().await;
@@ -204,9 +204,9 @@ async fn one_is_under_way_at_a_time_and_one_that_ended_stands_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn of_twenty_at_once_one_is_made() {
+async fn concurrent_requests_create_one() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     let functions: Vec<_> = (0..20).map(|_| function(&environment)).collect();
     let answers = join_all(functions.iter().map(|function| call(function, event("create-transcription")))).await;
     let made: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
@@ -238,7 +238,7 @@ async fn the_hundredth_is_the_last_and_found_again_by_its_repeat() {
 }
 
 #[tokio::test]
-async fn only_a_processed_recording_of_sound_can_be_transcribed() {
+async fn only_a_processed_recording_with_audio_can_be_transcribed() {
     let environment = TestEnvironment::start().await;
     let holding = |id| environment.recording().id(id).holding(ContentType::AudioOpus, "x");
     holding("rec_pending").pending().await;
@@ -261,12 +261,12 @@ async fn only_a_processed_recording_of_sound_can_be_transcribed() {
 }
 
 #[tokio::test]
-async fn an_unknown_a_deleted_and_a_strangers_recording_are_not_there() {
+async fn unknown_deleted_and_foreign_recordings_are_404() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     let function = function(&environment);
-    for stranger in environment.strangers().await {
-        let answer = call(&function, with_credential(event("create-transcription"), &stranger)).await;
+    for credential in environment.other_tenants().await {
+        let answer = call(&function, with_credential(event("create-transcription"), &credential)).await;
         assert_eq!(refused(&answer), (404, "not_found"));
     }
     let unknown = call(&function, asking(json!({"recording_id": "rec_unknown"}))).await;
@@ -281,9 +281,9 @@ async fn an_unknown_a_deleted_and_a_strangers_recording_are_not_there() {
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     for (field, value) in [
         ("recording_id", Value::Null),
         ("recording_id", json!("txn_1")),
@@ -297,15 +297,15 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
         let mut body = json!({"recording_id": RECORDING});
         body[field] = value.clone();
         let answer = call(&function(&environment), asking(body)).await;
-        let told = (refused(&answer), &answer.body["error"]["param"]);
-        assert_eq!(told, ((400, "invalid_request"), &json!(field)), "{field}: {value}");
+        let refusal = (refused(&answer), &answer.body["error"]["param"]);
+        assert_eq!(refusal, ((400, "invalid_request"), &json!(field)), "{field}: {value}");
     }
 }
 
 #[tokio::test]
-async fn what_the_bus_does_not_take_is_made_all_the_same_and_is_due() {
+async fn a_transcription_is_created_although_the_bus_fails() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     environment.emulators.faults().fail_next("PutEvents", Fault::Unavailable, 10);
     assert_eq!(call(&function(&environment), event("create-transcription")).await.status, 201);
     let due = environment.store.due(environment.now().plus_seconds(PICK_UP_SECONDS), 10).await.unwrap();
@@ -315,16 +315,16 @@ async fn what_the_bus_does_not_take_is_made_all_the_same_and_is_due() {
 #[tokio::test]
 async fn an_answer_that_is_lost_on_its_way_from_the_table_makes_no_second_one() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     environment.emulators.faults().fail_next("TransactWriteItems", Fault::LoseAnswer, 1);
     assert_eq!(call(&function(&environment), event("create-transcription")).await.status, 201);
     assert_eq!(environment.stored(RECORDING).await.unwrap().transcriptions.len(), 1);
 }
 
 #[tokio::test]
-async fn another_attempt_at_the_call_finds_what_the_first_made_whatever_became_of_it() {
+async fn a_second_attempt_finds_the_result_of_the_first() {
     let environment = TestEnvironment::start().await;
-    sound(&environment).await;
+    recording_to_transcribe(&environment).await;
     let keyed = || with_header(event("create-transcription"), "idempotency-key", "a");
     let first = call(&function(&environment), keyed()).await;
     let (id, lease) = (first.body["id"].as_str().unwrap().parse().unwrap(), LeaseId::new(environment.now(), 1));

@@ -71,7 +71,7 @@ async fn reads_the_credential_and_the_transcription_once_each_and_a_long_text_fr
 }
 
 #[tokio::test]
-async fn a_file_too_large_for_an_answer_is_fetched_from_where_the_answer_says_and_goes_with_its_recording() {
+async fn a_large_export_is_downloaded_from_s3() {
     let environment = TestEnvironment::start().await;
     let long = TestEnvironment::transcript(40_000);
     let transcription = environment.transcription().completed(&long).await;
@@ -99,7 +99,7 @@ async fn a_file_too_large_for_an_answer_is_fetched_from_where_the_answer_says_an
 }
 
 #[tokio::test]
-async fn without_a_completed_transcription_there_is_no_file() {
+async fn an_unfinished_transcription_cannot_be_exported() {
     let environment = TestEnvironment::start().await;
     let pending = environment.transcription().pending().await;
     let function = function(&environment);
@@ -119,7 +119,7 @@ async fn without_a_completed_transcription_there_is_no_file() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_gone_with_its_recording_is_not_there() {
+async fn a_transcription_of_a_deleted_recording_is_404() {
     let environment = TestEnvironment::start().await;
     let transcription = environment.transcription().completed(&TestEnvironment::transcript(3_000)).await;
     environment.objects.delete(&ObjectKey::transcript(&transcription)).await.unwrap();
@@ -136,12 +136,12 @@ async fn silence_is_an_empty_file() {
 }
 
 #[tokio::test]
-async fn another_projects_another_modes_and_an_unknown_transcription_are_not_there() {
+async fn foreign_and_unknown_transcriptions_are_404() {
     let environment = TestEnvironment::start().await;
     environment.transcription().completed(&TestEnvironment::transcript(1)).await;
     let function = function(&environment);
-    for stranger in environment.strangers().await {
-        assert_eq!(call(&function, with_credential(event("export-transcription"), &stranger)).await.status, 404);
+    for credential in environment.other_tenants().await {
+        assert_eq!(call(&function, with_credential(event("export-transcription"), &credential)).await.status, 404);
     }
     assert_eq!(call(&function, with_id(event("export-transcription"), "txn_unknown")).await.status, 404);
 }

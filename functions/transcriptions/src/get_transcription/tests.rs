@@ -54,7 +54,7 @@ async fn answers_with_the_transcription_and_its_text() {
 }
 
 #[tokio::test]
-async fn there_is_no_text_before_its_time_and_an_error_where_there_will_be_none() {
+async fn text_is_null_until_completed_and_failures_have_an_error() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let options = TranscriptionOptions { language: Some("pt-BR".parse().unwrap()), ..TranscriptionOptions::default() };
@@ -120,7 +120,7 @@ fn speech(minutes: u64, words: usize) -> Transcript {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_into_an_answer_is_left_out_the_segments_first() {
+async fn a_large_response_omits_segments_first() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let known = |body: &Value| ["segments", "full_text", "text"].map(|field| !body[field].is_null());
@@ -137,12 +137,12 @@ async fn what_does_not_fit_into_an_answer_is_left_out_the_segments_first() {
 }
 
 #[tokio::test]
-async fn another_projects_another_modes_and_an_unknown_transcription_are_not_there() {
+async fn foreign_and_unknown_transcriptions_are_404() {
     let environment = TestEnvironment::start().await;
     environment.transcription().pending().await;
     let function = function(&environment);
-    for stranger in environment.strangers().await {
-        let answer = call(&function, with_credential(event("get-transcription"), &stranger)).await;
+    for credential in environment.other_tenants().await {
+        let answer = call(&function, with_credential(event("get-transcription"), &credential)).await;
         assert_eq!((answer.status, &answer.body["error"]["code"]), (404, &json!("not_found")));
     }
     for id in ["txn_unknown", "rec_1", "nonsense"] {

@@ -107,7 +107,7 @@ async fn pages_through_all_newest_first_and_each_once_whatever_is_asked_for_mean
 }
 
 #[tokio::test]
-async fn one_query_a_shard_then_one_batch_or_the_recording_then_one_batch() {
+async fn one_query_per_shard_then_one_batch() {
     let environment = TestEnvironment::start().await;
     let recording = recording(&environment, RECORDING).await;
     transcriptions(&environment, &recording, 3, 1).await;
@@ -123,7 +123,7 @@ async fn one_query_a_shard_then_one_batch_or_the_recording_then_one_batch() {
 }
 
 #[tokio::test]
-async fn long_texts_come_from_s3_and_a_page_ends_before_it_is_too_large() {
+async fn long_texts_are_read_from_s3() {
     let environment = TestEnvironment::start().await;
     let recording = recording(&environment, RECORDING).await;
     // Two megabytes each.
@@ -146,9 +146,9 @@ async fn another_projects_another_modes_and_an_unknown_recording_have_no_transcr
     let function = function(&environment);
     let own = with_query(event("list-transcriptions"), &[("recording_id", RECORDING)]);
     assert_eq!(call(&function, own.clone()).await.body["data"].as_array().unwrap().len(), 1);
-    for stranger in environment.strangers().await {
+    for credential in environment.other_tenants().await {
         for event in [own.clone(), event("list-transcriptions")] {
-            let answer = call(&function, with_credential(event, &stranger)).await;
+            let answer = call(&function, with_credential(event, &credential)).await;
             assert_eq!((answer.status, &answer.body["data"]), (200, &json!([])));
         }
     }
@@ -156,7 +156,7 @@ async fn another_projects_another_modes_and_an_unknown_recording_have_no_transcr
 }
 
 #[tokio::test]
-async fn names_the_query_parameter_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_query_parameter_and_its_rule() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     for (name, value) in [

@@ -19,7 +19,7 @@ async fn awaited(environment: &TestEnvironment) {
 }
 
 #[tokio::test]
-async fn the_text_of_a_job_that_has_ended_is_kept_and_its_end_told_once() {
+async fn saves_the_text_and_publishes_the_end_once() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(transcribing).await;
     awaited(&environment).await;
@@ -29,7 +29,7 @@ async fn the_text_of_a_job_that_has_ended_is_kept_and_its_end_told_once() {
     }
     let ended = environment.stored_transcription(TRANSCRIPTION).await.unwrap();
     assert_eq!((ended.status, ended.word_count), (TranscriptionStatus::Completed, Some(5)));
-    assert_eq!(environment.told().await, ["transcription.completed"]);
+    assert_eq!(environment.published().await, ["transcription.completed"]);
     assert_eq!(peer.take_seen().len(), 2, "the job and its output, and nothing after its end");
 }
 
@@ -49,7 +49,7 @@ async fn a_job_that_failed_fails_its_transcription_with_the_reason() {
 }
 
 #[tokio::test]
-async fn jobs_of_others_and_jobs_that_are_gone_are_nobodys() {
+async fn foreign_and_deleted_jobs_are_ignored() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(transcribing).await;
     let function = function(&environment, &peer);

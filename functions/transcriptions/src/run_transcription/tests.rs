@@ -77,7 +77,7 @@ async fn the_provider_is_given_the_original_and_its_text_is_kept() {
     let Some(TranscriptLocation::Item(text)) = &transcription.transcript else { panic!("{transcription:?}") };
     assert_eq!((text.full_text(), transcription.word_count), (SAID.join(" "), Some(5)));
     assert_eq!(transcription.language.unwrap().as_str(), "en");
-    assert_eq!(environment.told().await, ENDED);
+    assert_eq!(environment.published().await, ENDED);
     let asked = peer.take_seen();
     assert_eq!(asked.len(), 1);
     assert!(asked[0].text().contains("filename=\"audio.ogg\""));
@@ -92,7 +92,7 @@ async fn repeated_and_concurrent_events_send_a_job_once() {
     let function = function(&environment, &peer, "whisper");
     futures_util::future::join_all((0..10).map(|_| run(&function))).await;
     run(&function).await;
-    assert_eq!((peer.take_seen().len(), environment.told().await), (1, ENDED.map(str::to_owned).to_vec()));
+    assert_eq!((peer.take_seen().len(), environment.published().await), (1, ENDED.map(str::to_owned).to_vec()));
 }
 
 #[tokio::test]
@@ -114,8 +114,8 @@ async fn dying_between_any_two_calls_loses_nothing_and_tells_the_end() {
                 let ended = stored(&environment).await;
                 assert_eq!(ended.status, TranscriptionStatus::Completed, "{provider}: {crash:?} after {calls} calls");
                 environment.transcripts().publish(&ended).await.unwrap();
-                let told = environment.told().await;
-                assert!(ENDED.iter().all(|what| told.iter().any(|told| told == what)), "{told:?}");
+                let published = environment.published().await;
+                assert!(ENDED.iter().all(|end| published.iter().any(|event| event == end)), "{published:?}");
                 if !crashed {
                     assert!(calls > 5, "{calls} calls are fewer than it makes");
                     break;
@@ -126,7 +126,7 @@ async fn dying_between_any_two_calls_loses_nothing_and_tells_the_end() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_now_is_tried_again_later_and_what_it_says_then_is_kept() {
+async fn retries_an_unavailable_provider_and_saves_the_result() {
     type Answers = fn() -> Reply;
     let faults: [(&str, Answers); 6] = [
         ("down", || Reply::json(503, "{}")),
@@ -152,7 +152,10 @@ async fn a_provider_that_cannot_now_is_tried_again_later_and_what_it_says_then_i
         assert_eq!(put_off.status, TranscriptionStatus::Processing, "{name}");
         let asked = peer.take_seen().len();
         run(&function).await;
-        assert!(peer.take_seen().is_empty(), "{name}: it is left alone until it is due, however often it is told");
+        assert!(
+            peer.take_seen().is_empty(),
+            "{name}: it is left alone until it is due, however often the event is delivered"
+        );
         assert!((1..=4).contains(&asked), "{name}");
         assert!((100..=120).contains(&wait_until_due(&environment).await), "{name}");
         broken.store(0, Ordering::SeqCst);
@@ -163,7 +166,7 @@ async fn a_provider_that_cannot_now_is_tried_again_later_and_what_it_says_then_i
 }
 
 #[tokio::test]
-async fn a_busy_provider_is_retried_when_it_asks_and_given_up_after_8_attempts() {
+async fn retries_a_busy_provider_at_most_8_times() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(|_| Reply::json(429, "{}").with("retry-after", "3600")).await;
     pending(&environment, "whisper").await;
@@ -181,7 +184,7 @@ async fn a_busy_provider_is_retried_when_it_asks_and_given_up_after_8_attempts()
     let error = failed.error.unwrap();
     assert_eq!(error.code, TranscriptionErrorCode::ProcessingError);
     assert!(error.message.starts_with("The provider failed 8 times. Last error: "), "{error}");
-    assert_eq!(environment.told().await, ["transcription.started", "transcription.failed"]);
+    assert_eq!(environment.published().await, ["transcription.started", "transcription.failed"]);
     run(&function).await;
     assert!(peer.take_seen().is_empty(), "what has failed is not taken up again");
 }
@@ -209,7 +212,7 @@ async fn a_provider_that_the_deployment_no_longer_has_fails_the_job() {
 }
 
 #[tokio::test]
-async fn a_provider_that_works_on_is_asked_when_it_is_due_and_given_the_job_once() {
+async fn submits_a_job_once_and_polls_when_due() {
     for (provider, started, asked) in [
         ("assemblyai", "POST /v2/transcript", "GET /v2/transcript/9ea68fd3-f953-42c1-9742-976c447fb463"),
         ("aws", "POST /", "POST /"),
@@ -231,7 +234,7 @@ async fn a_provider_that_works_on_is_asked_when_it_is_due_and_given_the_job_once
         run(&function).await;
         assert_eq!(stored(&environment).await.status, TranscriptionStatus::Completed, "{provider}");
         assert_eq!(lines.lock().unwrap()[1], asked);
-        assert_eq!(environment.told().await, ENDED);
+        assert_eq!(environment.published().await, ENDED);
     }
 }
 
@@ -263,7 +266,7 @@ async fn a_job_without_a_callback_is_sent_three_times() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_meanwhile_is_given_to_nobody() {
+async fn a_transcription_deleted_meanwhile_is_not_submitted() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(transcribing).await;
     pending(&environment, "whisper").await;

@@ -34,7 +34,7 @@ fn for_job(mut event: Value, provider: &str, job: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_deepgram_heard_is_kept_and_its_end_told_once() {
+async fn saves_deepgrams_result_and_publishes_its_end_once() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(transcribing).await;
     awaited(&environment, "deepgram").await;
@@ -51,15 +51,15 @@ async fn what_deepgram_heard_is_kept_and_its_end_told_once() {
     let again = with_body(event("transcription-callback"), listened());
     assert_eq!(call(&function, again).await.status, 204);
     assert_eq!(environment.stored_transcription(TRANSCRIPTION).await.unwrap(), {
-        let mut told = ended;
-        told.event_type = None;
-        told
+        let mut of_callback = ended;
+        of_callback.event_type = None;
+        of_callback
     });
-    assert_eq!(environment.told().await, ["transcription.completed"]);
+    assert_eq!(environment.published().await, ["transcription.completed"]);
 }
 
 #[tokio::test]
-async fn assemblyai_tells_that_it_has_ended_and_is_asked_for_the_rest() {
+async fn fetches_the_transcript_after_assemblyais_callback() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(transcribing).await;
     awaited(&environment, "assemblyai").await;
@@ -67,10 +67,10 @@ async fn assemblyai_tells_that_it_has_ended_and_is_asked_for_the_rest() {
     let token = event("transcription-callback")["headers"]["authorization"].as_str().unwrap().to_owned();
     let token = token_of(token.trim_start_matches("Basic "));
     let body = json!({"transcript_id": "9ea68fd3-f953-42c1-9742-976c447fb463", "status": "completed"});
-    let told = with_body(event("transcription-callback"), body);
-    let job = told["pathParameters"]["job"].as_str().unwrap().to_owned();
-    let told = with_header(for_job(told, "assemblyai", &job), "x-capstan-callback-token", &token);
-    assert_eq!(call(&function(&environment, &peer), told).await.status, 204);
+    let callback = with_body(event("transcription-callback"), body);
+    let job = callback["pathParameters"]["job"].as_str().unwrap().to_owned();
+    let callback = with_header(for_job(callback, "assemblyai", &job), "x-capstan-callback-token", &token);
+    assert_eq!(call(&function(&environment, &peer), callback).await.status, 204);
     assert_eq!(status(&environment).await, TranscriptionStatus::Completed);
     assert_eq!(peer.take_seen().len(), 1);
 }
@@ -82,7 +82,7 @@ fn token_of(credentials: &str) -> String {
 }
 
 #[tokio::test]
-async fn without_the_token_of_that_very_job_nothing_is_believed_or_looked_up() {
+async fn a_callback_without_the_jobs_token_is_refused() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(transcribing).await;
     awaited(&environment, "deepgram").await;
@@ -107,7 +107,7 @@ async fn without_the_token_of_that_very_job_nothing_is_believed_or_looked_up() {
 }
 
 #[tokio::test]
-async fn what_comes_after_we_gave_up_or_deleted_it_changes_nothing() {
+async fn a_result_after_failure_or_deletion_changes_nothing() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(transcribing).await;
     let function = function(&environment, &peer);
@@ -122,7 +122,7 @@ async fn what_comes_after_we_gave_up_or_deleted_it_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_provider_is_told_to_call_again_while_something_is_busy_or_it_makes_no_sense() {
+async fn answers_a_callback_with_an_error_if_it_cannot_be_saved() {
     let environment = TestEnvironment::start().await;
     let peer = Peer::answering(|_| Reply::json(503, "{}")).await;
     awaited(&environment, "deepgram").await;

@@ -35,7 +35,7 @@ async fn removes_the_upload_and_the_file_and_a_repeat_finds_none() {
 }
 
 #[tokio::test]
-async fn a_recording_is_completed_without_what_was_aborted() {
+async fn completes_a_recording_without_its_aborted_file() {
     let environment = TestEnvironment::start().await;
     environment.recording().in_parts(ContentType::AudioWav, 3).holding(ContentType::AudioOpus, "x").pending().await;
     assert_eq!(call(&function(&environment), abort()).await.status, 204);
@@ -59,7 +59,7 @@ async fn an_upload_that_s3_aborted_is_aborted_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_made_and_not_noted_goes_too_and_one_that_was_noted_stays() {
+async fn removes_unrecorded_files_and_keeps_recorded_ones() {
     let environment = TestEnvironment::start().await;
     for noted in [false, true] {
         let id = if noted { "rec_1" } else { "rec_2" };
@@ -80,7 +80,7 @@ async fn a_file_that_was_made_and_not_noted_goes_too_and_one_that_was_noted_stay
 }
 
 #[tokio::test]
-async fn what_is_out_of_reach_or_not_sent_in_parts_is_not_there() {
+async fn foreign_and_single_put_uploads_are_404() {
     let environment = TestEnvironment::start().await;
     environment.recording().in_parts(ContentType::AudioWav, 1).awaiting(ContentType::AudioOpus).pending().await;
     environment

@@ -81,7 +81,7 @@ async fn reads_the_credential_and_the_recording_lists_completes_and_writes_once(
 }
 
 #[tokio::test]
-async fn names_the_parts_that_are_missing_and_loses_none_of_the_others() {
+async fn lists_missing_parts_and_keeps_the_others() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().in_parts(ContentType::AudioWav, 16 * MIB).pending().await;
     environment.send_part(&recording, &med_1(), 2).await;
@@ -128,7 +128,7 @@ async fn names_the_part_that_is_claimed_wrongly() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_all_are_told_that_it_is_uploaded() {
+async fn all_concurrent_completions_get_200() {
     let environment = TestEnvironment::start().await;
     let (_, tags) = in_two_parts(&environment).await;
     let function = function(&environment);
@@ -141,7 +141,7 @@ async fn of_many_at_once_all_are_told_that_it_is_uploaded() {
 }
 
 #[tokio::test]
-async fn a_completion_whose_answer_was_lost_is_found_done() {
+async fn a_completion_with_a_lost_response_is_recognised() {
     let environment = TestEnvironment::start().await;
     let (_, tags) = in_two_parts(&environment).await;
     environment.emulators.faults().fail_next("CompleteMultipartUpload", Fault::LoseAnswer, 1);
@@ -154,7 +154,7 @@ async fn a_completion_whose_answer_was_lost_is_found_done() {
 }
 
 #[tokio::test]
-async fn a_repeated_completion_records_what_the_first_one_did_not() {
+async fn a_repeated_completion_records_missing_objects() {
     let environment = TestEnvironment::start().await;
     let (_, tags) = in_two_parts(&environment).await;
     environment.emulators.faults().fail_next("UpdateItem", Fault::Unavailable, 3);
@@ -186,11 +186,11 @@ async fn the_notification_may_come_first_or_last_and_adds_the_hash() {
     let (recording, _) = in_two_parts(&environment).await;
     assert_eq!(complete(&environment, json!({})).await.status, 200);
     let key = ObjectKey::of(&recording, &recording.media[&med_1()]);
-    let mut told = environment.objects.inspect(&key, environment.now()).await.unwrap().unwrap();
-    told.sequencer = Some(capstan_domain::Sequencer::new("01"));
-    environment.store.record_object(&recording.id, &med_1(), &told, environment.now()).await.unwrap();
+    let mut object = environment.objects.inspect(&key, environment.now()).await.unwrap().unwrap();
+    object.sequencer = Some(capstan_domain::Sequencer::new("01"));
+    environment.store.record_object(&recording.id, &med_1(), &object, environment.now()).await.unwrap();
     let noted = environment.stored(RECORDING).await.unwrap().media[&med_1()].clone();
-    assert_eq!(noted.last_object(), Some(&told));
+    assert_eq!(noted.last_object(), Some(&object));
     assert_eq!(complete(&environment, json!({})).await.status, 200);
     assert_eq!(environment.stored(RECORDING).await.unwrap().media[&med_1()], noted);
 }
@@ -206,7 +206,7 @@ async fn an_upload_that_s3_aborted_says_how_to_begin_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_whole_after_its_recording_was_completed_is_late_and_told() {
+async fn a_file_completed_after_its_recording_is_published_as_late() {
     let environment = TestEnvironment::start().await;
     let builder = environment.recording().holding(ContentType::AudioOpus, "x").in_parts(ContentType::AudioWav, 3);
     let recording = builder.uploaded().await;
@@ -215,8 +215,8 @@ async fn a_file_that_is_whole_after_its_recording_was_completed_is_late_and_told
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("uploaded")), "{}", answer.body);
     let stored = environment.stored(RECORDING).await.unwrap();
     assert_eq!((stored.status, stored.processing.late_arrivals), (Status::Uploaded, 1));
-    let told = environment.emulators.take_events().await;
-    assert_eq!(told[0].event["detail-type"], "media.uploaded");
+    let events = environment.emulators.take_events().await;
+    assert_eq!(events[0].event["detail-type"], "media.uploaded");
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn an_object_of_a_removed_media_file_is_deleted() {
 }
 
 #[tokio::test]
-async fn what_is_out_of_reach_is_not_there() {
+async fn foreign_resources_are_404() {
     let environment = TestEnvironment::start().await;
     in_two_parts(&environment).await;
     environment

@@ -47,7 +47,7 @@ async fn reads_the_credential_then_writes_once_and_then_tells() {
 }
 
 #[tokio::test]
-async fn an_object_counts_as_uploaded_before_its_notification_comes() {
+async fn an_object_counts_as_uploaded_before_its_notification() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     environment.put(&recording, &TestEnvironment::media_id("med_1"), ContentType::AudioOpus, b"bytes".to_vec()).await;
@@ -62,7 +62,7 @@ async fn an_object_counts_as_uploaded_before_its_notification_comes() {
 }
 
 #[tokio::test]
-async fn what_has_not_arrived_stays_pending_and_is_listed() {
+async fn missing_files_stay_pending_and_are_listed() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).pending().await;
     let answer = complete(&function(&environment), json!({})).await;
@@ -71,7 +71,7 @@ async fn what_has_not_arrived_stays_pending_and_is_listed() {
 }
 
 #[tokio::test]
-async fn nothing_there_is_refused_and_the_recording_stays_pending() {
+async fn completion_without_objects_is_refused() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
     environment.recording().id("rec_1").awaiting(ContentType::AudioOpus).pending().await;
@@ -81,11 +81,11 @@ async fn nothing_there_is_refused_and_the_recording_stays_pending() {
         assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!("media_not_uploaded")));
         assert_eq!(environment.stored(id).await.unwrap().status, Status::Pending);
     }
-    assert!(environment.told().await.is_empty());
+    assert!(environment.published().await.is_empty());
 }
 
 #[tokio::test]
-async fn an_exact_repeat_gets_the_same_answer_and_is_not_told_again() {
+async fn a_repeat_returns_the_same_response_and_publishes_nothing() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").awaiting(ContentType::ImagePng).pending().await;
     let function = function(&environment);
@@ -101,7 +101,7 @@ async fn an_exact_repeat_gets_the_same_answer_and_is_not_told_again() {
     assert_eq!(other.body["error"]["code"], "recording_not_pending");
     let reused = call(&function, with_header(plain(json!({})), "idempotency-key", "key-1")).await;
     assert_eq!((reused.status, &reused.body["error"]["code"]), (409, &json!("idempotency_key_reused")));
-    assert_eq!(environment.told().await, ["recording.uploaded"]);
+    assert_eq!(environment.published().await, ["recording.uploaded"]);
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn any_other_call_on_a_completed_upload_is_refused() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_completes_and_one_event_is_told() {
+async fn concurrent_completions_publish_one_event() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
     environment.put(&recording, &TestEnvironment::media_id("med_1"), ContentType::AudioOpus, b"x".to_vec()).await;
@@ -148,11 +148,11 @@ async fn of_many_at_once_one_completes_and_one_event_is_told() {
     let mut statuses = [a.status, b.status, c.status, d.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 400, 400, 400]);
-    assert_eq!(environment.told().await, ["recording.uploaded"]);
+    assert_eq!(environment.published().await, ["recording.uploaded"]);
 }
 
 #[tokio::test]
-async fn the_right_hash_is_verified_whether_or_not_the_notification_came() {
+async fn verifies_the_hash_with_and_without_a_notification() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "bytes").pending().await;
     let unnoticed = environment.recording().id("rec_1").awaiting(ContentType::AudioOpus).pending().await;
@@ -181,11 +181,11 @@ async fn a_wrong_hash_is_409_and_the_file_may_be_uploaded_again() {
     assert_eq!(stored.media.values().next().unwrap().status(), MediaStatus::Pending);
     environment.put(&recording, &TestEnvironment::media_id("med_1"), ContentType::AudioOpus, b"right".to_vec()).await;
     assert_eq!(complete(&function, claim()).await.status, 200);
-    assert_eq!(environment.told().await, ["recording.uploaded"]);
+    assert_eq!(environment.published().await, ["recording.uploaded"]);
 }
 
 #[tokio::test]
-async fn bytes_other_than_those_declared_since_do_not_complete_an_upload() {
+async fn bytes_that_differ_from_the_declaration_are_rejected() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().holding(ContentType::AudioOpus, "wrong").pending().await;
     let function = function(&environment);
@@ -230,17 +230,21 @@ async fn another_size_than_claimed_is_refused_and_the_recording_stays_pending() 
 }
 
 #[tokio::test]
-async fn a_bus_that_does_not_take_the_event_does_not_undo_the_completion() {
+async fn a_failing_bus_does_not_undo_the_completion() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "bytes").pending().await;
     environment.emulators.faults().fail_next("PutEvents", Fault::Unavailable, 10);
     assert_eq!(complete(&function(&environment), json!({})).await.status, 200);
     environment.advance(capstan_domain::PICK_UP_SECONDS);
-    assert_eq!(environment.store.due(environment.now(), 10).await.unwrap().len(), 1, "it is due to be told again");
+    assert_eq!(
+        environment.store.due(environment.now(), 10).await.unwrap().len(),
+        1,
+        "its event is due to be published again"
+    );
 }
 
 #[tokio::test]
-async fn what_is_out_of_reach_is_not_there() {
+async fn foreign_resources_are_404() {
     let environment = TestEnvironment::start().await;
     let test_data = Tenant { mode: Mode::Test, ..TestEnvironment::tenant() };
     environment.recording().of(test_data).holding(ContentType::AudioOpus, "x").pending().await;
@@ -254,7 +258,7 @@ async fn what_is_out_of_reach_is_not_there() {
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").pending().await;
     let function = function(&environment);
@@ -270,7 +274,7 @@ async fn names_the_field_and_the_rule_that_it_breaks() {
 }
 
 #[tokio::test]
-async fn a_hundred_media_that_nobody_told_of_are_completed_in_one_write() {
+async fn completes_100_unreported_media_files_in_one_write() {
     let environment = TestEnvironment::start().await;
     let awaiting = (0..100).fold(environment.recording(), |recording, _| recording.awaiting(ContentType::ImagePng));
     let recording = awaiting.pending().await;
@@ -283,7 +287,7 @@ async fn a_hundred_media_that_nobody_told_of_are_completed_in_one_write() {
 }
 
 #[tokio::test]
-async fn a_claimed_hash_of_a_file_in_parts_is_verified_and_kept_before_its_notification_comes() {
+async fn verifies_a_declared_hash_before_the_notification_arrives() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().in_parts(ContentType::AudioWav, 3).pending().await;
     environment.send_parts(&recording, &TestEnvironment::media_id("med_1")).await;
@@ -300,7 +304,7 @@ async fn a_claimed_hash_of_a_file_in_parts_is_verified_and_kept_before_its_notif
 }
 
 #[tokio::test]
-async fn a_file_whose_parts_are_not_all_there_stays_pending_and_is_listed() {
+async fn a_file_with_missing_parts_stays_pending() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").in_parts(ContentType::AudioWav, 3).pending().await;
     let answer = complete(&function(&environment), json!({})).await;

@@ -41,7 +41,7 @@ async fn answers_with_the_token_of_which_only_the_hash_is_kept_and_only_for_a_wh
 }
 
 #[tokio::test]
-async fn reads_the_credential_beside_the_recording_and_then_writes_once() {
+async fn reads_credential_and_recording_and_writes_once() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
     token(&environment).await;

@@ -108,7 +108,7 @@ impl Upload<'_> {
         Ok((media.clone(), upload))
     }
 
-    /// Aborts an upload that was begun for nothing, and gives the reason. What may have been made known after all is left
+    /// Aborts an upload that is not used, and returns the reason. An upload that may have been recorded after all is left
     /// for the next attempt; what cannot be aborted now is what the bucket's lifecycle rule is for.
     async fn abandon(&self, key: &ObjectKey, upload: &MultipartUpload, refusal: Error) -> Error {
         if !matches!(refusal, Error::Unavailable { .. } | Error::Internal { .. }) {

@@ -102,7 +102,7 @@ async fn an_expired_recording_takes_no_more_files() {
 }
 
 #[tokio::test]
-async fn a_recording_holds_100_media_however_many_are_asked_for_at_once() {
+async fn concurrent_requests_cannot_exceed_100_media_files() {
     let environment = TestEnvironment::start().await;
     let full = (0..98).fold(environment.recording(), |recording, _| recording.awaiting(ContentType::ImagePng));
     full.pending().await;
@@ -143,7 +143,7 @@ async fn signs_again_for_a_pending_file_instead_of_adding_one() {
 }
 
 #[tokio::test]
-async fn names_the_field_and_the_rule_that_it_breaks() {
+async fn names_the_invalid_field_and_its_rule() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
     let function = function(&environment);
@@ -233,7 +233,7 @@ async fn answers_with_a_url_for_each_part() {
 }
 
 #[tokio::test]
-async fn an_upload_in_parts_begins_with_the_same_calls_whatever_the_size() {
+async fn starting_a_multipart_upload_costs_the_same_for_any_size() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
     for size in [1_000_000, 50_000_000_000, 53_687_091_200_000] {
@@ -245,7 +245,7 @@ async fn an_upload_in_parts_begins_with_the_same_calls_whatever_the_size() {
 }
 
 #[tokio::test]
-async fn what_is_refused_leaves_no_upload_behind() {
+async fn a_refused_request_leaves_no_upload() {
     let environment = TestEnvironment::start().await;
     environment.recording().holding(ContentType::AudioOpus, "x").uploaded().await;
     let function = function(&environment);
@@ -256,7 +256,7 @@ async fn what_is_refused_leaves_no_upload_behind() {
 }
 
 #[tokio::test]
-async fn goes_on_with_the_upload_that_is_under_way() {
+async fn resumes_an_open_upload() {
     let environment = TestEnvironment::start().await;
     environment.recording().in_parts(ContentType::AudioWav, 6 * MIB).pending().await;
     let open = environment.open_uploads().await;
@@ -273,7 +273,7 @@ async fn goes_on_with_the_upload_that_is_under_way() {
 }
 
 #[tokio::test]
-async fn begins_another_upload_where_the_old_one_is_gone_or_of_another_size_or_there_was_none() {
+async fn starts_a_new_upload_if_none_matches() {
     let environment = TestEnvironment::start().await;
     let builder =
         environment.recording().in_parts(ContentType::AudioWav, 6 * MIB).in_parts(ContentType::AudioWav, 6 * MIB);
@@ -298,7 +298,7 @@ async fn begins_another_upload_where_the_old_one_is_gone_or_of_another_size_or_t
 }
 
 #[tokio::test]
-async fn of_two_concurrent_multipart_uploads_of_a_file_one_wins() {
+async fn one_of_two_concurrent_multipart_uploads_wins() {
     let environment = TestEnvironment::start().await;
     environment.recording().awaiting(ContentType::AudioWav).pending().await;
     let function = function(&environment);
@@ -321,7 +321,7 @@ async fn a_multipart_upload_is_not_replaced_by_one_put() {
 }
 
 #[tokio::test]
-async fn another_attempt_at_the_same_call_goes_on_with_the_upload_that_the_first_began() {
+async fn a_second_attempt_resumes_the_upload_of_the_first() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
     let function = function(&environment);
@@ -343,7 +343,7 @@ async fn another_attempt_at_the_same_call_goes_on_with_the_upload_that_the_first
 }
 
 #[tokio::test]
-async fn an_upload_that_was_made_known_after_all_stays_under_way() {
+async fn an_upload_that_was_recorded_after_all_stays_open() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
     let function = function(&environment);
@@ -386,7 +386,7 @@ async fn no_url_outlives_the_credentials_that_signed_it() {
 }
 
 #[tokio::test]
-async fn a_url_that_another_attempt_signs_is_kept_to_end_when_it_does() {
+async fn a_later_presigned_url_extends_the_expiry() {
     let environment = TestEnvironment::start().await;
     environment.recording().pending().await;
     let function = function(&environment);

@@ -30,7 +30,7 @@ async fn abort(environment: &TestEnvironment, recording: &Recording) {
 }
 
 #[tokio::test]
-async fn answers_with_what_is_there_and_urls_for_what_is_missing() {
+async fn returns_received_parts_and_urls_for_missing_ones() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().in_parts(ContentType::AudioWav, 11 * MIB).pending().await;
     environment.send_part(&recording, &med_1(), 3).await;
@@ -115,7 +115,7 @@ async fn an_upload_that_s3_aborted_says_how_to_begin_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_whole_has_nothing_left_to_send_whether_or_not_that_was_noted() {
+async fn a_complete_file_has_no_missing_parts() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().in_parts(ContentType::AudioWav, MIB).pending().await;
     environment.send_parts(&recording, &med_1()).await;
@@ -133,7 +133,7 @@ async fn a_file_that_is_whole_has_nothing_left_to_send_whether_or_not_that_was_n
 }
 
 #[tokio::test]
-async fn an_object_that_is_not_made_of_the_parts_is_not_taken_for_it() {
+async fn an_object_of_other_parts_does_not_complete_the_upload() {
     let environment = TestEnvironment::start().await;
     let recording = environment.recording().in_parts(ContentType::AudioWav, 1).pending().await;
     environment.put(&recording, &med_1(), ContentType::AudioWav, b"x".to_vec()).await;
@@ -142,7 +142,7 @@ async fn an_object_that_is_not_made_of_the_parts_is_not_taken_for_it() {
 }
 
 #[tokio::test]
-async fn what_is_out_of_reach_or_not_sent_in_parts_is_not_there() {
+async fn foreign_and_single_put_uploads_are_404() {
     let environment = TestEnvironment::start().await;
     environment.recording().in_parts(ContentType::AudioWav, 1).awaiting(ContentType::AudioOpus).pending().await;
     environment

@@ -64,7 +64,7 @@ Resources:
 "#;
 
 #[test]
-fn intrinsics_are_evaluated_and_function_settings_override_globals() {
+fn evaluates_intrinsics_and_globals() {
     let template = parse(SMALL).unwrap();
     let function = &template.functions[0];
     assert_eq!(

@@ -66,7 +66,7 @@ async fn lost_response_has_an_effect_and_dropped_call_has_none() {
 }
 
 #[tokio::test]
-async fn all_calls_after_a_crash_fail_until_it_is_cleared() {
+async fn all_calls_after_an_injected_crash_fail() {
     let emulators = emulators().await;
     emulators.faults().crash_after(1, Crash::After);
     let client = client_without_retries(&emulators);

@@ -35,7 +35,7 @@ pub(crate) enum UploadError {
     },
     /// Another process sends it.
     #[error("is being uploaded by another process")]
-    UnderWay,
+    InUse,
     /// The API or S3 refuses for good.
     #[error(transparent)]
     Refused(ClientError),
@@ -47,7 +47,7 @@ pub(crate) enum UploadError {
     },
     /// What was stored was never what was sent.
     #[error("was sent {0} times and did not arrive whole")]
-    NeverWhole(u32),
+    NeverComplete(u32),
     /// Nothing has moved for long.
     #[error("gave up after {} s without progress; run the command again to go on. {last}", after.as_secs())]
     GaveUp {

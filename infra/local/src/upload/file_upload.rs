@@ -1,4 +1,4 @@
-//! One file on its way, step by step. What is acknowledged is noted before the next is asked for.
+//! The upload of one file, step by step. Each acknowledged step is saved before the next request.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::upload::Destination;
 use crate::upload::error::UploadError;
 use crate::upload::patience::{Patience, passes};
 use crate::upload::source::Source;
-use crate::upload::state::{Manner, StateFile, Step};
+use crate::upload::state::{StateFile, Step, UploadMethod};
 
-/// Files of up to this size go by one PUT: what has to be sent again after a cut is not much.
+/// Files up to this size are uploaded by one PUT: little has to be repeated after a lost connection.
 const LARGEST_ONE_PUT: u64 = 16 * 1024 * 1024;
-/// How often the bytes are begun before their loss is taken for the rule.
-const MAX_ROUNDS: u32 = 5;
-/// Longer than API Gateway waits for a function.
+/// Attempts to upload the whole file before the client gives up.
+const MAX_ATTEMPTS: u32 = 5;
+/// Time to wait for a response. API Gateway waits 30 s for a function.
 const LONGEST_ANSWER: Duration = Duration::from_secs(40);
 
-/// One file on its way.
+/// The upload of one file.
 pub(crate) struct FileUpload<'a> {
     pub(super) destination: &'a Destination,
     pub(super) source: Source,
@@ -36,20 +36,20 @@ pub(crate) struct FileUpload<'a> {
     multipart: bool,
 }
 
-/// An answer with signed URLs. It lives in memory only.
+/// A response with presigned URLs. It is never written to disk.
 #[derive(Debug)]
 pub(super) struct SignedUrls {
     pub(super) answer: Value,
-    /// Counted from when it was asked for, whatever the clock of this machine shows.
+    /// When the URLs were requested, by the monotonic clock: the wall clock of a device may be wrong.
     pub(super) asked_at: Instant,
 }
 
-/// Where the file is to go, once there is a media file for it.
+/// The media file that receives the bytes.
 #[derive(Clone, Debug)]
 pub(super) struct UploadTarget {
     pub(super) recording_id: String,
     pub(super) media_id: String,
-    pub(super) manner: Manner,
+    pub(super) method: UploadMethod,
 }
 
 impl UploadTarget {
@@ -58,12 +58,12 @@ impl UploadTarget {
         format!("/v1/recordings/{}", self.recording_id)
     }
 
-    pub(super) fn sent(self) -> Step {
-        Step::Sent { recording_id: self.recording_id, media_id: self.media_id, manner: self.manner }
+    pub(super) fn uploaded(self) -> Step {
+        Step::Uploaded { recording_id: self.recording_id, media_id: self.media_id, method: self.method }
     }
 
-    fn begun(self) -> Step {
-        Step::Begun { recording_id: self.recording_id, media_id: self.media_id, manner: self.manner }
+    fn uploading(self) -> Step {
+        Step::Uploading { recording_id: self.recording_id, media_id: self.media_id, method: self.method }
     }
 }
 
@@ -81,7 +81,7 @@ impl<'a> FileUpload<'a> {
         Self { destination, source, state, parallel, patience, progress, signed_urls: None, multipart }
     }
 
-    /// Takes the steps that are left. Gives the recording's id.
+    /// Takes the remaining steps and returns the id of the recording.
     ///
     /// # Errors
     /// [`UploadError`].
@@ -90,15 +90,15 @@ impl<'a> FileUpload<'a> {
             match self.state.step().clone() {
                 Step::New => self.create().await?,
                 Step::Created { recording_id } => self.begin(&recording_id).await?,
-                Step::Begun { recording_id, media_id, manner } => {
-                    let target = UploadTarget { recording_id, media_id, manner };
-                    match manner {
-                        Manner::OnePut => self.send_whole(target).await?,
-                        Manner::InParts => self.send_parts(target).await?,
+                Step::Uploading { recording_id, media_id, method } => {
+                    let target = UploadTarget { recording_id, media_id, method };
+                    match method {
+                        UploadMethod::SinglePut => self.send_whole(target).await?,
+                        UploadMethod::Multipart => self.send_parts(target).await?,
                     }
                 }
-                Step::Sent { recording_id, media_id, manner } => {
-                    self.complete(UploadTarget { recording_id, media_id, manner }).await?;
+                Step::Uploaded { recording_id, media_id, method } => {
+                    self.complete(UploadTarget { recording_id, media_id, method }).await?;
                 }
                 Step::Completed { recording_id } => {
                     let name = self.source.name();
@@ -110,13 +110,13 @@ impl<'a> FileUpload<'a> {
         }
     }
 
-    /// Forgets how far it came.
+    /// Discards the saved state.
     ///
     /// # Errors
     /// [`UploadError::State`].
-    pub(crate) fn begin_anew(&mut self) -> Result<(), UploadError> {
+    pub(crate) fn restart(&mut self) -> Result<(), UploadError> {
         self.signed_urls = None;
-        self.state.begin_anew()
+        self.state.restart()
     }
 
     async fn create(&mut self) -> Result<(), UploadError> {
@@ -128,22 +128,22 @@ impl<'a> FileUpload<'a> {
 
     async fn begin(&mut self, recording_id: &str) -> Result<(), UploadError> {
         let in_parts = self.multipart || self.source.size_bytes() > LARGEST_ONE_PUT;
-        let manner = if in_parts { Manner::InParts } else { Manner::OnePut };
-        let signed_urls = self.request_urls(recording_id, manner, None, &self.state.key_of_round("url")).await?;
+        let method = if in_parts { UploadMethod::Multipart } else { UploadMethod::SinglePut };
+        let signed_urls = self.request_urls(recording_id, method, None, &self.state.key_of_attempt("url")).await?;
         let media_id = text(&signed_urls.answer, "upload-url", "media_id")?;
         self.signed_urls = Some(signed_urls);
-        self.state.advance(UploadTarget { recording_id: recording_id.to_owned(), media_id, manner }.begun())
+        self.state.advance(UploadTarget { recording_id: recording_id.to_owned(), media_id, method }.uploading())
     }
 
-    /// Sends the bytes of the same media file again from the first.
-    pub(super) async fn begin_again(&mut self, target: UploadTarget) -> Result<(), UploadError> {
-        if self.state.round() >= MAX_ROUNDS {
-            return Err(UploadError::NeverWhole(MAX_ROUNDS));
+    /// Uploads the same media file again from its first byte.
+    pub(super) async fn upload_file_again(&mut self, target: UploadTarget) -> Result<(), UploadError> {
+        if self.state.attempt() >= MAX_ATTEMPTS {
+            return Err(UploadError::NeverComplete(MAX_ATTEMPTS));
         }
-        self.progress.note(&format!("{} did not arrive whole and is sent again", self.source.name()));
-        self.state.begin_round(target.clone().begun())?;
+        self.progress.note(&format!("{} did not arrive complete and is uploaded again", self.source.name()));
+        self.state.restart_file(target.clone().uploading())?;
         let (id, media_id) = (&target.recording_id, Some(target.media_id.as_str()));
-        let signed_urls = self.request_urls(id, target.manner, media_id, &self.state.key_of_round("url")).await?;
+        let signed_urls = self.request_urls(id, target.method, media_id, &self.state.key_of_attempt("url")).await?;
         self.signed_urls = Some(signed_urls);
         Ok(())
     }
@@ -152,7 +152,7 @@ impl<'a> FileUpload<'a> {
     pub(super) async fn request_urls(
         &mut self,
         recording_id: &str,
-        manner: Manner,
+        method: UploadMethod,
         media_id: Option<&str>,
         key: &str,
     ) -> Result<SignedUrls, UploadError> {
@@ -160,9 +160,9 @@ impl<'a> FileUpload<'a> {
             "content_type": self.source.content_type(),
             "file_size_bytes": self.source.size_bytes(),
         });
-        match manner {
-            Manner::OnePut => body["content_sha256"] = json!(self.content_sha256().await?),
-            Manner::InParts => body["multipart"] = json!(true),
+        match method {
+            UploadMethod::SinglePut => body["content_sha256"] = json!(self.content_sha256().await?),
+            UploadMethod::Multipart => body["multipart"] = json!(true),
         }
         if let Some(media_id) = media_id {
             body["media_id"] = json!(media_id);
@@ -180,16 +180,16 @@ impl<'a> FileUpload<'a> {
         }
         self.source.require_unchanged().await?;
         let path = format!("{}/upload-complete", target.path());
-        match self.post(&path, &self.state.key_of_round("complete"), &body).await {
+        match self.post(&path, &self.state.key_of_attempt("complete"), &body).await {
             Ok(_) => self.state.advance(Step::Completed { recording_id: target.recording_id }),
             Err(error) if is_refused_as(&error, &["integrity_mismatch", "media_not_uploaded"]) => {
-                self.begin_again(target).await
+                self.upload_file_again(target).await
             }
             Err(error) => Err(gone(error, &target.recording_id)),
         }
     }
 
-    /// Of the whole file; computed once.
+    /// SHA-256 of the whole file. Computed once.
     pub(super) async fn content_sha256(&mut self) -> Result<String, UploadError> {
         if let Some(known) = self.state.content_sha256() {
             return Ok(known.to_owned());
@@ -197,23 +197,23 @@ impl<'a> FileUpload<'a> {
         let hash = self.source.hash().await.map_err(|error| UploadError::Unreadable(error.into()))?;
         let hash = hash.map_err(UploadError::Unreadable)?;
         self.source.require_unchanged().await?;
-        self.state.note_hash(hash.clone())?;
+        self.state.save_hash(hash.clone())?;
         Ok(hash)
     }
 
-    /// POSTs until it is answered.
+    /// Sends a POST until a response arrives.
     pub(super) async fn post(&self, path: &str, key: &str, body: &Value) -> Result<Value, UploadError> {
         let credential = &self.destination.credential;
-        self.patiently(path, async |client| client.post_once(path, credential, key, body).await).await
+        self.retry_until_answered(path, async |client| client.post_once(path, credential, key, body).await).await
     }
 
-    /// Reads until it is answered.
+    /// Sends a GET until a response arrives.
     pub(super) async fn get(&self, path: &str) -> Result<Value, UploadError> {
         let credential = &self.destination.credential;
-        self.patiently(path, async |client| client.call(Method::GET, path, credential, None).await).await
+        self.retry_until_answered(path, async |client| client.call(Method::GET, path, credential, None).await).await
     }
 
-    async fn patiently(
+    async fn retry_until_answered(
         &self,
         path: &str,
         ask: impl AsyncFn(&Client) -> Result<Value, ClientError>,
@@ -254,7 +254,7 @@ pub(super) fn has_code(error: &ClientError, expected: &str) -> bool {
     matches!(error, ClientError::Refused { code: Some(code), .. } if **code == *expected)
 }
 
-/// An answer as the contract has it.
+/// Parses a response.
 pub(super) fn parse<T: DeserializeOwned>(answer: Value, path: &str) -> Result<T, UploadError> {
     serde_json::from_value(answer).map_err(|reason| UploadError::Answer { path: path.to_owned(), reason })
 }

@@ -113,10 +113,10 @@ impl Arguments {
         let source = Source::of(file)?;
         let (mut state, found) = StateFile::open(states, &destination.target(), &source)?;
         if self.no_resume {
-            state.begin_anew()?;
+            state.restart()?;
         } else if found == Found::OfAnotherContent {
             tell(file, "has changed since its upload was begun, and is begun anew");
-            state.begin_anew()?;
+            state.restart()?;
         } else if let Some(recording_id) = state.step().completed() {
             tell(file, &format!("is uploaded already as {recording_id}; --no-resume sends it again"));
             return Ok(recording_id.to_owned());
@@ -129,7 +129,7 @@ impl Arguments {
             // What a state file speaks of may have expired, or been deleted.
             Err(UploadError::Gone { recording_id }) if is_resumed => {
                 tell(file, &format!("the upload as {recording_id} is gone, and is begun anew"));
-                file_upload.begin_anew()?;
+                file_upload.restart()?;
                 file_upload.go().await
             }
             outcome => outcome,

@@ -45,7 +45,7 @@ impl FileUpload<'_> {
                     // Under a key of its own: the answer to an earlier one holds the URL that is refused.
                     let key = uuid::Uuid::new_v4().simple().to_string();
                     let media_id = Some(target.media_id.as_str());
-                    match self.request_urls(&target.recording_id, target.manner, media_id, &key).await {
+                    match self.request_urls(&target.recording_id, target.method, media_id, &key).await {
                         // It arrived, and only its answer was lost.
                         Err(UploadError::Refused(ClientError::Refused { param: Some(param), .. }))
                             if *param == *"media_id" =>
@@ -72,7 +72,7 @@ impl FileUpload<'_> {
             }
             self.source.require_unchanged().await?;
         }
-        self.state.advance(target.sent())
+        self.state.advance(target.uploaded())
     }
 
     /// Sends a slice of the file. The inner result is S3's.

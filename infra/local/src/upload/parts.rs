@@ -1,4 +1,4 @@
-//! A large file: parts side by side, of which only those that were cut off are sent again.
+//! Multipart upload: parts are uploaded in parallel, and only missing parts are repeated.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,13 +18,13 @@ use crate::upload::file_upload::{FileUpload, SignedUrls, UploadTarget, gone, has
 use crate::upload::one_put::{MAX_REFUSALS, is_expiry, wants_another_url};
 use crate::upload::patience::passes;
 
-/// How often a part is sent by one URL before it is asked what S3 has.
+/// Attempts to upload a part by one URL before the client asks which parts S3 has.
 const TRIES_BY_ONE_URL: u32 = 4;
 
 /// The missing parts, with presigned URLs.
 #[derive(Debug, Deserialize)]
 struct Missing {
-    /// Of the media file; a new upload does not say.
+    /// Status of the media file. `None` in the response that starts the upload.
     status: Option<String>,
     part_size_bytes: u64,
     #[serde(default)]
@@ -50,29 +50,29 @@ struct Part {
 
 /// Result of uploading the parts that had URLs.
 #[derive(Debug, Default)]
-struct Round {
+struct UploadedParts {
     sent: usize,
-    /// Why some were left.
-    hindrance: Option<ClientError>,
+    /// Why the remaining parts were not uploaded.
+    stopped_by: Option<ClientError>,
 }
 
 impl FileUpload<'_> {
     pub(super) async fn send_parts(&mut self, target: UploadTarget) -> Result<(), UploadError> {
-        // Beside the sending: the bytes are in the machine's memory anyhow.
+        // Concurrently with the upload, while the bytes are in the page cache.
         let is_wanted = self.state.content_sha256().is_none() && self.source.size_bytes() <= MAX_HASHED_BYTES;
         let hash = is_wanted.then(|| self.source.hash());
         let outcome = self.send_missing(&target).await;
         if let Some(hash) = hash {
-            self.note_hash(hash, outcome.is_ok()).await?;
+            self.save_hash(hash, outcome.is_ok()).await?;
         }
         match outcome {
-            Ok(()) => self.state.advance(target.sent()),
-            Err(error) if is_refused_as(&error, &["upload_expired"]) => self.begin_again(target).await,
+            Ok(()) => self.state.advance(target.uploaded()),
+            Err(error) if is_refused_as(&error, &["upload_expired"]) => self.upload_file_again(target).await,
             Err(error) => Err(gone(error, &target.recording_id)),
         }
     }
 
-    async fn note_hash(
+    async fn save_hash(
         &mut self,
         hash: JoinHandle<std::io::Result<String>>,
         is_wanted: bool,
@@ -84,10 +84,10 @@ impl FileUpload<'_> {
         let hash = hash.await.map_err(|error| UploadError::Unreadable(error.into()))?;
         let hash = hash.map_err(UploadError::Unreadable)?;
         self.source.require_unchanged().await?;
-        self.state.note_hash(hash)
+        self.state.save_hash(hash)
     }
 
-    /// Until S3 has all of it, as one object.
+    /// Uploads parts until S3 holds the file as one object.
     async fn send_missing(&mut self, target: &UploadTarget) -> Result<(), UploadError> {
         let path = format!("{}/media/{}/upload", target.path(), target.media_id);
         let (mut idle, mut refusals) = (0, 0);
@@ -97,20 +97,20 @@ impl FileUpload<'_> {
             if missing.status.as_deref() == Some("uploaded") {
                 return Ok(());
             }
-            let round = self.send_round(&missing, good_until).await?;
-            if round.sent > 0 {
+            let uploaded = self.upload_parts(&missing, good_until).await?;
+            if uploaded.sent > 0 {
                 (idle, refusals) = (0, 0);
             }
-            if let Some(error) = round.hindrance {
+            if let Some(error) = uploaded.stopped_by {
                 refusals += u32::from(wants_another_url(&error) && !is_expiry(&error));
                 if refusals > MAX_REFUSALS {
                     return Err(UploadError::Refused(error));
                 }
                 self.wait(idle, &error).await?;
                 idle += 1;
-            } else if round.sent == missing.parts.len() && missing.next_part_number.is_none() {
+            } else if uploaded.sent == missing.parts.len() && missing.next_part_number.is_none() {
                 let complete = format!("{path}/complete");
-                match self.post(&complete, &self.state.key_of_round("parts"), &json!({})).await {
+                match self.post(&complete, &self.state.key_of_attempt("parts"), &json!({})).await {
                     Err(UploadError::Refused(error)) if has_code(&error, "parts_missing") => {
                         self.wait(idle, &error).await?;
                         idle += 1;
@@ -131,24 +131,24 @@ impl FileUpload<'_> {
         };
         let missing: Missing = parse(answer, path)?;
         self.progress.begin_at(missing.parts_received.iter().map(|part| part.size_bytes).sum());
-        // The last tenth is for parts that are on their way.
+        // The last tenth of the validity is for parts in transit.
         let validity = Duration::from_secs(missing.expires_in.unwrap_or(3600));
         Ok((missing, asked_at + validity.mul_f64(0.9)))
     }
 
     /// Uploads parts until all URLs are used or S3 rejects one.
-    async fn send_round(&self, missing: &Missing, good_until: Instant) -> Result<Round, UploadError> {
-        let round = RefCell::new(Round::default());
+    async fn upload_parts(&self, missing: &Missing, good_until: Instant) -> Result<UploadedParts, UploadError> {
+        let uploaded = RefCell::new(UploadedParts::default());
         let sending = missing.parts.iter().map(|part| async {
-            if round.borrow().hindrance.is_some() || Instant::now() > good_until {
+            if uploaded.borrow().stopped_by.is_some() || Instant::now() > good_until {
                 return Ok(());
             }
             match self.send_part(part, missing).await? {
                 Ok(()) => {
                     self.patience.progressed();
-                    round.borrow_mut().sent += 1;
+                    uploaded.borrow_mut().sent += 1;
                 }
-                Err(error) => round.borrow_mut().hindrance = Some(error),
+                Err(error) => uploaded.borrow_mut().stopped_by = Some(error),
             }
             Ok(())
         });
@@ -157,10 +157,10 @@ impl FileUpload<'_> {
             outcome?;
         }
         drop(sending);
-        Ok(round.into_inner())
+        Ok(uploaded.into_inner())
     }
 
-    /// The inner error is one that another URL may help against.
+    /// The inner error may be resolved by another presigned URL.
     async fn send_part(&self, part: &Part, of: &Missing) -> Result<Result<(), ClientError>, UploadError> {
         let offset = u64::from(part.part_number.saturating_sub(1)) * of.part_size_bytes;
         for tries in 0.. {

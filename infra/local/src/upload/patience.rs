@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_half_a_minute_and_never_undercut_what_was_asked() {
+    fn delays_double_up_to_30_s_and_respect_retry_after() {
         let range = |tries, error: &ClientError| [0.0, 1.0].map(|chance| wait(tries, error, chance).as_millis());
         let busy = refused(500, None, None);
         assert_eq!(range(0, &busy), [125, 250]);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn only_transient_errors_are_retried() {
         for status in [408, 425, 429, 500, 502, 503, 504] {
             assert!(passes(&refused(status, None, None)), "{status}");
         }

@@ -1,4 +1,4 @@
-//! How far a file has come, on disk: what a killed client goes on with. Never a key, never a signed URL.
+//! The state of an upload on disk, from which a killed client resumes. It never holds a credential or a presigned URL.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -11,28 +11,28 @@ use sha2::{Digest as _, Sha256};
 use crate::upload::error::UploadError;
 use crate::upload::source::{Source, Version};
 
-/// How far an upload has come.
+/// The last step of an upload that the server acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub(crate) enum Step {
-    /// Nothing was acknowledged.
+    /// No request was acknowledged.
     New,
-    /// There is a recording.
+    /// The recording is created.
     Created { recording_id: String },
-    /// Bytes are being sent for a media file.
-    Begun { recording_id: String, media_id: String, manner: Manner },
-    /// All bytes are there, as one object.
-    Sent { recording_id: String, media_id: String, manner: Manner },
-    /// The recording is uploaded.
+    /// The media file is being uploaded.
+    Uploading { recording_id: String, media_id: String, method: UploadMethod },
+    /// The media file is stored as one object.
+    Uploaded { recording_id: String, media_id: String, method: UploadMethod },
+    /// The upload of the recording is completed.
     Completed { recording_id: String },
 }
 
-/// How the bytes are sent.
+/// How a media file is uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Manner {
-    OnePut,
-    InParts,
+pub(crate) enum UploadMethod {
+    SinglePut,
+    Multipart,
 }
 
 impl Step {
@@ -40,8 +40,8 @@ impl Step {
         match self {
             Self::New => None,
             Self::Created { recording_id }
-            | Self::Begun { recording_id, .. }
-            | Self::Sent { recording_id, .. }
+            | Self::Uploading { recording_id, .. }
+            | Self::Uploaded { recording_id, .. }
             | Self::Completed { recording_id } => Some(recording_id),
         }
     }
@@ -58,10 +58,10 @@ impl Step {
 struct State {
     file: String,
     version: Version,
-    /// What every `Idempotency-Key` of this upload begins with.
+    /// Prefix of every `Idempotency-Key` of this upload.
     upload: String,
-    /// How often the bytes had to be begun: each time is another call.
-    round: u32,
+    /// Number of attempts to upload the whole file, from 1. Each attempt has its own `Idempotency-Key`.
+    attempt: u32,
     content_sha256: Option<String>,
     #[serde(flatten)]
     step: Step,
@@ -73,23 +73,23 @@ impl State {
             file: source.name(),
             version: source.version().clone(),
             upload: uuid::Uuid::new_v4().simple().to_string(),
-            round: 1,
+            attempt: 1,
             content_sha256: None,
             step: Step::New,
         }
     }
 }
 
-/// What an earlier run left.
+/// The state that an earlier run left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Nothing,
-    /// Of the same bytes, as far as size and time of change tell.
+    /// A state of the same content, judged by size and modification time.
     OfThisContent,
     OfAnotherContent,
 }
 
-/// The state of one file on its way to one place, which this process alone holds.
+/// The state of one file for one destination. This process holds its lock.
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
@@ -100,10 +100,10 @@ pub(crate) struct StateFile {
 }
 
 impl StateFile {
-    /// Opens what is known of `source` on its way to `target`.
+    /// Opens the state of `source` for the destination `target`.
     ///
     /// # Errors
-    /// [`UploadError::UnderWay`], and [`UploadError::State`] when the disk refuses.
+    /// [`UploadError::InUse`], and [`UploadError::State`] when the disk refuses.
     pub(crate) fn open(directory: &Path, target: &str, source: &Source) -> Result<(Self, Found), UploadError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|source| UploadError::State { path: directory.to_owned(), source })?;
@@ -116,11 +116,11 @@ impl StateFile {
         let lock = File::create(path.with_extension("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(UploadError::UnderWay),
+            Err(TryLockError::WouldBlock) => return Err(UploadError::InUse),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let known = match fs::read(&path) {
-            // What is not understood is of another version of this program.
+            // A state that cannot be parsed was written by another version of this program.
             Ok(text) => serde_json::from_slice::<State>(&text).ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(failed(source)),
@@ -132,7 +132,7 @@ impl StateFile {
             Some(_) => Found::OfAnotherContent,
         };
         let file = Self { path, state: known.unwrap_or_else(|| State::new(source)), fresh, _lock: lock };
-        // Written before anything is asked for, so that whoever is killed repeats under the same keys.
+        // Written before the first request, so that a killed client repeats it with the same keys.
         file.write()?;
         Ok((file, found))
     }
@@ -141,62 +141,62 @@ impl StateFile {
         &self.state.step
     }
 
-    pub(crate) fn round(&self) -> u32 {
-        self.state.round
+    pub(crate) fn attempt(&self) -> u32 {
+        self.state.attempt
     }
 
     pub(crate) fn content_sha256(&self) -> Option<&str> {
         self.state.content_sha256.as_deref()
     }
 
-    /// The `Idempotency-Key` of a call that is made once.
+    /// The `Idempotency-Key` of a request that is made once per upload.
     pub(crate) fn key(&self, call: &str) -> String {
         format!("{}-{call}", self.state.upload)
     }
 
-    /// The `Idempotency-Key` of a call that is made once each time that the bytes are begun.
-    pub(crate) fn key_of_round(&self, call: &str) -> String {
-        format!("{}-{call}-{}", self.state.upload, self.state.round)
+    /// The `Idempotency-Key` of a request that is made once per attempt.
+    pub(crate) fn key_of_attempt(&self, call: &str) -> String {
+        format!("{}-{call}-{}", self.state.upload, self.state.attempt)
     }
 
     /// # Errors
-    /// [`UploadError::State`], as of all that write.
+    /// [`UploadError::State`] when the state cannot be written.
     pub(crate) fn advance(&mut self, step: Step) -> Result<(), UploadError> {
         self.state.step = step;
         self.write()
     }
 
-    /// The bytes have to be begun again.
-    pub(crate) fn begin_round(&mut self, step: Step) -> Result<(), UploadError> {
-        self.state.round += 1;
+    /// Starts another attempt to upload the whole file.
+    pub(crate) fn restart_file(&mut self, step: Step) -> Result<(), UploadError> {
+        self.state.attempt += 1;
         self.advance(step)
     }
 
-    pub(crate) fn note_hash(&mut self, content_sha256: String) -> Result<(), UploadError> {
+    pub(crate) fn save_hash(&mut self, content_sha256: String) -> Result<(), UploadError> {
         self.state.content_sha256 = Some(content_sha256);
         self.write()
     }
 
-    /// Forgets all, for the file as it is now.
-    pub(crate) fn begin_anew(&mut self) -> Result<(), UploadError> {
+    /// Discards the state and starts one for the present content of the file.
+    pub(crate) fn restart(&mut self) -> Result<(), UploadError> {
         self.state = State {
             file: std::mem::take(&mut self.state.file),
             version: self.fresh.clone(),
             upload: uuid::Uuid::new_v4().simple().to_string(),
-            round: 1,
+            attempt: 1,
             content_sha256: None,
             step: Step::New,
         };
         self.write()
     }
 
-    /// In one step, so that a kill leaves the old state or the new one.
+    /// Atomic: after a kill the file holds the old state or the new one.
     fn write(&self) -> Result<(), UploadError> {
         let unfinished = self.path.with_extension("new");
         let write = || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
             file.write_all(&serde_json::to_vec_pretty(&self.state)?)?;
-            // Else a power cut may leave the new name with nothing in it.
+            // Without it, a power failure may leave an empty file under the new name.
             file.sync_all()?;
             fs::rename(&unfinished, &self.path)
         };
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_reads_back_for_the_same_bytes_and_place_only() {
+    fn a_state_is_found_for_the_same_content_and_destination_only() {
         let root = tempfile::tempdir().unwrap();
         let states = root.path().join("states");
         let first = source(root.path(), b"abc");
@@ -224,7 +224,7 @@ mod tests {
         let step = Step::Created { recording_id: "rec_1".to_owned() };
         state.advance(step.clone()).unwrap();
         let key = state.key("create");
-        assert!(matches!(StateFile::open(&states, "here", &first), Err(UploadError::UnderWay)));
+        assert!(matches!(StateFile::open(&states, "here", &first), Err(UploadError::InUse)));
         drop(state);
 
         let (state, found) = StateFile::open(&states, "here", &first).unwrap();
@@ -236,14 +236,14 @@ mod tests {
         let second = source(root.path(), b"abcd");
         let (mut state, found) = StateFile::open(&states, "here", &second).unwrap();
         assert_eq!(found, Found::OfAnotherContent);
-        state.begin_anew().unwrap();
+        state.restart().unwrap();
         assert_ne!(state.key("create"), key);
         drop(state);
         assert_eq!(StateFile::open(&states, "here", &second).unwrap().1, Found::OfThisContent);
     }
 
     #[test]
-    fn a_state_that_is_not_understood_is_none() {
+    fn a_state_that_cannot_be_parsed_is_ignored() {
         let root = tempfile::tempdir().unwrap();
         let source = source(root.path(), b"abc");
         let (state, _) = StateFile::open(root.path(), "", &source).unwrap();

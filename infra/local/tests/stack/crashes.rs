@@ -27,15 +27,15 @@ impl World {
         }
     }
 
-    /// Asserts that the recording is whole, was told to be so, and that nothing is left to do, ever.
-    async fn assert_whole(&self, path: &str, may_be_told_again: bool, what: &str) {
+    /// Asserts that the recording is complete, that its completion was published, and that no work is left.
+    async fn assert_whole(&self, path: &str, may_be_published_again: bool, what: &str) {
         let recording = self.get(path).await;
         assert_eq!(recording["status"], "completed", "{what}: {recording}");
         assert_eq!(recording["media"][0]["status"], "uploaded", "{what}");
         assert_eq!(recording["media"][0]["renditions"].as_array().unwrap().len(), 1, "{what}");
-        let told = self.told(path, "recording.completed");
-        assert!(told == 1 || may_be_told_again && told == 2, "{what}: told {told} times");
-        assert_eq!(self.told(path, "recording.failed"), 0, "{what}");
+        let published = self.published(path, "recording.completed");
+        assert!(published == 1 || may_be_published_again && published == 2, "{what}: published {published} times");
+        assert_eq!(self.published(path, "recording.failed"), 0, "{what}");
         self.assert_at_rest(what).await;
         assert_eq!(self.get(path).await["content_sha256"], Sha256::of(OPUS).to_string(), "{what}");
     }
@@ -44,14 +44,14 @@ impl World {
         assert_eq!(self.left_after_urls().await, 0, "{what}: something is due for ever");
     }
 
-    /// Whether the step came as far as telling the bus, or as making a file of parts, of which S3 tells.
+    /// Whether the step published an event or completed a multipart upload, of which S3 sends a notification.
     fn has_told(&self) -> bool {
-        let tells = ["PutEvents", "CompleteMultipartUpload"];
-        self.stack.emulators().calls().iter().any(|call| tells.contains(&call.operation.as_str()))
+        let visible = ["PutEvents", "CompleteMultipartUpload"];
+        self.stack.emulators().calls().iter().any(|call| visible.contains(&call.operation.as_str()))
     }
 }
 
-/// Whether this is how a client is told to come again.
+/// Whether the client is asked to repeat the request.
 fn says_later(answer: &Answer) -> bool {
     answer.outcome() == "503 temporarily_unavailable"
         && answer.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0
@@ -88,7 +88,7 @@ where
             }
             let what = format!("{crash:?} call {}", passes + 1);
             if let Some(answer) = answer {
-                // A completion stands though the bus could not be told, or the notification not taken.
+                // The completion is saved although the event could not be published, or the notification not recorded.
                 let stands = answer.status == 200 && world.has_told();
                 assert!(stands || says_later(&answer), "{what}: {}", answer.outcome());
             }
@@ -146,7 +146,7 @@ async fn upload_url_says_later_and_its_repeat_signs() {
             world.recover().await;
             let recording = world.get(&path).await;
             assert_eq!(recording["status"], "completed", "{what}");
-            assert_eq!(world.told(&path, "recording.completed"), 1, "{what}");
+            assert_eq!(world.published(&path, "recording.completed"), 1, "{what}");
             world.assert_at_rest(&what).await;
         },
     )
@@ -155,7 +155,7 @@ async fn upload_url_says_later_and_its_repeat_signs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upload_complete_is_not_lost_wherever_it_is_cut() {
+async fn upload_complete_interrupted_at_any_call_takes_effect() {
     for notified in [true, false] {
         let cuts = cut_at_every_call(
             CUTS,
@@ -186,7 +186,7 @@ async fn upload_complete_is_not_lost_wherever_it_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn delete_is_not_lost_wherever_it_is_cut() {
+async fn a_delete_interrupted_at_any_call_takes_effect() {
     let cuts = cut_at_every_call(
         CUTS,
         || async {
@@ -276,9 +276,9 @@ async fn processing_continues_wherever_it_is_interrupted() {
         },
         |world, path, _, what| async move {
             world.stack.bus().stop_holding();
-            let may_be_told_again = world.has_told();
+            let may_be_published_again = world.has_told();
             world.recover().await;
-            world.assert_whole(&path, may_be_told_again, &what).await;
+            world.assert_whole(&path, may_be_published_again, &what).await;
         },
     )
     .await;
@@ -286,7 +286,7 @@ async fn processing_continues_wherever_it_is_interrupted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_that_is_cut_anywhere_is_made_up_for_by_the_next_ones() {
+async fn the_next_sweeps_finish_an_interrupted_one() {
     // Each of these recordings owes another action.
     async fn prepare() -> (World, Vec<String>) {
         let world = World::start().await;
@@ -317,12 +317,12 @@ async fn a_sweep_that_is_cut_anywhere_is_made_up_for_by_the_next_ones() {
             for delivery in world.stack.bus().stop_holding() {
                 let _ = world.stack.bus().deliver(&delivery).await;
             }
-            let may_be_told_again = world.has_told();
+            let may_be_published_again = world.has_told();
             // What was deleted is remembered for two hours.
             world.advance(3 * 3600);
             world.recover().await;
             for path in [&paths[0], &paths[2]] {
-                world.assert_whole(path, may_be_told_again, &what).await;
+                world.assert_whole(path, may_be_published_again, &what).await;
             }
             assert!(
                 !world.objects().await.iter().any(|key| key.contains(paths[1].rsplit('/').next().unwrap())),
@@ -384,7 +384,7 @@ async fn a_service_that_refuses_or_drops_a_call_is_503_with_retry_after_and_the_
         for operation in operations {
             for fault in [Fault::Throttle, Fault::Internal, Fault::Unavailable, Fault::DropConnection] {
                 let what = format!("{endpoint}, {operation}, {fault:?}");
-                // Looks at S3 are needed only for what no notification told of.
+                // S3 is queried only for objects without a notification.
                 if operation.ends_with("Object") {
                     world.stack.bus().hold();
                 }
@@ -421,14 +421,14 @@ async fn a_lost_response_of_a_successful_write_is_no_rejection() {
             if endpoint.starts_with("complete") && !operation.ends_with("Object") {
                 let path = path.trim_end_matches("/upload-complete");
                 assert_eq!(world.get(path).await["status"], "completed", "{what}: at once, not with the next sweep");
-                assert_eq!(world.told(path, "recording.uploaded"), 1, "{what}");
+                assert_eq!(world.published(path, "recording.uploaded"), 1, "{what}");
             }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn functions_behind_the_api_outlive_every_fault_of_every_service() {
+async fn api_functions_survive_every_fault_of_every_service() {
     for operation in ["GetObject", "UpdateItem", "PutObject", "PutEvents"] {
         for fault in [Fault::Throttle, Fault::Internal, Fault::Unavailable, Fault::DropConnection, Fault::LoseAnswer] {
             let what = format!("{operation}, {fault:?}");
@@ -445,8 +445,8 @@ async fn functions_behind_the_api_outlive_every_fault_of_every_service() {
             }
             world.faults().clear();
             world.recover().await;
-            let may_be_told_again = operation == "PutEvents" && fault == Fault::LoseAnswer;
-            world.assert_whole(&path, may_be_told_again, &what).await;
+            let may_be_published_again = operation == "PutEvents" && fault == Fault::LoseAnswer;
+            world.assert_whole(&path, may_be_published_again, &what).await;
         }
     }
 }

@@ -35,7 +35,7 @@ const CREDENTIALS: [(&str, &str); 2] =
 const REGION: (&str, &str) = ("AWS_DEFAULT_REGION", "eu-central-1");
 
 #[test]
-fn a_machine_with_everything_is_told_the_command_that_deploys() {
+fn prints_the_deploy_command_if_nothing_is_missing() {
     let (success, screen) = check(
         &[SAM, CARGO_LAMBDA, ZIG, RUSTC],
         &[CREDENTIALS[0], CREDENTIALS[1], REGION],
@@ -58,7 +58,7 @@ fn a_machine_with_everything_is_told_the_command_that_deploys() {
 }
 
 #[test]
-fn a_machine_with_nothing_is_told_what_puts_each_thing_right_and_the_check_fails() {
+fn lists_a_fix_for_each_missing_requirement_and_fails() {
     let (success, screen) = check(&[], &[], &[]);
     assert!(!success);
     insta::assert_snapshot!(screen, @r#"
@@ -71,12 +71,12 @@ fn a_machine_with_nothing_is_told_what_puts_each_thing_right_and_the_check_fails
     ok       template.yaml    here
     ok       samconfig.toml   here
 
-    6 missing; the command beside each puts it right
+    6 missing; run the command beside each
     "#);
 }
 
 #[test]
-fn a_target_that_the_compiler_knows_but_has_no_library_of_is_missing() {
+fn a_rust_target_without_a_standard_library_is_missing() {
     let rustc = ("rustc", "echo /nowhere/lib");
     let (success, screen) = check(&[SAM, CARGO_LAMBDA, ZIG, rustc], &[CREDENTIALS[0], CREDENTIALS[1], REGION], &[]);
     assert!(!success);
@@ -106,7 +106,7 @@ fn a_sam_too_old_to_build_a_workspace_is_missing() {
 }
 
 #[test]
-fn a_region_that_sam_does_not_read_or_reads_otherwise_is_missing() {
+fn a_region_that_sam_does_not_read_is_missing() {
     let of = |variables: &[(&str, &str)]| check(&[], variables, &[]).1;
     let differs = "missing  AWS region       export AWS_DEFAULT_REGION=$AWS_REGION";
     assert!(of(&[("AWS_REGION", "eu-west-1")]).contains(differs));
@@ -115,7 +115,7 @@ fn a_region_that_sam_does_not_read_or_reads_otherwise_is_missing() {
 }
 
 #[test]
-fn what_a_profile_says_counts() {
+fn reads_the_aws_profile() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("config"), "[profile field]\nregion = eu-north-1\n").unwrap();
     fs::write(home.path().join("credentials"), "[field]\naws_access_key_id = AKIAX\naws_secret_access_key = hush\n")

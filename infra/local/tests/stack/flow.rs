@@ -24,7 +24,7 @@ async fn upload(parties: &Parties, copies: &Path) -> demo::Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_is_completed_and_its_files_come_back_whole() {
+async fn a_recording_completes_and_its_files_download_unchanged() {
     let (stack, parties) = stack().await;
     let copies = tempfile::tempdir().unwrap();
     let outcome = upload(&parties, copies.path()).await;

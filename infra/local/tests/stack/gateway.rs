@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Seen, json, send, stack};
 
 #[tokio::test]
-async fn a_request_comes_as_payload_2_0_and_the_answer_goes_back() {
+async fn requests_and_responses_use_payload_format_2_0() {
     let seen = Seen::default();
     let function = seen.answering(|_| Ok(json!({"statusCode": 200, "headers": {"x-own": "1"}, "body": "{\"a\":1}"})));
     let stack = stack("get-recording", function).await;
@@ -43,7 +43,7 @@ async fn a_path_without_a_route_goes_to_the_default_route() {
 type Answer = fn(&Value) -> Result<Value, String>;
 
 #[tokio::test]
-async fn what_fails_panics_or_makes_no_sense_is_500_without_its_reason() {
+async fn a_failing_function_is_500_without_details() {
     let answers: [Answer; 3] =
         [|_| Err("secret reason".to_owned()), |_| panic!("secret reason"), |_| Ok(json!({"statusCode": "soon"}))];
     for answer in answers {
@@ -70,7 +70,7 @@ async fn a_body_over_10_mb_is_413_and_one_of_10_mb_is_not() {
 }
 
 #[tokio::test]
-async fn browsers_are_allowed_what_the_template_allows() {
+async fn cors_headers_follow_the_template() {
     let seen = Seen::default();
     let stack = stack("create-recording", seen.answering(|_| Ok(json!({"statusCode": 201})))).await;
     let request = |method: Method| {

@@ -160,7 +160,7 @@ async fn a_field_of_the_wrong_kind_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_that_json_allows_and_others_do_not_comes_back_as_it_was_or_is_refused() {
+async fn unusual_json_text_round_trips_or_is_refused() {
     let world = World::start().await;
     let with = |fields: &str| format!("{{\"end_user_id\": \"{}\", {fields}}}", world.project.end_user_id).into_bytes();
     for (what, fields) in [
@@ -219,7 +219,7 @@ async fn text_that_json_allows_and_others_do_not_comes_back_as_it_was_or_is_refu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_over_a_mebibyte_is_413_and_one_just_under_is_read() {
+async fn rejects_a_body_over_1_mib() {
     let world = World::start().await;
     let sized = |size: usize| {
         let fixed = format!("{{\"end_user_id\": \"{}\", \"ignored\": \"\"}}", world.project.end_user_id);
@@ -240,7 +240,7 @@ async fn a_body_over_a_mebibyte_is_413_and_one_just_under_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_is_taken_as_rfc_6750_has_it_and_in_no_other_form() {
+async fn accepts_a_credential_only_as_rfc_6750_defines() {
     let world = World::start().await;
     let key = world.project.api_key.as_str();
     let ask = |line: Vec<u8>| {
@@ -383,7 +383,7 @@ async fn odd_headers_and_queries_are_refused_by_name_or_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filename_of_any_characters_names_the_download_and_nothing_else() {
+async fn any_filename_is_safe_in_the_content_disposition() {
     let world = World::start().await;
     let path = world.uploaded("audio/ogg", OPUS).await;
     world.stack.bus().settle().await;

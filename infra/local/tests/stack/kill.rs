@@ -138,7 +138,7 @@ async fn a_completed_upload_is_processed_though_the_stack_was_killed_at_any_poin
 }
 
 #[tokio::test]
-async fn an_upload_that_was_cut_off_leaves_nothing_and_can_be_sent_again() {
+async fn an_interrupted_put_leaves_nothing_and_can_be_repeated() {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");
     let mut device = Device { recording: None, signed: None };

@@ -254,15 +254,15 @@ async fn no_credential_signature_or_body_gets_into_logs_5xx_answers_items_or_eve
     }
     assert_absent(&[BODY.to_owned()], &given.events, "the bus");
 
-    // The log was listened to: a line for each request and each failure, and why, which no client is told.
+    // The log was listened to: a line for each request and each failure, and why, which no client receives.
     assert!(given.log.lines().filter(|line| line.contains("POST /v1/recordings/{id}/upload-url")).count() >= 5);
     for operation in &given.operations {
         assert!(given.log.contains(operation), "{operation} left no line");
     }
     for function in ["on-object-created", "process-recording", "run-due-work"] {
-        let told = format!("event function=\"{function}\"");
-        let tells = |line: &str| line.contains(&told) && line.contains("duration_ms=");
-        assert!(given.log.lines().any(tells), "{function} left no line of its events");
+        let prefix = format!("event function=\"{function}\"");
+        let is_access_line = |line: &str| line.contains(&prefix) && line.contains("duration_ms=");
+        assert!(given.log.lines().any(is_access_line), "{function} left no line of its events");
     }
     assert!(given.log.contains("injected"), "the cause of a failure is logged");
     assert!(given.log.contains("ERROR"));

@@ -526,7 +526,7 @@ impl Stage {
         Some(format!("Bearer {credential}"))
     }
 
-    /// Asks, and tells what is not as expected.
+    /// Sends the request and returns what differs from the expected outcome.
     async fn ask(&self, operation: &Operation, shown: Shown, owner: Owner) -> Option<String> {
         let expected = operation.expects(shown, owner);
         let fresh = match expected {
@@ -662,7 +662,7 @@ async fn every_operation_answers_every_credential_as_the_document_says_and_only_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_names_nothing_is_not_there_whatever_is_asked() {
+async fn every_operation_answers_404_for_an_unknown_id() {
     let world = World::start().await;
     let resource = Box::pin(Resource::make(&world, world.tenant(), About::Device)).await;
     Box::pin(resource.keep_recording(&world, world.now())).await;

@@ -35,12 +35,12 @@ impl World {
         answer(request.body(Full::from(body.to_string())).unwrap()).await
     }
 
-    /// A meeting in the workers' own bucket, and what Capstan was told of it.
+    /// A meeting in the workers' own bucket, saved as a meeting recording.
     async fn meeting(&self, bytes: &'static [u8]) -> Value {
         let key = format!("{}.ogg", unique());
         self.put_object(MEETINGS, &key, bytes).await;
-        let told = json!({"socialRecordingId": unique(), "recordingId": key, "s3Bucket": MEETINGS});
-        self.tell(RECORDING, &told).await.expect("200")
+        let payload = json!({"socialRecordingId": unique(), "recordingId": key, "s3Bucket": MEETINGS});
+        self.tell(RECORDING, &payload).await.expect("200")
     }
 
     /// The path of the newest recording.
@@ -84,10 +84,10 @@ fn everything(status: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_a_worker_put_there_becomes_a_recording_like_any_other() {
+async fn an_object_of_a_worker_becomes_a_recording() {
     let world = World::start().await;
-    let told = world.meeting(OPUS).await;
-    assert_eq!(told["status"], "PROCESSING");
+    let payload = world.meeting(OPUS).await;
+    assert_eq!(payload["status"], "PROCESSING");
     world.stack.bus().settle().await;
     let path = world.newest().await;
     let recording = world.get(&path).await;
@@ -101,18 +101,18 @@ async fn an_object_that_a_worker_put_there_becomes_a_recording_like_any_other() 
     let rendition = json!({"rendition_id": media["renditions"][0]["id"]});
     let peaks = world.post(&format!("{path}/download-url"), rendition).await.expect("200");
     assert!(world.fetched(&peaks).await.starts_with(b"{"));
-    assert_eq!((world.told(&path, "recording.uploaded"), world.told(&path, "recording.completed")), (1, 1));
+    assert_eq!((world.published(&path, "recording.uploaded"), world.published(&path, "recording.completed")), (1, 1));
 
-    let again = json!({"socialRecordingId": told["socialRecordingId"]});
+    let again = json!({"socialRecordingId": payload["socialRecordingId"]});
     let shown = world.tell(RECORDING, &again).await.expect("200");
-    assert_eq!((&shown["status"], &shown["recordingId"]), (&json!("COMPLETE"), &told["recordingId"]));
+    assert_eq!((&shown["status"], &shown["recordingId"]), (&json!("COMPLETE"), &payload["recordingId"]));
     assert!(shown["processingEndDateTime"].as_str() >= shown["processingStartDateTime"].as_str());
     let repeat = json!({
-        "socialRecordingId": told["socialRecordingId"], "status": "PROCESSING", "recordingId": told["recordingId"],
+        "socialRecordingId": payload["socialRecordingId"], "status": "PROCESSING", "recordingId": payload["recordingId"],
         "s3Bucket": MEETINGS
     });
     assert_eq!(world.tell(RECORDING, &repeat).await.expect("200")["status"], "COMPLETE", "who did not hear of the end");
-    let wrong = json!({"socialRecordingId": told["socialRecordingId"], "status": "FAILED"});
+    let wrong = json!({"socialRecordingId": payload["socialRecordingId"], "status": "FAILED"});
     world.tell(RECORDING, &wrong).await.expect("409 conflict");
 
     world.call(Method::DELETE, &path, None).await.expect("204");
@@ -122,41 +122,41 @@ async fn an_object_that_a_worker_put_there_becomes_a_recording_like_any_other() 
     }
     assert_eq!(world.objects().await, [""; 0], "renditions go");
     let s3 = world.stack.emulators().s3();
-    let kept = s3.head_object().bucket(MEETINGS).key(told["recordingId"].as_str().unwrap()).send().await;
+    let kept = s3.head_object().bucket(MEETINGS).key(payload["recordingId"].as_str().unwrap()).send().await;
     assert!(kept.is_ok(), "the object is the worker's");
     assert_eq!(world.tell(RECORDING, &repeat).await.expect("200")["status"], "PROCESSING", "a new recording");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_that_a_worker_tells_comes_back_whole() {
+async fn returns_every_field_that_a_worker_sent() {
     let world = World::start().await;
     world.put_object(MEETINGS, "a.mp4", OPUS).await;
     for status in ["PROCESSING", "COMPLETE", "FAILED"] {
-        let told = everything(status);
-        assert_eq!(world.tell(RECORDING, &told).await.expect("200"), told, "{status}");
-        let again = json!({"socialRecordingId": told["socialRecordingId"], "status": status});
+        let payload = everything(status);
+        assert_eq!(world.tell(RECORDING, &payload).await.expect("200"), payload, "{status}");
+        let again = json!({"socialRecordingId": payload["socialRecordingId"], "status": status});
         if status != "PROCESSING" {
-            assert_eq!(world.tell(RECORDING, &again).await.expect("200"), told, "{status}");
+            assert_eq!(world.tell(RECORDING, &again).await.expect("200"), payload, "{status}");
         }
         world.stack.bus().settle().await;
         let recording = world.get(&world.newest().await).await;
-        assert_eq!((&recording["name"], &recording["started_at"]), (&told["name"], &told["startDateTime"]));
+        assert_eq!((&recording["name"], &recording["started_at"]), (&payload["name"], &payload["startDateTime"]));
         let end_user = world.get(&format!("/v1/end-users/{}", recording["end_user_id"].as_str().unwrap())).await;
-        assert_eq!(end_user["external_id"], told["userId"]);
+        assert_eq!(end_user["external_id"], payload["userId"]);
     }
     for status in ["PROCESSING", "COMPLETE", "FAILED"] {
-        let told = json!({
+        let payload = json!({
             "socialTranscriptionId": unique(), "socialRoomSetId": unique(), "status": status, "name": "Weekly",
             "s3Bucket": "anywhere", "startDateTime": "2023-11-07T05:31:56Z",
             "processingStartDateTime": "2023-11-07T05:31:56Z", "processingEndDateTime": "2023-11-07T05:31:56Z",
             "user": person()
         });
-        assert_eq!(world.tell(TRANSCRIPTION, &told).await.expect("200"), told, "{status}");
+        assert_eq!(world.tell(TRANSCRIPTION, &payload).await.expect("200"), payload, "{status}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_reaches_allowed_buckets_and_its_own_projects_objects_only() {
+async fn a_worker_may_name_allowed_objects_only() {
     let world = World::start().await;
     let bucket = world.stack.template().buckets[0].name.clone();
     let project = &world.project.project_id;
@@ -170,7 +170,7 @@ async fn a_worker_reaches_allowed_buckets_and_its_own_projects_objects_only() {
     world.stack.emulators().create_bucket("strangers", Vec::new()).unwrap();
     world.put_object("strangers", "a.ogg", OPUS).await;
     let dotted = format!("{project}/test/../../proj_other/test/a.ogg");
-    for (told, param) in [
+    for (payload, param) in [
         (json!({"recordingId": "a.ogg", "s3Bucket": "strangers"}), "s3Bucket"),
         (json!({"recordingId": "proj_other/test/a.ogg"}), "recordingId"),
         (json!({"recordingId": "proj_other/test/a.ogg", "s3Bucket": bucket}), "recordingId"),
@@ -180,9 +180,9 @@ async fn a_worker_reaches_allowed_buckets_and_its_own_projects_objects_only() {
         (json!({"recordingId": format!("{project}/test/none.ogg")}), "recordingId"),
         (json!({"recordingId": "none.ogg", "s3Bucket": MEETINGS}), "recordingId"),
     ] {
-        let refused = world.tell(RECORDING, &told).await;
-        assert_eq!(refused.outcome(), "400 invalid_request", "{told}");
-        assert_eq!(refused.json()["error"]["param"], param, "{told}");
+        let refused = world.tell(RECORDING, &payload).await;
+        assert_eq!(refused.outcome(), "400 invalid_request", "{payload}");
+        assert_eq!(refused.json()["error"]["param"], param, "{payload}");
     }
     assert_eq!(world.newest().await, uploaded, "none was made");
     world.tell(RECORDING, &json!({"recordingId": own})).await.expect("200");
@@ -195,27 +195,27 @@ async fn a_worker_reaches_allowed_buckets_and_its_own_projects_objects_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_processed_is_failed_by_either_name() {
+async fn an_unprocessable_meeting_fails_in_both_apis() {
     let world = World::start().await;
-    let told = world.meeting(include_bytes!("../../../../shared/audio/fixtures/random.bin")).await;
+    let payload = world.meeting(include_bytes!("../../../../shared/audio/fixtures/random.bin")).await;
     world.stack.bus().settle().await;
     let path = world.newest().await;
     assert_eq!(world.get(&path).await["error"]["code"], "unsupported_format");
-    let again = json!({"socialRecordingId": told["socialRecordingId"], "status": "FAILED"});
+    let again = json!({"socialRecordingId": payload["socialRecordingId"], "status": "FAILED"});
     let shown = world.tell(RECORDING, &again).await.expect("200");
     assert!(shown["status"] == "FAILED" && shown["processingEndDateTime"].is_string(), "{shown}");
-    assert_eq!(world.told(&path, "recording.failed"), 1);
-    let other = json!({"socialRecordingId": told["socialRecordingId"], "status": "COMPLETE"});
+    assert_eq!(world.published(&path, "recording.failed"), 1);
+    let other = json!({"socialRecordingId": payload["socialRecordingId"], "status": "COMPLETE"});
     world.tell(RECORDING, &other).await.expect("409 conflict");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_that_a_worker_reports_stands_whatever_the_pipeline_does() {
+async fn a_status_reported_by_a_worker_is_final() {
     let world = World::start().await;
     world.stack.bus().hold();
-    let told = world.meeting(OPUS).await;
+    let payload = world.meeting(OPUS).await;
     let path = world.newest().await;
-    let end = json!({"socialRecordingId": told["socialRecordingId"], "status": "FAILED"});
+    let end = json!({"socialRecordingId": payload["socialRecordingId"], "status": "FAILED"});
     world.tell(RECORDING, &end).await.expect("200");
     world.stack.bus().settle().await;
     for delivery in world.stack.bus().stop_holding() {
@@ -229,35 +229,35 @@ async fn an_end_that_a_worker_reports_stands_whatever_the_pipeline_does() {
     let recording = world.get(&path).await;
     assert_eq!((&recording["status"], &recording["error"]["code"]), (&json!("failed"), &json!("processing_error")));
     assert_eq!(recording["media"][0]["renditions"][0]["kind"], "peaks", "what can be known of it is");
-    assert_eq!((world.told(&path, "recording.failed"), world.told(&path, "recording.completed")), (1, 0));
+    assert_eq!((world.published(&path, "recording.failed"), world.published(&path, "recording.completed")), (1, 0));
     assert_eq!(world.tell(RECORDING, &end).await.expect("200")["status"], "FAILED");
     assert_eq!(world.due_within(super::world::YEAR).await, 0, "nothing is owed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twice_and_twenty_times_at_once_are_one_recording() {
+async fn repeated_and_concurrent_requests_create_one_recording() {
     let world = World::start().await;
     let key = world.meeting_in_media_bucket().await;
-    let told = json!({"socialRecordingId": unique(), "recordingId": key, "userId": unique(), "name": "Weekly"});
-    for answer in join_all((0..20).map(|_| world.tell(RECORDING, &told))).await {
+    let payload = json!({"socialRecordingId": unique(), "recordingId": key, "userId": unique(), "name": "Weekly"});
+    for answer in join_all((0..20).map(|_| world.tell(RECORDING, &payload))).await {
         answer.expect("200");
     }
-    world.tell(RECORDING, &told).await.expect("200");
+    world.tell(RECORDING, &payload).await.expect("200");
     world.stack.bus().settle().await;
     let listed = world.get("/v1/recordings").await;
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
     assert_eq!(listed["data"][0]["status"], "completed");
-    assert_eq!(world.told(&world.newest().await, "recording.uploaded"), 1);
+    assert_eq!(world.published(&world.newest().await, "recording.uploaded"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_saved_transcription_is_one_of_the_project_and_nobody_runs_it() {
+async fn a_saved_transcription_is_listed_and_never_run() {
     let world = World::start().await;
-    let told = json!({"socialTranscriptionId": unique(), "name": "Weekly"});
+    let payload = json!({"socialTranscriptionId": unique(), "name": "Weekly"});
     for status in ["PROCESSING", "COMPLETE"] {
-        let mut told = told.clone();
-        told["status"] = json!(status);
-        world.tell(TRANSCRIPTION, &told).await.expect("200");
+        let mut payload = payload.clone();
+        payload["status"] = json!(status);
+        world.tell(TRANSCRIPTION, &payload).await.expect("200");
         world.stack.bus().settle().await;
         world.advance(LATER);
         world.sweep().await;
@@ -271,7 +271,7 @@ async fn a_saved_transcription_is_one_of_the_project_and_nobody_runs_it() {
     }
     assert_eq!(world.due_within(super::world::YEAR).await, 0, "nothing is owed");
     let events = world.stack.emulators().events();
-    let types: Vec<_> = events.iter().map(|told| told.event["detail-type"].as_str().unwrap()).collect();
+    let types: Vec<_> = events.iter().map(|event| event.event["detail-type"].as_str().unwrap()).collect();
     assert_eq!(types, ["transcription.started", "transcription.completed"]);
 }
 

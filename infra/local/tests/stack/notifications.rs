@@ -46,15 +46,15 @@ impl World {
             assert_eq!(media["renditions"].as_array().unwrap().len(), renditions, "{what}");
         }
         assert_eq!(self.renditions_stored(path), 1, "{what}");
-        assert_eq!(self.told(path, "recording.completed"), 1, "{what}");
-        assert_eq!(self.told(path, "recording.failed"), 0, "{what}");
+        assert_eq!(self.published(path, "recording.completed"), 1, "{what}");
+        assert_eq!(self.published(path, "recording.failed"), 0, "{what}");
         assert_eq!(self.left_after_urls().await, 0, "{what}");
         recording
     }
 }
 
 /// One letter a step: the client completes; the notification of the object comes; `recording.uploaded` comes; time
-/// passes until what was not acted on is told again.
+/// passes until an unacknowledged event is published again.
 const COMPLETE: char = 'c';
 const NOTIFICATION: char = 'o';
 const EVENT: char = 'u';
@@ -88,7 +88,7 @@ async fn play(script: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_is_completed_once_whenever_and_however_often_its_events_come() {
+async fn completes_a_recording_once_in_any_order_of_events() {
     for script in [
         "ocu",
         "oocu",
@@ -140,7 +140,7 @@ async fn the_same_event_many_times_at_once_is_processed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notifications_of_two_writes_of_one_key_may_come_in_any_order() {
+async fn notifications_of_two_writes_may_arrive_in_any_order() {
     for order in [[0, 1], [1, 0]] {
         for completed_at in 0..=2 {
             let what = format!("{order:?}, completed at {completed_at}");
@@ -171,7 +171,7 @@ async fn notifications_of_two_writes_of_one_key_may_come_in_any_order() {
     }
 }
 
-/// A recording that was completed with a sound and still awaits a picture; and what was signed for the picture.
+/// A recording that was completed with audio and still awaits an image, and the image's presigned URL.
 async fn awaiting_a_picture(world: &World) -> (String, Value) {
     let (path, _) = world.sent("audio/ogg", OPUS).await;
     world.stack.bus().settle().await;
@@ -182,7 +182,7 @@ async fn awaiting_a_picture(world: &World) -> (String, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_comes_after_completion_is_processed_whichever_events_are_lost_or_repeated() {
+async fn a_late_file_is_processed_despite_lost_or_repeated_events() {
     // How often the notification of the late file and the event that it leads to come.
     for (processed_before, notifications, events) in
         [(false, 0, 0), (false, 1, 0), (false, 2, 2), (true, 0, 0), (true, 1, 0), (true, 1, 1), (true, 2, 2)]
@@ -199,14 +199,14 @@ async fn a_file_that_comes_after_completion_is_processed_whichever_events_are_lo
         for _ in 0..notifications {
             world.deliver(&notification).await;
         }
-        let told = world.held().await;
+        let notifications = world.held().await;
         for _ in 0..events {
-            world.deliver(&told).await;
+            world.deliver(&notifications).await;
         }
         if !processed_before {
             world.deliver(&uploaded).await;
         }
-        // What no notification told of is looked for when its URL has ended.
+        // S3 is queried for objects without a notification once the URL has expired.
         world.advance(3700);
         world.let_time_pass().await;
         let recording = world.assert_completed_once(&path, &what).await;
@@ -215,7 +215,7 @@ async fn a_file_that_comes_after_completion_is_processed_whichever_events_are_lo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_never_comes_keeps_nothing_waiting() {
+async fn a_file_that_never_arrives_blocks_nothing() {
     let world = World::start().await;
     let (path, _) = awaiting_a_picture(&world).await;
     let uploaded = world.held().await;
@@ -224,10 +224,10 @@ async fn a_file_that_never_comes_keeps_nothing_waiting() {
     world.let_time_pass().await;
     let recording = world.get(&path).await;
     assert_eq!((&recording["status"], &recording["media"][1]["status"]), (&json!("completed"), &json!("pending")));
-    assert_eq!((world.told(&path, "recording.completed"), world.due_within(YEAR).await), (1, 0));
+    assert_eq!((world.published(&path, "recording.completed"), world.due_within(YEAR).await), (1, 0));
 }
 
-/// Runs `meanwhile` when processing has ended and its end is being told.
+/// Runs `meanwhile` when processing has ended and its end is being published.
 async fn while_the_end_is_told(world: &World, path: &str, event: &Delivery, meanwhile: impl Future<Output = ()>) {
     world.faults().fail_next("PutEvents", Fault::Delay(Duration::from_millis(400)), 1);
     let then = async {
@@ -238,15 +238,19 @@ async fn while_the_end_is_told(world: &World, path: &str, event: &Delivery, mean
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         meanwhile.await;
-        assert_eq!(world.told(path, "recording.completed"), 0, "the end was told before the test could do anything");
+        assert_eq!(
+            world.published(path, "recording.completed"),
+            0,
+            "the end was published before the test could do anything"
+        );
     };
     let (delivered, ()) = tokio::join!(world.stack.bus().deliver(event), then);
     delivered.unwrap();
-    assert_eq!(world.told(path, "recording.completed"), 1);
+    assert_eq!(world.published(path, "recording.completed"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_comes_while_the_end_is_told_does_not_have_it_told_again() {
+async fn a_file_arriving_during_publication_publishes_no_second_end() {
     let world = World::start().await;
     let (path, picture) = awaiting_a_picture(&world).await;
     let uploaded = world.held().await.remove(0);
@@ -261,7 +265,7 @@ async fn a_file_that_comes_while_the_end_is_told_does_not_have_it_told_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_that_is_deleted_while_its_end_is_told_loses_its_objects() {
+async fn a_recording_deleted_during_publication_loses_its_objects() {
     let world = World::start().await;
     world.stack.bus().hold();
     let path = world.uploaded("audio/ogg", OPUS).await;
@@ -302,11 +306,11 @@ async fn a_recording_deleted_during_processing_leaves_nothing() {
     world.advance(3 * 3600);
     world.let_time_pass().await;
     assert!(world.objects().await.is_empty());
-    assert_eq!((world.told(&path, "recording.completed"), world.due_within(YEAR).await), (0, 0));
+    assert_eq!((world.published(&path, "recording.completed"), world.due_within(YEAR).await), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_what_is_not_ours_or_makes_no_sense_harm_nothing() {
+async fn foreign_and_malformed_events_are_ignored() {
     let world = World::start().await;
     world.stack.bus().hold();
     let path = world.uploaded("audio/ogg", OPUS).await;

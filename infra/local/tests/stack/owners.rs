@@ -23,7 +23,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_records_for_whom_it_is_bound_to_and_for_nobody_once_it_is_not() {
+async fn an_unbound_device_cannot_create_recordings() {
     let world = World::start().await;
     let ada = world.made("/v1/end-users", json!({"external_id": "ada"})).await;
     let bo = world.made("/v1/end-users", json!({"external_id": "bo"})).await;
@@ -71,7 +71,7 @@ async fn a_deleted_end_user_leaves_recordings_and_a_free_name_and_nothing_else()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn binding_and_deleting_at_once_leave_no_token_of_nobody() {
+async fn concurrent_binding_and_deletion_leave_no_orphan_token() {
     let world = World::start().await;
     for round in 0..8 {
         let end_user = world.made("/v1/end-users", json!({})).await;

@@ -77,7 +77,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parts_in_any_order_and_side_by_side_become_the_file_that_is_processed() {
+async fn parts_uploaded_in_parallel_become_one_file() {
     let world = World::start().await;
     let file = wav();
     let (path, signed) = world.begun("audio/wav", file.len()).await;
@@ -100,7 +100,7 @@ async fn parts_in_any_order_and_side_by_side_become_the_file_that_is_processed()
         "{recording}"
     );
     assert_eq!(recording["content_sha256"], Sha256::of(&file).to_string());
-    assert_eq!(world.told(&path, "recording.completed"), 1);
+    assert_eq!(world.published(&path, "recording.completed"), 1);
     world.assert_nothing_is_left(&path, "whole").await;
 }
 
@@ -135,7 +135,7 @@ async fn a_part_that_was_cut_off_is_missing_and_sent_again() {
 }
 
 #[tokio::test]
-async fn an_expired_multipart_upload_begins_again_for_the_same_media_file() {
+async fn an_expired_multipart_upload_restarts() {
     let world = World::start().await;
     let (path, signed) = world.begun("audio/ogg", OPUS.len()).await;
     send(OPUS, &parts(&signed)[0]).await;
@@ -182,7 +182,7 @@ async fn a_recording_is_completed_without_the_parts_and_takes_their_file_later()
 }
 
 #[tokio::test]
-async fn what_was_aborted_is_gone_and_a_recording_that_expires_takes_its_parts_along() {
+async fn an_expired_recording_aborts_its_multipart_upload() {
     let world = World::start().await;
     let (path, signed) = world.begun("audio/ogg", OPUS.len()).await;
     send(OPUS, &parts(&signed)[0]).await;
@@ -201,7 +201,7 @@ async fn what_was_aborted_is_gone_and_a_recording_that_expires_takes_its_parts_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_in_parts_is_begun_completed_and_aborted_across_every_crash_and_leaves_nothing() {
+async fn multipart_uploads_survive_a_crash_at_every_call() {
     let begun = || async {
         let world = World::start().await;
         let (path, signed) = world.begun("audio/ogg", OPUS.len()).await;
@@ -265,7 +265,7 @@ async fn an_upload_in_parts_is_begun_completed_and_aborted_across_every_crash_an
 }
 
 #[tokio::test]
-async fn an_upload_in_parts_goes_on_after_a_kill() {
+async fn a_multipart_upload_resumes_after_a_kill() {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");
     let file = wav();

@@ -113,8 +113,8 @@ async fn one_put(world: &World) {
     let (unseen, _) = world.sent("audio/ogg", OPUS).await;
     let claim = json!({"content_sha256": Sha256::of(OPUS).to_string()});
     world.post(&format!("{unseen}/upload-complete"), claim).await.expect("200");
-    let (told, _) = world.sent("audio/ogg", OPUS).await;
-    world.complete(&told).await.expect("200");
+    let (path, _) = world.sent("audio/ogg", OPUS).await;
+    world.complete(&path).await.expect("200");
     let unsent = world.create().await;
     world.sign(&unsent, json!({"content_type": "audio/ogg"})).await;
     world.complete(&unsent).await.expect("400 media_not_uploaded");
@@ -285,16 +285,16 @@ async fn meetings(world: &World) {
     world.post(&format!("{path}/transcribe"), json!({"provider": "whisper"})).await.expect("201");
     world.stack.bus().settle().await;
     let project = &world.project.project_id;
-    for told in [
+    for payload in [
         json!({"recordingId": "none.ogg", "s3Bucket": MEETINGS}),
         json!({"recordingId": format!("{project}/test/none.ogg")}),
     ] {
-        world.post(PATH, told).await.expect("400 invalid_request");
+        world.post(PATH, payload).await.expect("400 invalid_request");
     }
-    let mut told = json!({"socialRecordingId": unique(), "userId": unique()});
-    world.post(PATH, told.clone()).await.expect("200");
-    told["recordingId"] = json!(world.meeting_in_media_bucket().await);
-    world.post(PATH, told).await.expect("200");
+    let mut payload = json!({"socialRecordingId": unique(), "userId": unique()});
+    world.post(PATH, payload.clone()).await.expect("200");
+    payload["recordingId"] = json!(world.meeting_in_media_bucket().await);
+    world.post(PATH, payload).await.expect("200");
     let known = json!({"socialRecordingId": unique(), "status": "COMPLETE", "userId": unique()});
     for _ in ["new", "known"] {
         world.post(PATH, known.clone()).await.expect("200");
@@ -304,8 +304,8 @@ async fn meetings(world: &World) {
     let live = keys::create(&world.store, Tenant { mode: Mode::Live, ..world.tenant() }, Grant::Secret, None).await;
     let key = format!("{project}/live/a.ogg");
     world.put_object(world.bucket(), &key, OPUS).await;
-    let told = json!({"recordingId": key});
-    world.call_as(&live.unwrap().text, Method::POST, PATH, Some(&told)).await.expect("200");
+    let payload = json!({"recordingId": key});
+    world.call_as(&live.unwrap().text, Method::POST, PATH, Some(&payload)).await.expect("200");
     let saved = json!({"socialTranscriptionId": unique()});
     world.post("/api/v1/transcription/save", saved.clone()).await.expect("200");
     let ended = json!({"socialTranscriptionId": saved["socialTranscriptionId"], "status": "COMPLETE"});

@@ -95,18 +95,18 @@ async fn a_file_is_a_recording_that_is_processed_like_any_other() {
         let listed = world.get(&format!("/v1/recordings?{list}={}", recording[list].as_str().unwrap())).await;
         assert_eq!(listed["data"][0]["id"], recording["id"], "{list}");
     }
-    assert_eq!(world.told(&path, "recording.uploaded"), 1);
+    assert_eq!(world.published(&path, "recording.uploaded"), 1);
 
     // The exact repeat is the same call, any other is not.
     let again = world.recorder_post(COMPLETE, &completion).await.expect("200");
     assert_eq!((&again["id"], &again["start_time"]), (&begun["FileId"], &file["start_time"]));
     completion["duration"] = json!(1);
     world.recorder_post(COMPLETE, &completion).await.expect("400 recording_not_pending");
-    assert_eq!(world.told(&path, "recording.uploaded"), 1);
+    assert_eq!(world.published(&path, "recording.uploaded"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partners_are_told_the_md5_and_name_neither_recorder_nor_owner() {
+async fn the_partner_path_returns_the_md5() {
     let world = World::start().await;
     let bytes = [OPUS, &vec![0; 6 << 20]].concat();
     let (begun, parts) = world.sent_file(PARTNER_BEGIN, &bytes, "OPUS").await;
@@ -185,7 +185,7 @@ async fn names_the_field_that_is_wrong_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owner_is_found_by_id_or_name_and_made_known_when_they_are_not() {
+async fn finds_an_owner_by_id_or_name_or_creates_one() {
     let world = World::start().await;
     let (ada, end_user) = (unique(), world.project.end_user_id.to_string());
     for owner in [ada.as_str(), ada.as_str(), end_user.as_str()] {
@@ -201,7 +201,7 @@ async fn an_owner_is_found_by_id_or_name_and_made_known_when_they_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_token_says_whose_the_file_is() {
+async fn a_device_token_determines_the_owner_of_the_file() {
     let world = World::start().await;
     let token = &world.project.device_token;
     let begun = world.bare(token, BEGIN, &json!({"filesize": OPUS.len(), "filetype": "opus"})).await.expect("200");
@@ -251,7 +251,7 @@ async fn the_bare_credential_counts_on_these_paths_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_holder_of_an_upload_token_completes_a_file_and_names_nobody() {
+async fn an_upload_token_completes_its_file() {
     let world = World::start().await;
     let (begun, parts) = world.sent_file(BEGIN, OPUS, "opus").await;
     let path = recording_path(&begun["FileId"]);

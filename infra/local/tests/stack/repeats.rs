@@ -74,8 +74,8 @@ impl World {
             }
             "/api/v1/recording/processing" => {
                 let key = self.meeting_in_media_bucket().await;
-                let told = json!({"socialRecordingId": unique(), "userId": unique(), "recordingId": key});
-                (route.to_owned(), told)
+                let payload = json!({"socialRecordingId": unique(), "userId": unique(), "recordingId": key});
+                (route.to_owned(), payload)
             }
             "/api/v1/transcription/save" => (route.to_owned(), json!({"socialTranscriptionId": unique()})),
             "/api/devices/bind" => (route.to_owned(), json!({"sn": unique(), "owner_id": unique()})),
@@ -197,7 +197,7 @@ fn items_of(route: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_at_once_have_one_effect_and_one_answer() {
+async fn concurrent_requests_have_one_effect_and_one_response() {
     let world = World::start().await;
     for route in world.posts().await {
         let prepared = world.prepared(&route).await;
@@ -216,7 +216,7 @@ async fn a_hundred_at_once_have_one_effect_and_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_died_anywhere_is_retried_and_has_one_effect() {
+async fn a_request_killed_at_any_call_has_one_effect_when_retried() {
     let posts = World::start().await.posts().await;
     for route in &posts {
         for crash in [Crash::Before, Crash::After] {
@@ -274,7 +274,7 @@ async fn another_attempt_hours_later_signs_for_the_same_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_after_an_attempt_that_may_have_done_something_keeps_the_key() {
+async fn a_refusal_after_a_possible_effect_keeps_the_key() {
     let world = World::start().await;
     let create = world.prepared("/v1/recordings").await;
     world.advance(10);
@@ -292,7 +292,7 @@ async fn a_refusal_after_an_attempt_that_may_have_done_something_keeps_the_key()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_frees_the_key_and_a_failure_keeps_it_for_the_same_body() {
+async fn a_refusal_frees_the_key_and_a_failure_keeps_it() {
     let world = World::start().await;
     let path = format!("{}/upload-complete", world.create().await);
     let complete = Prepared { path, body: json!({}) };
@@ -339,7 +339,7 @@ async fn keys_are_a_callers_own_and_last_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_costs_two_calls_and_none_costs_nothing() {
+async fn an_idempotency_key_costs_two_calls() {
     let world = World::start().await;
     let create = world.prepared("/v1/recordings").await;
     let operations = || world.stack.emulators().take_calls();
@@ -359,7 +359,7 @@ async fn a_key_costs_two_calls_and_none_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_is_kept_for_a_repeat_lets_anyone_in() {
+async fn saved_responses_hold_no_usable_credential() {
     let world = World::start().await;
     let mut secrets = vec![world.project.api_key.clone()];
     for route in world.posts().await {
@@ -380,7 +380,7 @@ async fn nothing_that_is_kept_for_a_repeat_lets_anyone_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_too_large_to_keep_is_made_again_from_the_same_time_and_randomness() {
+async fn a_large_response_is_recomputed_on_replay() {
     let world = World::start().await;
     let long = |_: Access, request: Request| async move {
         Reply::ok(

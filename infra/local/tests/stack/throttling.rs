@@ -1,4 +1,4 @@
-//! An AWS service that says "later" is told on as "later": every operation, every call it makes, every way of saying so.
+//! A throttled AWS call is answered as "try again later": every operation, every call that it makes, every throttling error.
 
 use std::collections::BTreeMap;
 
@@ -46,11 +46,11 @@ async fn throttled(operation: Operation) -> (usize, Vec<String>) {
             let got = Box::pin(ask(&world, &operation, fault)).await;
             world.faults().clear();
             let is_later = got.outcome() == "503 temporarily_unavailable" && got.headers.contains_key("retry-after");
-            // What happened is kept and told again by `run-due-work`; its client need not wait for the bus.
+            // The event is saved and published again by `run-due-work`; the client need not wait for the bus.
             let is_done = *service == Service::EventBridge && matches!(got.status, 200 | 201);
             if !is_later && !is_done {
                 wrong.push(format!(
-                    "{operation}: {code} to {call} number {} is told on as {}",
+                    "{operation}: {code} to {call} number {} is answered as {}",
                     skip + 1,
                     got.outcome()
                 ));

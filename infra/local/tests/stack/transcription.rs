@@ -17,7 +17,7 @@ use crate::world::{LATER, OPUS, World, YEAR, answer, put};
 /// Forty seconds of speech.
 const SPOKEN: &[u8] = include_bytes!("../../sample/spoken.ogg");
 
-/// A world whose deployment has this provider, at that server.
+/// A stack that is deployed with this provider at that server.
 async fn world(provider: &'static str, peer: &Peer, more: &[(&str, &str)]) -> World {
     let mut variables: BTreeMap<_, _> =
         provider_variables(provider, &peer.url).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -38,9 +38,9 @@ async fn transcription_of(world: &World, recording: &str) -> Value {
     }
 }
 
-fn told(world: &World, what: &str) -> usize {
+fn published(world: &World, what: &str) -> usize {
     let events = world.stack.emulators().events();
-    events.iter().filter(|told| told.event["detail-type"] == what).count()
+    events.iter().filter(|event| event.event["detail-type"] == what).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +66,7 @@ async fn an_automatic_transcription_is_created_once() {
     let transcription = transcription_of(&world, &recording).await;
     assert_eq!((&transcription["status"], &transcription["full_text"]), (&"completed".into(), &SAID.join(" ").into()));
     assert_eq!(peer.take_seen().len(), 1);
-    assert_eq!([told(&world, "transcription.started"), told(&world, "transcription.completed")], [1, 1]);
+    assert_eq!([published(&world, "transcription.started"), published(&world, "transcription.completed")], [1, 1]);
     world.advance(YEAR);
     world.sweep().await;
     assert_eq!(world.due_within(0).await, 0);
@@ -79,7 +79,7 @@ async fn lost_events_cost_time_and_nothing_else() {
     want_all(&world).await;
     world.stack.bus().hold();
     let recording = world.uploaded("audio/opus", OPUS).await;
-    // Whatever is told is lost but what run-due-work tells again.
+    // Every event is lost except those that run-due-work publishes again.
     for _ in 0..6 {
         world.advance(LATER);
         world.stack.bus().settle().await;
@@ -97,19 +97,19 @@ async fn lost_events_cost_time_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sound_that_comes_after_its_recording_was_completed_is_transcribed_too() {
+async fn late_audio_is_transcribed() {
     let peer = Peer::answering(transcribing).await;
     let world = world("whisper", &peer, &[]).await;
     want_all(&world).await;
     let recording = world.create().await;
-    let sound = world.sign(&recording, json!({"content_type": "audio/opus"})).await;
+    let audio = world.sign(&recording, json!({"content_type": "audio/opus"})).await;
     let picture = world.sign(&recording, json!({"content_type": "image/png"})).await;
     put(&picture, include_bytes!("../../../../shared/image/fixtures/photo.png")).await;
     world.complete(&recording).await.expect("200");
     world.stack.bus().settle().await;
     assert_eq!(world.get(&recording).await["status"], "completed");
     assert_eq!(transcription_of(&world, &recording).await, Value::Null, "a picture says nothing");
-    put(&sound, OPUS).await;
+    put(&audio, OPUS).await;
     world.stack.bus().settle().await;
     assert_eq!(transcription_of(&world, &recording).await["status"], "completed");
 }
@@ -126,7 +126,7 @@ fn numbered(asked: &Seen) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn long_audio_is_cut_and_joined_and_a_failed_chunk_affects_no_other() {
+async fn a_failed_chunk_of_long_audio_affects_no_other() {
     let given = Arc::new(Mutex::new(Vec::new()));
     let chunks = Arc::clone(&given);
     let peer = Peer::answering(move |asked| {
@@ -204,9 +204,9 @@ async fn a_provider_may_repeat_its_callback() {
     let transcription = transcription_of(&world, &recording).await;
     assert_eq!((&transcription["status"], &transcription["text"]), (&"completed".into(), &SAID.join(" ").into()));
     assert_eq!(transcription["segments"][1]["speaker"], "Speaker 2");
-    assert_eq!(told(&world, "transcription.completed"), 1);
+    assert_eq!(published(&world, "transcription.completed"), 1);
     world.call(Method::DELETE, &recording, None).await.expect("204");
-    assert_eq!(call_back(&url, &listened()).await, 204, "what is deleted is told to nobody");
+    assert_eq!(call_back(&url, &listened()).await, 204, "no event is published for a deleted transcription");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +230,7 @@ async fn a_deleted_recording_takes_its_transcriptions_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_stuck_job_holds_up_no_other() {
+async fn a_stuck_job_delays_no_other() {
     let peer = Peer::answering(|asked| match asked.text().contains("\r\nxx\r\n") {
         true => Reply::Slow(Duration::from_secs(30)),
         false => transcribing(asked),
@@ -242,7 +242,7 @@ async fn one_stuck_job_holds_up_no_other() {
         recordings.push(world.uploaded("audio/opus", OPUS).await);
     }
     world.stack.bus().settle().await;
-    // A language that only the test's server knows tells it which job to be stuck at.
+    // The test server never ends the job with this language.
     world.post(&format!("{}/transcribe", recordings[0]), json!({"language": "xx"})).await.expect("201");
     for recording in &recordings[1..] {
         world.post(&format!("{recording}/transcribe"), json!({})).await.expect("201");
@@ -260,7 +260,7 @@ async fn one_stuck_job_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demonstration_shows_a_transcript_where_somebody_transcribes() {
+async fn demo_shows_a_transcript_with_a_provider() {
     let peer = Peer::answering(transcribing).await;
     let transcribed = world("whisper", &peer, &[]).await;
     let silent = World::with(|_| ()).await;

@@ -53,7 +53,7 @@ async fn an_event_reaches_only_the_rules_of_its_bus_whose_pattern_it_matches() {
 }
 
 #[tokio::test]
-async fn a_failed_invocation_is_repeated_as_often_as_the_template_says() {
+async fn retries_a_failed_invocation_as_the_template_says() {
     let seen = Seen::default();
     let failing = seen.answering(|_| Err("not today".to_owned()));
     let with_two_retries = stack("on-object-created", failing.clone()).await;
@@ -70,7 +70,7 @@ async fn a_failed_invocation_is_repeated_as_often_as_the_template_says() {
 }
 
 #[tokio::test]
-async fn held_events_come_when_and_as_often_as_the_test_wants() {
+async fn held_events_are_delivered_on_demand() {
     let seen = Seen::default();
     let stack = stack("on-object-created", seen.answering(|_| Ok(Value::Null))).await;
     stack.bus().hold();
@@ -92,7 +92,7 @@ async fn held_events_come_when_and_as_often_as_the_test_wants() {
 }
 
 #[tokio::test]
-async fn a_tick_invokes_what_the_schedule_does_and_tells_of_its_failure() {
+async fn a_tick_invokes_scheduled_functions_and_returns_failures() {
     let seen = Seen::default();
     let stack = stack("run-due-work", seen.answering(|_| Err("no".to_owned()))).await;
     assert_eq!(stack.bus().tick().await, Err(InvocationError::Failed("no".to_owned())));

@@ -172,7 +172,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_go_by_one_put_or_in_parts_and_once() {
+async fn files_are_uploaded_once_by_one_put_or_in_parts() {
     let mut scene = Scene::set(1, Network::default()).await;
     let (small, of_small) = scene.file("small.ogg", SMALL);
     let (parted, of_parted) = scene.file("parted.ogg", SMALL + 1);
@@ -208,7 +208,7 @@ async fn connections_that_are_cut_at_random_bytes_cost_no_more_than_their_parts(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_killed_at_random_moments_goes_on_where_it_was() {
+async fn a_client_killed_at_random_moments_resumes() {
     let pause = Duration::from_millis(2);
     let mut scene = Scene::set(3, Network { pause, ..Network::default() }).await;
     let (small, of_small) = scene.file("small.ogg", SMALL);
@@ -253,7 +253,7 @@ async fn urls_that_end_meanwhile_are_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_changed_is_begun_anew_and_says_so() {
+async fn a_changed_file_is_uploaded_as_a_new_recording() {
     let pause = Duration::from_millis(20);
     let mut scene = Scene::set(6, Network { pause, ..Network::default() }).await;
     let (large, _) = scene.file("large.wav", LARGE);
@@ -286,7 +286,7 @@ async fn a_file_that_changed_is_begun_anew_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_that_is_gone_is_begun_anew_and_a_refusal_is_final() {
+async fn restarts_after_404_and_stops_after_a_refusal() {
     let mut scene = Scene::set(7, Network { pause: Duration::from_millis(20), ..Network::default() }).await;
     let (large, of_large) = scene.file("large.wav", LARGE);
     let client = scene.start(&[&large]);
@@ -308,7 +308,7 @@ async fn a_recording_that_is_gone_is_begun_anew_and_a_refusal_is_final() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_state_holds_no_key_and_no_url_and_the_exit_status_tells_what_is_wrong() {
+async fn the_state_file_holds_no_secrets() {
     let mut scene = Scene::set(8, Network { pause: Duration::from_millis(20), ..Network::default() }).await;
     let (large, _) = scene.file("large.wav", LARGE);
     let client = scene.start(&[&large]);
@@ -363,12 +363,12 @@ async fn two_gibibytes_arrive_whole_through_fifty_cuts_and_kills_of_both_sides()
     client.ends_well(&scene).await;
     let more = scene.s3.bytes_up() - SIZE;
     let (seconds, left) = (start.elapsed().as_secs(), scene.s3.cuts_left());
-    let told = format!("{seconds} s, {} cuts, {} MiB sent again", cuts - left, more >> 20);
-    writeln!(std::io::stderr(), "{told}").unwrap();
-    assert_eq!(left, 0, "{told}");
+    let summary = format!("{seconds} s, {} cuts, {} MiB sent again", cuts - left, more >> 20);
+    writeln!(std::io::stderr(), "{summary}").unwrap();
+    assert_eq!(left, 0, "{summary}");
     scene.assert_arrived(&[&hash]).await;
     // Of each kill what was under way, of each cut its part.
-    assert!(more <= (10 * 4 + cuts as u64) * PART, "{told}");
+    assert!(more <= (10 * 4 + cuts as u64) * PART, "{summary}");
 }
 
 /// A fleet: `cargo test -p capstan --test stack -- --ignored --nocapture sixty_four`.

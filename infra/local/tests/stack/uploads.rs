@@ -43,7 +43,7 @@ async fn fully_signed(world: &World, path: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_takes_only_the_type_size_key_time_and_bytes_that_were_signed() {
+async fn a_presigned_url_is_bound_to_type_size_key_time_and_bytes() {
     let world = World::start().await;
     let path = world.create().await;
     let signed = fully_signed(&world, &path).await;
@@ -115,7 +115,7 @@ async fn a_body_without_a_length_or_that_breaks_off_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn completion_before_and_during_the_upload_is_refused_and_after_it_succeeds() {
+async fn completion_is_refused_until_the_upload_ends() {
     let world = World::start().await;
     let path = world.create().await;
     world.complete(&path).await.expect("400 media_not_uploaded");
@@ -150,7 +150,7 @@ async fn the_same_bytes_twice_are_one_upload() {
     assert_eq!(recording["status"], "completed");
     assert_eq!(recording["media"].as_array().unwrap().len(), 1);
     assert_eq!(recording["content_sha256"], Sha256::of(OPUS).to_string());
-    assert_eq!((world.told(&path, "recording.completed"), world.renditions_stored(&path)), (1, 1));
+    assert_eq!((world.published(&path, "recording.completed"), world.renditions_stored(&path)), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +186,7 @@ async fn other_bytes_after_completion_change_nothing_that_was_learned() {
         world.sweep().await;
     }
     assert_eq!(world.get(&path).await, before);
-    assert_eq!(world.told(&path, "recording.completed"), 1);
+    assert_eq!(world.published(&path, "recording.completed"), 1);
     assert_eq!(world.due_within(YEAR).await, 0);
 }
 
@@ -211,7 +211,7 @@ async fn replaced(world: &World, bytes: &[u8]) -> (String, Vec<Delivery>) {
 const NEXT_ATTEMPT: i64 = 6 * 3600;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_replace_others_before_they_are_read_are_the_recordings_whichever_event_comes_first() {
+async fn replaced_bytes_are_processed_in_any_order_of_events() {
     const OTHER: &[u8] = include_bytes!("../../../../shared/audio/fixtures/silence.ogg");
     for order in [[0, 1], [1, 0]] {
         let world = World::start().await;
@@ -227,12 +227,12 @@ async fn bytes_that_replace_others_before_they_are_read_are_the_recordings_which
         let recording = world.get(&path).await;
         assert_eq!((&recording["status"], &recording["duration_ms"]), (&json!("completed"), &json!(2000)), "{order:?}");
         assert_eq!(recording["content_sha256"], Sha256::of(OTHER).to_string(), "{order:?}");
-        assert_eq!((world.told(&path, "recording.completed"), world.due_within(YEAR).await), (1, 0), "{order:?}");
+        assert_eq!((world.published(&path, "recording.completed"), world.due_within(YEAR).await), (1, 0), "{order:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_whose_replacement_nobody_told_of_are_processed_by_the_next_attempt() {
+async fn an_unreported_replacement_is_processed_by_the_next_attempt() {
     const OTHER: &[u8] = include_bytes!("../../../../shared/audio/fixtures/silence.ogg");
     let world = World::start().await;
     let (path, deliveries) = replaced(&world, OTHER).await;
@@ -241,12 +241,12 @@ async fn bytes_whose_replacement_nobody_told_of_are_processed_by_the_next_attemp
     world.sweep().await;
     let recording = world.get(&path).await;
     assert_eq!((&recording["status"], &recording["duration_ms"]), (&json!("completed"), &json!(2000)));
-    assert_eq!((world.told(&path, "recording.completed"), world.left_after_urls().await), (1, 0));
+    assert_eq!((world.published(&path, "recording.completed"), world.left_after_urls().await), (1, 0));
     assert_eq!(world.get(&path).await["content_sha256"], Sha256::of(OTHER).to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_after_the_deletion_disappears() {
+async fn objects_uploaded_after_the_deletion_are_deleted() {
     let world = World::start().await;
     let (path, signed) = world.sent("audio/ogg", OPUS).await;
     world.stack.bus().settle().await;
@@ -273,7 +273,7 @@ async fn what_is_sent_after_the_deletion_disappears() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_whose_hour_is_over_is_refused() {
+async fn an_expired_presigned_url_is_refused() {
     let world = World::start().await;
     let (path, signed) = (world.create().await, json!({"headers": {"content-type": "audio/ogg"}}));
     let bucket = &world.stack.template().buckets[0].name;
@@ -292,7 +292,7 @@ async fn a_url_whose_hour_is_over_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_media_and_not_one_more() {
+async fn rejects_the_101st_media_file() {
     let world = World::start().await;
     let path = world.create().await;
     for _ in 0..100 {

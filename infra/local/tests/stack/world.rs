@@ -70,13 +70,13 @@ impl Answer {
     /// Asserts that this is a refusal in the one shape of all errors, and gives its code.
     pub(crate) fn refusal(&self, what: &str) -> String {
         let body = self.json();
-        let told = format!("{what}: {} {}", self.status, String::from_utf8_lossy(&self.bytes));
-        assert!((400..500).contains(&self.status), "{told}");
-        assert_eq!(self.headers["content-type"], "application/json", "{told}");
-        let error = body["error"].as_object().unwrap_or_else(|| panic!("{told}"));
-        assert!(error["code"].is_string() && !error["message"].as_str().unwrap().is_empty(), "{told}");
-        assert_eq!(error["request_id"].as_str().unwrap(), self.headers["x-request-id"], "{told}");
-        assert!(!error["request_id"].as_str().unwrap().is_empty(), "{told}");
+        let context = format!("{what}: {} {}", self.status, String::from_utf8_lossy(&self.bytes));
+        assert!((400..500).contains(&self.status), "{context}");
+        assert_eq!(self.headers["content-type"], "application/json", "{context}");
+        let error = body["error"].as_object().unwrap_or_else(|| panic!("{context}"));
+        assert!(error["code"].is_string() && !error["message"].as_str().unwrap().is_empty(), "{context}");
+        assert_eq!(error["request_id"].as_str().unwrap(), self.headers["x-request-id"], "{context}");
+        assert!(!error["request_id"].as_str().unwrap().is_empty(), "{context}");
         assert!(self.bytes.len() < 2000, "{what}: {} bytes of error", self.bytes.len());
         error["code"].as_str().unwrap().to_owned()
     }
@@ -91,8 +91,8 @@ impl World {
     /// A world of a deployment that differs.
     pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let ahead = Arc::new(AtomicI64::new(0));
-        let told = Arc::clone(&ahead);
-        let clock = Clock::telling(move || keys::now().plus_seconds(told.load(Ordering::SeqCst)));
+        let offset = Arc::clone(&ahead);
+        let clock = Clock::telling(move || keys::now().plus_seconds(offset.load(Ordering::SeqCst)));
         let mut options = Options::for_tests(functions::of_this_project(clock));
         options.parameters.push(("ScootBucketArns", format!("arn:aws:s3:::{MEETINGS}")));
         change(&mut options);
@@ -208,8 +208,8 @@ impl World {
         self.due_within(YEAR).await
     }
 
-    /// How often the bus was told this of the recording.
-    pub(crate) fn told(&self, path: &str, what: &str) -> usize {
+    /// How often this event of the recording was published.
+    pub(crate) fn published(&self, path: &str, what: &str) -> usize {
         let id = path.rsplit('/').next().unwrap();
         let events = self.stack.emulators().events();
         events

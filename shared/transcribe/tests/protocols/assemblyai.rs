@@ -96,7 +96,7 @@ async fn a_piece_is_uploaded_before() {
 }
 
 #[tokio::test]
-async fn a_job_is_asked_for_until_it_is_done() {
+async fn polls_a_job_until_it_ends() {
     let server = Peer::replying([
         queued(),
         Reply::json(200, COMPLETED.replace("\"completed\"", "\"processing\"")),
@@ -162,7 +162,7 @@ async fn a_job_that_failed_says_why_and_shows_no_url() {
 }
 
 #[tokio::test]
-async fn a_webhook_says_which_job_to_ask_for_if_it_has_the_token() {
+async fn a_callback_with_the_token_names_the_job_to_poll() {
     let server = Peer::answering(|_| queued()).await;
     let assemblyai = assemblyai(&server.url);
     let job = job(&server.url);

@@ -145,7 +145,7 @@ async fn a_job_is_asked_for_until_its_output_can_be_fetched() {
 }
 
 #[tokio::test]
-async fn outputs_that_label_speakers_beside_the_items_are_understood_too() {
+async fn reads_speaker_labels_beside_the_items() {
     let mut old: serde_json::Value = serde_json::from_str(OUTPUT).unwrap();
     for item in old["results"]["items"].as_array_mut().unwrap() {
         item.as_object_mut().unwrap().remove("speaker_label");
@@ -201,7 +201,7 @@ async fn each_of_its_errors_is_for_now_or_for_good() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_here_is_out_of_its_reach_and_nobody_calls_back() {
+async fn a_hosted_provider_cannot_reach_the_local_stack() {
     let aws = aws("http://127.0.0.1:9");
     let mut job = job("http://127.0.0.1:9");
     job.audio = Audio {

@@ -1,4 +1,4 @@
-//! Long sound: cut, transcribed, joined.
+//! Long audio: cut, transcribed, joined.
 
 use std::io::Cursor;
 use std::ops::ControlFlow::Continue;
@@ -31,7 +31,7 @@ async fn start_each(provider: &Provider, jobs: &[Job]) -> Result<Vec<Started>, F
 }
 
 #[tokio::test]
-async fn spoken_sound_is_cut_transcribed_and_joined_in_order() {
+async fn speech_is_cut_transcribed_and_joined_in_order() {
     let spoken = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/local/sample/spoken.ogg")).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let job = CutJob { scratch: scratch.path(), longest_ms: 10_000, largest_bytes: u64::MAX };
@@ -82,7 +82,7 @@ fn small_jobs(url: &str, count: u32) -> (Vec<Job>, tempfile::TempDir) {
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_again_here() {
+async fn transient_errors_are_retried() {
     let server = Peer::replying([
         Reply::json(429, "{}").with("retry-after", "0"),
         Reply::json(200, "<html>"),
@@ -100,7 +100,7 @@ async fn what_passes_is_tried_again_here() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_or_takes_too_long_is_not_tried_again_here() {
+async fn permanent_errors_and_long_delays_are_not_retried() {
     let refused =
         Reply::json(400, r#"{"error": {"message": "Audio file is too short. Minimum audio length is 0.1 seconds."}}"#);
     let put_off = Reply::json(429, "{}").with("retry-after", "3600");

@@ -103,7 +103,7 @@ async fn without_a_callback_the_answer_is_the_transcript() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_for_a_callback_is_waited_for() {
+async fn long_audio_is_polled_instead_of_called_back() {
     let server = Peer::replying([Reply::json(200, LISTENED)]).await;
     let mut job = job(&server.url);
     job.duration = Offset::from_milliseconds(3_600_001);
@@ -112,7 +112,7 @@ async fn what_is_too_long_for_a_callback_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_piece_is_sent_as_it_is() {
+async fn a_chunk_is_sent_unchanged() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("chunk-0.flac");
     std::fs::write(&path, b"fLaC....").unwrap();
@@ -125,7 +125,7 @@ async fn a_piece_is_sent_as_it_is() {
     assert_eq!(seen.text(), "fLaC....");
 }
 
-/// The headers with which Deepgram would call, as it was told to in the request.
+/// The headers of Deepgram's callback, as the request asked for them.
 async fn callback_headers(server: &Peer, deepgram: &Provider, job: &Job) -> HeaderMap {
     deepgram.start(job).await.unwrap();
     let line = server.take_seen().remove(0).line;
@@ -139,7 +139,7 @@ async fn callback_headers(server: &Peer, deepgram: &Provider, job: &Job) -> Head
 }
 
 #[tokio::test]
-async fn a_callback_is_read_as_often_as_it_comes_if_it_is_of_this_job() {
+async fn a_repeated_callback_of_the_job_is_accepted() {
     let server = Peer::answering(|_| accepted()).await;
     let deepgram = deepgram(&server.url);
     let mine = job(&server.url);
@@ -176,13 +176,13 @@ async fn a_callback_can_tell_of_a_failure_or_make_no_sense() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_to_poll() {
+async fn polling_is_not_supported() {
     let polled = deepgram("http://127.0.0.1:9").poll(&"1".parse().unwrap()).await;
     assert_eq!(polled, Ok(Polled::OnlyByCallback));
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_in_deepgrams_words() {
+async fn a_refusal_has_deepgrams_message() {
     for (body, code, words) in [
         (
             r#"{"err_code": "Bad Request", "err_msg": "Bad Request: failed to process audio: corrupt or unsupported data", "request_id": "1"}"#,

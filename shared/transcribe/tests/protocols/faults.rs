@@ -1,4 +1,4 @@
-//! Every fault at every place where a provider is spoken to.
+//! Every fault at every exchange where a provider is spoken to.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use capstan_emulators::peer::{Peer, Reply};
 
 /// Where somebody is asked something.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+enum Exchange {
     Whisper,
     DeepgramStart,
     AssemblyAiStart,
@@ -23,21 +23,21 @@ enum Place {
     AwsOutput,
 }
 
-const PLACES: [Place; 7] = [
-    Place::Whisper,
-    Place::DeepgramStart,
-    Place::AssemblyAiStart,
-    Place::AssemblyAiPoll,
-    Place::AwsStart,
-    Place::AwsPoll,
-    Place::AwsOutput,
+const EXCHANGES: [Exchange; 7] = [
+    Exchange::Whisper,
+    Exchange::DeepgramStart,
+    Exchange::AssemblyAiStart,
+    Exchange::AssemblyAiPoll,
+    Exchange::AwsStart,
+    Exchange::AwsPoll,
+    Exchange::AwsOutput,
 ];
 
-impl Place {
+impl Exchange {
     /// Asks, with this as the answer, waiting no longer than `patience`.
     async fn ask(self, reply: Reply, patience: Duration) -> (Failure, Peer) {
         let server = match self {
-            // The sound is fetched first.
+            // The audio is fetched first.
             Self::Whisper => Peer::replying([Reply::bytes(AUDIO), reply]).await,
             _ => Peer::replying([reply]).await,
         };
@@ -88,70 +88,70 @@ fn assert_silent(failure: &Failure) {
 }
 
 #[track_caller]
-fn assert_later(place: Place, failure: &Failure, wait: Option<u64>) {
+fn assert_later(exchange: Exchange, failure: &Failure, wait: Option<u64>) {
     assert_silent(failure);
-    let Failure::Later { retry_after, .. } = failure else { panic!("{place:?}: {failure}") };
-    assert_eq!(retry_after.map(|wait| wait.as_secs()), wait, "{place:?}");
+    let Failure::Later { retry_after, .. } = failure else { panic!("{exchange:?}: {failure}") };
+    assert_eq!(retry_after.map(|wait| wait.as_secs()), wait, "{exchange:?}");
 }
 
 #[tokio::test]
 async fn a_slow_response_times_out() {
-    for place in PLACES {
+    for exchange in EXCHANGES {
         // Waiting for the whole response would succeed.
-        let (failure, _) = place.ask(Reply::Slow(Duration::from_secs(60)), Duration::from_millis(300)).await;
-        assert_later(place, &failure, None);
+        let (failure, _) = exchange.ask(Reply::Slow(Duration::from_secs(60)), Duration::from_millis(300)).await;
+        assert_later(exchange, &failure, None);
     }
 }
 
 #[tokio::test]
-async fn who_is_down_is_asked_later() {
-    for place in PLACES {
+async fn an_unavailable_provider_is_retried() {
+    for exchange in EXCHANGES {
         // Nobody listens on the discard port.
-        let failure = match place {
-            // Its sound is at the same place, so the answer to the form is dropped instead.
-            Place::Whisper => place.ask(Reply::Drop, PATIENT).await.0,
-            _ => place.ask_at("http://127.0.0.1:9", PATIENT).await,
+        let failure = match exchange {
+            // Its audio is at the same server, so the answer to the form is dropped instead.
+            Exchange::Whisper => exchange.ask(Reply::Drop, PATIENT).await.0,
+            _ => exchange.ask_at("http://127.0.0.1:9", PATIENT).await,
         };
-        assert_later(place, &failure, None);
-        let (failure, _) = place.ask(Reply::Drop, PATIENT).await;
-        assert_later(place, &failure, None);
+        assert_later(exchange, &failure, None);
+        let (failure, _) = exchange.ask(Reply::Drop, PATIENT).await;
+        assert_later(exchange, &failure, None);
     }
 }
 
 #[tokio::test]
-async fn who_is_busy_says_when_to_come_back() {
-    for place in PLACES {
+async fn a_busy_provider_names_the_delay() {
+    for exchange in EXCHANGES {
         for status in [408, 429, 500, 502, 503, 504] {
             let body = format!(r#"{{"error": "Too many of https://x/?sig={SIGNATURE}", "err_msg": "busy"}}"#);
-            let (failure, _) = place.ask(Reply::json(status, body).with("retry-after", "7"), PATIENT).await;
+            let (failure, _) = exchange.ask(Reply::json(status, body).with("retry-after", "7"), PATIENT).await;
             // AWS names no time; of its bucket it does not matter.
-            let named = !place.is_aws_api() && place != Place::AwsOutput;
-            assert_later(place, &failure, named.then_some(7));
+            let named = !exchange.is_aws_api() && exchange != Exchange::AwsOutput;
+            assert_later(exchange, &failure, named.then_some(7));
         }
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_asked_for_again() {
-    for place in PLACES {
-        let (failure, _) = place.ask(Reply::Truncated(r#"{"text": "Once upon a"#), PATIENT).await;
-        assert_later(place, &failure, None);
+    for exchange in EXCHANGES {
+        let (failure, _) = exchange.ask(Reply::Truncated(r#"{"text": "Once upon a"#), PATIENT).await;
+        assert_later(exchange, &failure, None);
     }
 }
 
 #[tokio::test]
-async fn nonsense_is_known_for_it_and_not_repeated() {
-    for place in PLACES {
+async fn an_invalid_response_is_permanent_and_not_echoed() {
+    for exchange in EXCHANGES {
         for body in
             ["", "<html>It works!</html>", "[1]", "{}", r#"{"id": 7, "text": 7, "status": 7}"#, "\u{0}", "{\"text\":"]
         {
-            let (failure, _) = place.ask(Reply::json(200, body), PATIENT).await;
+            let (failure, _) = exchange.ask(Reply::json(200, body), PATIENT).await;
             assert_silent(&failure);
             match failure {
                 Failure::Nonsense { reason } => assert!(!reason.contains("It works"), "{reason}"),
                 // The SDK does not tell nonsense from silence.
-                Failure::Later { .. } if place.is_aws_api() => {}
-                other => panic!("{place:?} {body}: {other}"),
+                Failure::Later { .. } if exchange.is_aws_api() => {}
+                other => panic!("{exchange:?} {body}: {other}"),
             }
         }
     }
@@ -160,23 +160,23 @@ async fn nonsense_is_known_for_it_and_not_repeated() {
 #[tokio::test]
 async fn an_answer_of_200_mb_is_dropped_on_the_way() {
     const SIZE: u64 = 200 * 1024 * 1024;
-    for place in PLACES.into_iter().filter(|place| !place.is_aws_api()) {
+    for exchange in EXCHANGES.into_iter().filter(|exchange| !exchange.is_aws_api()) {
         for declares_length in [true, false] {
-            let (failure, server) = place.ask(Reply::Huge { size: SIZE, declares_length }, PATIENT).await;
-            assert!(matches!(failure, Failure::Nonsense { .. }), "{place:?}: {failure}");
+            let (failure, server) = exchange.ask(Reply::Huge { size: SIZE, declares_length }, PATIENT).await;
+            assert!(matches!(failure, Failure::Nonsense { .. }), "{exchange:?}: {failure}");
             let taken = if declares_length { 24 * 1024 * 1024 } else { LARGEST_ANSWER as u64 + 24 * 1024 * 1024 };
-            assert!(server.sent() < taken, "{place:?} took {} bytes", server.sent());
+            assert!(server.sent() < taken, "{exchange:?} took {} bytes", server.sent());
         }
     }
 }
 
 #[tokio::test]
-async fn nobody_is_followed_to_another_place() {
-    for place in PLACES.into_iter().filter(|place| !place.is_aws_api()) {
+async fn redirects_are_not_followed() {
+    for exchange in EXCHANGES.into_iter().filter(|exchange| !exchange.is_aws_api()) {
         let elsewhere = Peer::answering(|_| Reply::json(200, "{}")).await;
         for status in [301, 302, 303, 307, 308] {
-            let (failure, _) = place.ask(Reply::json(status, "").with("location", &elsewhere.url), PATIENT).await;
-            assert!(!matches!(failure, Failure::Refused(_)), "{place:?}: {failure}");
+            let (failure, _) = exchange.ask(Reply::json(status, "").with("location", &elsewhere.url), PATIENT).await;
+            assert!(!matches!(failure, Failure::Refused(_)), "{exchange:?}: {failure}");
             assert_silent(&failure);
         }
         assert!(elsewhere.take_seen().is_empty());
@@ -185,23 +185,23 @@ async fn nobody_is_followed_to_another_place() {
 
 #[tokio::test]
 async fn a_key_that_is_refused_is_a_matter_of_the_deployment_and_not_repeated() {
-    for place in PLACES.into_iter().filter(|place| *place != Place::AwsOutput) {
-        let body = if place.is_aws_api() {
+    for exchange in EXCHANGES.into_iter().filter(|exchange| *exchange != Exchange::AwsOutput) {
+        let body = if exchange.is_aws_api() {
             r#"{"__type": "UnrecognizedClientException", "message": "The security token is invalid"}"#.to_owned()
         } else {
             format!(r#"{{"error": {{"message": "Incorrect API key provided: {KEY}"}}, "err_msg": "{KEY}"}}"#)
         };
-        let (failure, _) = place.ask(Reply::json(401, body), PATIENT).await;
+        let (failure, _) = exchange.ask(Reply::json(401, body), PATIENT).await;
         assert_silent(&failure);
-        let Failure::Refused(error) = failure else { panic!("{place:?}: {failure}") };
-        assert_eq!(error.code, TranscriptionErrorCode::ProviderNotConfigured, "{place:?}");
+        let Failure::Refused(error) = failure else { panic!("{exchange:?}: {failure}") };
+        assert_eq!(error.code, TranscriptionErrorCode::ProviderNotConfigured, "{exchange:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_of_no_known_format_is_refused_for_good() {
+async fn too_large_and_unknown_formats_are_refused_permanently() {
     for status in [413, 415] {
-        let (failure, _) = Place::Whisper.ask(Reply::json(status, "<html>"), PATIENT).await;
+        let (failure, _) = Exchange::Whisper.ask(Reply::json(status, "<html>"), PATIENT).await;
         let Failure::Refused(error) = failure else { panic!("{failure}") };
         assert_eq!(error.code, TranscriptionErrorCode::UnsupportedFormat);
     }
@@ -209,7 +209,7 @@ async fn what_is_too_large_or_of_no_known_format_is_refused_for_good() {
 
 /// Who answers one request twice must not have the second taken for the answer to the next one.
 #[tokio::test]
-async fn the_second_of_two_answers_is_nobodys() {
+async fn a_second_result_is_ignored() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let twice = |body: &str| {

@@ -14,7 +14,7 @@ fn providers(variables: &'static [(&str, &str)]) -> Result<Providers, &'static s
 }
 
 #[tokio::test]
-async fn the_preferred_one_is_the_first_that_is_named() {
+async fn the_first_named_provider_is_the_default() {
     const KEYS: [(&str, &str); 2] = [("DEEPGRAM_API_KEY", "k"), ("WHISPER_URL", "http://127.0.0.1:8000")];
     for (names, preferred) in [
         ("aws", ProviderName::Aws),
@@ -28,7 +28,7 @@ async fn the_preferred_one_is_the_first_that_is_named() {
 }
 
 #[tokio::test]
-async fn one_that_the_deployment_does_not_name_or_has_no_key_for_is_not_configured() {
+async fn a_provider_without_a_key_is_not_configured() {
     for (variables, message) in [
         (&[][..], "This deployment is not set up for deepgram"),
         (&[("DEEPGRAM_API_KEY", "k")], "This deployment is not set up for deepgram"),

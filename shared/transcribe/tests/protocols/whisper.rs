@@ -116,7 +116,7 @@ async fn the_segments_of_whisper_cpp_are_understood() {
 }
 
 #[tokio::test]
-async fn a_text_without_times_is_one_segment_as_long_as_the_sound() {
+async fn a_text_without_times_is_one_segment_of_the_whole_length() {
     let server = Peer::replying([Reply::bytes(AUDIO), text_only()]).await;
     let transcript = done(whisper(&server.url).start(&job(&server.url)).await);
     assert_json_snapshot!(transcript.segments(), @r#"
@@ -173,7 +173,7 @@ async fn an_error_with_a_200_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_server_of_ones_own_needs_no_key_and_its_address_may_end_in_v1() {
+async fn a_self_hosted_server_needs_no_key() {
     let server = Peer::replying([Reply::bytes(AUDIO), text_only()]).await;
     let base = format!("{}/v1/", server.url);
     let variables = |name: &str| match name {
@@ -228,7 +228,7 @@ async fn a_large_file_passes_through_without_being_held() {
 }
 
 #[tokio::test]
-async fn sound_that_cannot_be_fetched_is_fetched_later() {
+async fn audio_that_cannot_be_fetched_is_retried() {
     for reply in [
         Reply::json(403, "<Error><Code>AccessDenied</Code></Error>"),
         Reply::bytes(&b"not eleven bytes"[..]),

@@ -208,12 +208,15 @@ async fn a_file_arriving_during_processing_is_processed() {
     let pending = environment.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
     let recording = pending.uploaded().await;
     let media_id = TestEnvironment::media_id("med_2");
-    environment.emulators.faults().fail_next("GetObject", Fault::Delay(std::time::Duration::from_millis(300)), 1);
+    let _ = environment.emulators.take_calls();
+    environment.emulators.faults().fail_next("GetObject", Fault::Delay(std::time::Duration::from_secs(2)), 1);
     let processing = tokio::spawn({
         let function = function(&environment);
         async move { function.invoke(event("process-recording")).await }
     });
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    while !environment.emulators.calls().iter().any(|call| call.operation == "GetObject") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     assert_eq!(environment.stored(RECORDING).await.unwrap().status, Status::Processing);
     environment.arrives(&recording, &media_id, ContentType::ImageJpeg, picture()).await;
     processing.await.unwrap().unwrap();
@@ -228,7 +231,7 @@ async fn a_processed_file_is_not_processed_again_when_another_arrives() {
     let audio = fixture("opus-16k-mono.ogg");
     let pending = environment.recording().holding(ContentType::AudioOpus, audio).awaiting(ContentType::ImageJpeg);
     let recording = pending.uploaded().await;
-    environment.emulators.faults().fail_next("PutObject", Fault::Delay(std::time::Duration::from_millis(500)), 1);
+    environment.emulators.faults().fail_next("PutObject", Fault::Delay(std::time::Duration::from_secs(2)), 1);
     let processing = tokio::spawn({
         let function = function(&environment);
         async move { function.invoke(event("process-recording")).await }

@@ -332,7 +332,7 @@ async fn large_objects_are_read_one_at_a_time() {
         environment.store.request_verification(&recording, environment.now()).await.unwrap();
     }
     let _ = environment.emulators.take_calls();
-    environment.emulators.faults().fail_next("GetObject", Fault::Delay(std::time::Duration::from_millis(500)), 1);
+    environment.emulators.faults().fail_next("GetObject", Fault::Delay(std::time::Duration::from_secs(2)), 1);
     sweep(&environment).await;
     let calls = environment.emulators.take_calls();
     let second = calls.iter().rposition(|call| call == "s3:GetObject").unwrap();

@@ -45,7 +45,7 @@ impl World {
     }
 
     /// Whether the step published an event or completed a multipart upload, of which S3 sends a notification.
-    fn has_told(&self) -> bool {
+    fn has_visible_effect(&self) -> bool {
         let visible = ["PutEvents", "CompleteMultipartUpload"];
         self.stack.emulators().calls().iter().any(|call| visible.contains(&call.operation.as_str()))
     }
@@ -89,7 +89,7 @@ where
             let what = format!("{crash:?} call {}", passes + 1);
             if let Some(answer) = answer {
                 // The completion is saved although the event could not be published, or the notification not recorded.
-                let stands = answer.status == 200 && world.has_told();
+                let stands = answer.status == 200 && world.has_visible_effect();
                 assert!(stands || says_later(&answer), "{what}: {}", answer.outcome());
             }
             assert!(passes < MANY, "the step never ends");
@@ -276,7 +276,7 @@ async fn processing_continues_wherever_it_is_interrupted() {
         },
         |world, path, _, what| async move {
             world.stack.bus().stop_holding();
-            let may_be_published_again = world.has_told();
+            let may_be_published_again = world.has_visible_effect();
             world.recover().await;
             world.assert_whole(&path, may_be_published_again, &what).await;
         },
@@ -317,7 +317,7 @@ async fn the_next_sweeps_finish_an_interrupted_one() {
             for delivery in world.stack.bus().stop_holding() {
                 let _ = world.stack.bus().deliver(&delivery).await;
             }
-            let may_be_published_again = world.has_told();
+            let may_be_published_again = world.has_visible_effect();
             // What was deleted is remembered for two hours.
             world.advance(3 * 3600);
             world.recover().await;

@@ -1,15 +1,12 @@
 //! Files of every kind and in every condition, all the way: sent, completed, and processed or failed with a reason.
 
 use std::path::Path;
-use std::time::Duration;
 
 use capstan_domain::Sha256;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::ended;
 use super::world::{OPUS, World, YEAR};
-
-/// How often a recording is polled before the test fails.
-const POLLS: u32 = 5000;
 
 /// What becomes of a file: the codec and about how long it is, or the code of its failure.
 enum End {
@@ -120,21 +117,9 @@ async fn send(world: &World, content_type: &str, bytes: &[u8]) -> String {
     path
 }
 
-async fn ended(world: &World, path: &str, what: &str) -> Value {
-    let mut recording = Value::Null;
-    for _ in 0..POLLS {
-        recording = world.get(path).await;
-        if matches!(recording["status"].as_str(), Some("completed" | "failed")) {
-            return recording;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what}: still not processed after {POLLS} polls: {recording}");
-}
-
 async fn assert_serves(world: &World) {
     let path = send(world, "audio/opus", OPUS).await;
-    assert_eq!(ended(world, &path, "the next one").await["status"], "completed");
+    assert_eq!(ended("the next one", || world.get(&path)).await["status"], "completed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +131,7 @@ async fn every_file_ends_as_documented_and_the_stack_serves_on() {
         sent.push((format!("{name} as {content_type}"), path, bytes, end));
     }
     for (what, path, bytes, end) in &sent {
-        let recording = ended(&world, path, what).await;
+        let recording = ended(what, || world.get(path)).await;
         let media = &recording["media"][0];
         assert_eq!((&media["status"], &media["file_size_bytes"]), (&json!("uploaded"), &json!(bytes.len())), "{what}");
         let error = &recording["error"];
@@ -193,7 +178,7 @@ async fn a_defective_file_does_not_fail_the_recording() {
         assert_eq!(super::world::put(&signed, &bytes).await, 200);
     }
     world.complete(&path).await.expect("200");
-    let recording = ended(&world, &path, "three files").await;
+    let recording = ended("three files", || world.get(&path)).await;
     assert_eq!((&recording["status"], &recording["error"]), (&json!("completed"), &json!(null)));
     let errors: Vec<_> = recording["media"].as_array().unwrap().iter().map(|media| &media["error"]["code"]).collect();
     assert_eq!(errors, [&json!("unsupported_format"), &json!(null), &json!("unsupported_format")]);
@@ -259,7 +244,7 @@ async fn four_hours_are_processed_whole_while_the_stack_serves_others() {
     let hours = 4 * 3600;
     let path = send(&world, "audio/opus", &long_ogg(hours)).await;
     assert_serves(&world).await;
-    let recording = ended(&world, &path, "four hours").await;
+    let recording = ended("four hours", || world.get(&path)).await;
     assert_eq!((&recording["status"], &recording["error"]), (&json!("completed"), &json!(null)));
     let duration = recording["duration_ms"].as_u64().unwrap();
     assert!((hours * 1000 - 100..=hours * 1000).contains(&duration), "{duration} ms");

@@ -6,13 +6,12 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::ended;
 use super::process::Running;
 
 const SAMPLE: &[u8] = include_bytes!("../../sample/spoken.ogg");
 /// Beyond every lease and every wait for a lost event.
 const LATER: u32 = 600;
-/// How often a recording is polled before the test fails.
-const POLLS: u32 = 1000;
 
 /// The last step that was acknowledged before the kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,21 +74,14 @@ impl Device {
     }
 }
 
-/// The recording at its end.
-async fn ended(stack: &Running, path: &str) -> Value {
-    let mut recording = Value::Null;
-    for _ in 0..POLLS {
-        recording = stack.client().call(Method::GET, path, stack.get("CAPSTAN_API_KEY"), None).await.unwrap();
-        if matches!(recording["status"].as_str(), Some("completed" | "failed")) {
-            return recording;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("still not processed after {POLLS} polls: {recording}");
+/// The recording once it is processed.
+async fn processed(stack: &Running, path: &str) -> Value {
+    let key = stack.get("CAPSTAN_API_KEY");
+    ended(path, async || stack.client().call(Method::GET, path, key, None).await.unwrap()).await
 }
 
 async fn assert_whole(stack: &Running, path: &str) {
-    let recording = ended(stack, path).await;
+    let recording = processed(stack, path).await;
     assert_eq!(recording["status"], "completed", "{recording}");
     let answer = stack
         .client()
@@ -115,7 +107,7 @@ async fn survives(data: &Path, moment: Acknowledged) {
     if !is_done {
         return assert_whole(&stack, &path).await;
     }
-    ended(&stack, &path).await;
+    processed(&stack, &path).await;
     stack.kill();
     // Signed in the real present, since S3 goes by the machine's clock.
     assert_whole(&Running::start(data), &path).await;

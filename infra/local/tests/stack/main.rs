@@ -31,6 +31,7 @@ mod uploads;
 mod world;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use capstan_local::lambda::{Function, Functions};
@@ -66,6 +67,22 @@ impl Seen {
 async fn stack(name: &str, function: Function) -> Stack {
     let functions = Functions::from([(name.to_owned(), function)]);
     Stack::start(Options::for_tests(Box::new(move |_, _| Box::pin(async { Ok(functions) })))).await.unwrap()
+}
+
+/// How often a state is polled before a test fails: 5 minutes and more, for machines that are busy with other work.
+const POLLS: u32 = 30_000;
+
+/// Polls a recording every 10 ms until its status is `completed` or `failed`.
+async fn ended(what: &str, get: impl AsyncFn() -> Value) -> Value {
+    let mut recording = Value::Null;
+    for _ in 0..POLLS {
+        recording = get().await;
+        if matches!(recording["status"].as_str(), Some("completed" | "failed")) {
+            return recording;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: still not processed after {POLLS} polls: {recording}");
 }
 
 async fn send(request: Request<Full<Bytes>>) -> Response<Bytes> {

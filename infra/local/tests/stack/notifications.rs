@@ -8,12 +8,10 @@ use capstan_local::bus::Delivery;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::POLLS;
 use super::world::{LATER, OPUS, World, YEAR, put};
 
 const PNG: &[u8] = include_bytes!("../../../../shared/image/fixtures/photo.png");
-/// How often a state is polled before the test fails.
-const POLLS: u32 = 5000;
-
 impl World {
     /// What was held since the last time, once everything is under way.
     async fn held(&self) -> Vec<Delivery> {
@@ -27,7 +25,7 @@ impl World {
         }
     }
 
-    /// Lets time pass and sweeps, delivering what the sweeps tell; what was held before is lost.
+    /// Lets time pass and sweeps, delivering what the sweeps publish; what was held before is lost.
     async fn let_time_pass(&self) {
         self.held().await;
         self.stack.bus().stop_holding();
@@ -228,8 +226,8 @@ async fn a_file_that_never_arrives_blocks_nothing() {
 }
 
 /// Runs `meanwhile` when processing has ended and its end is being published.
-async fn while_the_end_is_told(world: &World, path: &str, event: &Delivery, meanwhile: impl Future<Output = ()>) {
-    world.faults().fail_next("PutEvents", Fault::Delay(Duration::from_millis(400)), 1);
+async fn while_the_end_is_published(world: &World, path: &str, event: &Delivery, meanwhile: impl Future<Output = ()>) {
+    world.faults().fail_next("PutEvents", Fault::Delay(Duration::from_secs(2)), 1);
     let then = async {
         let mut polls = 0;
         while world.get(path).await["status"] != "completed" {
@@ -258,7 +256,7 @@ async fn a_file_arriving_during_publication_publishes_no_second_end() {
     let notification = world.held().await;
     // Its own event stays held and is lost.
     let late = world.deliver(&notification);
-    while_the_end_is_told(&world, &path, &uploaded, late).await;
+    while_the_end_is_published(&world, &path, &uploaded, late).await;
     world.let_time_pass().await;
     let recording = world.assert_completed_once(&path, "late").await;
     assert!(recording["media"][1]["width"].as_u64().unwrap() > 0);
@@ -270,7 +268,7 @@ async fn a_recording_deleted_during_publication_loses_its_objects() {
     world.stack.bus().hold();
     let path = world.uploaded("audio/ogg", OPUS).await;
     let uploaded = world.held().await.remove(1);
-    while_the_end_is_told(&world, &path, &uploaded, async {
+    while_the_end_is_published(&world, &path, &uploaded, async {
         assert_eq!(world.call(Method::DELETE, &path, None).await.status, 204);
     })
     .await;
@@ -288,7 +286,7 @@ async fn a_recording_deleted_during_processing_leaves_nothing() {
     let path = world.uploaded("audio/ogg", OPUS).await;
     let uploaded = world.held().await.remove(1);
     // The waveform is stored after the objects of the deleted recording were removed.
-    world.faults().fail_next("PutObject", Fault::Delay(Duration::from_millis(400)), 1);
+    world.faults().fail_next("PutObject", Fault::Delay(Duration::from_secs(2)), 1);
     let delete = async {
         let mut polls = 0;
         while world.renditions_stored(&path) == 0 {

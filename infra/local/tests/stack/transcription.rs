@@ -12,6 +12,7 @@ use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
+use crate::POLLS;
 use crate::world::{LATER, OPUS, World, YEAR, answer, put};
 
 /// Forty seconds of speech.
@@ -248,11 +249,11 @@ async fn a_stuck_job_delays_no_other() {
         world.post(&format!("{recording}/transcribe"), json!({})).await.expect("201");
     }
     for recording in &recordings[1..] {
-        for _ in 0..200 {
+        for _ in 0..POLLS {
             if transcription_of(&world, recording).await["status"] == "completed" {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(transcription_of(&world, recording).await["status"], "completed");
     }

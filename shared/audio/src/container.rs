@@ -1,10 +1,7 @@
 //! What the bytes are, decided from the bytes alone, and what has to be known of a container
 //! before its demuxer sees it.
 
-use std::io::{Read, Seek};
-
 use crate::AudioError;
-use crate::source::Source;
 
 /// The containers that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +42,53 @@ fn foreign(head: &[u8]) -> Option<Foreign> {
         () if starts(b"\x1f\x8b") => Other("a gzip archive"),
         () if starts(b"\x30\x26\xb2\x75") => Audio("a Windows Media file"),
         () if starts(b"#!AMR") => Audio("an AMR recording"),
+        () if is_transport_stream(head) => Audio("an MPEG transport stream"),
+        () if starts(b"#!SILK") || starts(b"\x02#!SILK") => Audio("a SILK recording"),
+        () if starts(b".snd") => Audio("a Sun audio file"),
+        () if starts(b"MThd") => Other("a MIDI file"),
+        () if starts(b"\0\0\x01\xba") => Audio("an MPEG program stream"),
+        () if starts(b"FLV\x01") => Audio("a Flash video"),
+        () if starts(b"wvpk") => Audio("a WavPack file"),
+        () if starts(b"MAC ") => Audio("a Monkey's Audio file"),
+        () if starts(b"OggS") => return foreign_ogg(head).map(Audio),
         () if starts(b"FORM") => Audio("an AIFF file"),
         () if starts(b"caff") => Audio("a Core Audio file"),
         () if starts(b"<!DOCTYPE") || starts(b"<html") || starts(b"<?xml") => Other("a web page or XML document"),
         () => return None,
     })
+}
+
+/// Packets of 188 bytes that each begin with 0x47 (ISO/IEC 13818-1, section 2.4.3.2), or of 192 with a time before them.
+fn is_transport_stream(head: &[u8]) -> bool {
+    [(0, 188), (4, 192)]
+        .iter()
+        .any(|(first, length)| (0..4).all(|index| head.get(first + index * length) == Some(&0x47)))
+}
+
+/// The name of what an Ogg file contains, when none of its streams is decoded. Each stream begins with a page of its own
+/// (RFC 3533, section 4).
+fn foreign_ogg(head: &[u8]) -> Option<&'static str> {
+    const FIRST_PAGE: u8 = 2;
+    let mut at = 0;
+    let mut found = None;
+    while let Some(page) = head.get(at..).filter(|page| page.starts_with(b"OggS") && page.len() > 27) {
+        let segments = usize::from(page[26]);
+        let Some(table) = page.get(27..27 + segments) else { break };
+        if page[5] & FIRST_PAGE == 0 {
+            break;
+        }
+        let content = &page[27 + segments..];
+        if [&b"OpusHead"[..], b"\x01vorbis", b"\x7fFLAC"].iter().any(|magic| content.starts_with(magic)) {
+            return None;
+        }
+        if content.starts_with(b"Speex   ") {
+            found = Some("Speex in Ogg");
+        } else if content.starts_with(b"\x80theora") {
+            found = found.or(Some("a Theora video without sound"));
+        }
+        at += 27 + segments + table.iter().map(|length| usize::from(*length)).sum::<usize>();
+    }
+    found
 }
 
 /// Refuses what is certainly something else. Anything unknown passes: the probe decides.
@@ -71,38 +110,5 @@ pub(crate) fn matroska_kind(head: &[u8]) -> Container {
         Container::WebM
     } else {
         Container::Matroska
-    }
-}
-
-/// Makes the sizes of an unfinished or over-long WAV read as "up to the end of the file".
-///
-/// A recorder that lost power leaves sizes of 0 or from its last update; RF64 (EBU Tech 3306)
-/// keeps the real ones elsewhere. Both would otherwise hide sound that is there.
-pub(crate) fn mend_wav<S: Read + Seek>(source: &mut Source<S>, length: u64) {
-    let head = source.head();
-    let long = head.starts_with(b"RF64") || head.starts_with(b"BW64");
-    if !(long || head.starts_with(b"RIFF")) || head.get(8..12) != Some(b"WAVE") {
-        return;
-    }
-    let mut at = 12_usize;
-    let mut data_size_at = None;
-    while let Some(chunk) = head.get(at..at + 8) {
-        let size = u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]);
-        if &chunk[..4] == b"data" {
-            let overruns = at as u64 + 8 + u64::from(size) > length;
-            if size == 0 || long || overruns {
-                data_size_at = Some(at as u64 + 4);
-            }
-            break;
-        }
-        // Chunks are padded to even lengths.
-        at = at.saturating_add(8).saturating_add(size as usize).saturating_add(size as usize & 1);
-    }
-    if long {
-        source.patch(0, *b"RIFF");
-    }
-    if let Some(at) = data_size_at {
-        source.patch(4, [0xff; 4]);
-        source.patch(at, [0xff; 4]);
     }
 }

@@ -7,21 +7,20 @@ use std::sync::Arc;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
 use symphonia::core::errors::Error;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known as format;
 use symphonia::core::formats::{FormatReader, Track};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::ReadBytes;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::TimeBase;
 
-use crate::AudioError;
-use crate::container::{Container, matroska_kind, mend_wav, refuse_foreign};
+use crate::container::Container;
 use crate::layout::{Form, roles_of};
-use crate::mp4;
+use crate::lookahead::Lookahead;
+use crate::open::{Opened, Reopened, open};
 use crate::opus::{OpusHead, OpusTrack};
 use crate::plan::Codec;
-use crate::source::{Source, SourceState};
+use crate::source::SourceState;
 use crate::timeline::Timeline;
+use crate::{Analysis, AudioError, aac, mp4};
 
 const MOST_CHANNELS: usize = 8;
 const HIGHEST_RATE: u32 = 192_000;
@@ -49,29 +48,63 @@ pub(crate) struct Described {
     pub(crate) channels: usize,
 }
 
+impl Described {
+    /// The error for a file without any sound. A WAV is that short when the recorder was stopped at once; other
+    /// containers without sound are cut off.
+    pub(crate) fn without_sound(&self) -> AudioError {
+        if self.container != Container::Wav {
+            return AudioError::NO_AUDIO_BYTES;
+        }
+        let analysis = Analysis {
+            duration_ms: 0,
+            codec: self.codec,
+            sample_rate_hz: self.rate,
+            channels: u16::try_from(self.channels).unwrap_or(u16::MAX),
+            loudness_lufs: None,
+        };
+        AudioError::TooShort { analysis: Box::new(analysis) }
+    }
+}
+
 /// An opened file.
 pub(crate) struct Input<'s> {
-    reader: Box<dyn FormatReader + 's>,
+    /// `None` only while the next one is being opened.
+    reader: Option<Box<dyn FormatReader + 's>>,
+    reopen: Box<dyn FnMut(u64) -> Option<Reopened<'s>> + Send + 's>,
     state: Arc<SourceState>,
     described: Described,
     track: u32,
     decoder: Decoder,
     timeline: Timeline,
+    lookahead: Lookahead,
+    /// What follows the packets that are held back.
+    then: Then,
     /// The Opus decoding rate of the first link of a chain holds for all of them.
     opus_rate: Option<u32>,
     /// What is to be heard of the last packet.
     decoded: Vec<f32>,
     /// Its form, while it waits behind a gap.
     ready: Option<Form>,
+    /// Version, layer, rate and mono or not of the last MP3 frame.
+    mpeg_kind: Option<[u8; 3]>,
     seconds: f64,
     good: u64,
     bad: u64,
 }
 
+/// What follows the packets that were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    MorePackets,
+    /// The next link of a chained stream, or a file that was joined to this one.
+    NextLink,
+    TheEnd,
+}
+
 /// Runs third-party parsing of untrusted bytes. Those libraries do not promise never to panic;
 /// unwinding here costs nothing and keeps one bad file from ending the process. What panicked is
 /// not used again.
-fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
@@ -81,55 +114,23 @@ impl<'s> Input<'s> {
     where
         S: Read + Seek + Send + Sync + 's,
     {
-        let mut source = Source::open(source, length).map_err(AudioError::Source)?;
-        refuse_foreign(source.head())?;
-        let state = source.state();
-        let mut edit = None;
-        if source.head().get(4..8) == Some(b"ftyp") {
-            source.set_seekable();
-            edit = mp4::prepare(&mut source, length)?;
-        }
-        mend_wav(&mut source, length);
-        let matroska = matroska_kind(source.head());
-        let known = known_start(source.head());
-        let wav = source.head().get(8..12) == Some(b"WAVE");
-
-        let stream = MediaSourceStream::new(Box::new(source), Default::default());
-        let opened = guarded(move || {
-            symphonia::default::get_probe().probe(&Hint::new(), stream, Default::default(), Default::default())
-        });
-        if let Some(error) = state.take_error() {
-            return Err(AudioError::Source(error));
-        }
-        let reader = match opened {
-            Some(Ok(reader)) => reader,
-            Some(Err(Error::Unsupported(_))) if wav => return Err(AudioError::UNKNOWN_CODING),
-            _ if known => return Err(AudioError::NO_AUDIO_BYTES),
-            Some(Err(_)) => return Err(AudioError::UNKNOWN_TYPE),
-            None => return Err(AudioError::DAMAGED),
-        };
-        let container = match reader.format_info().format {
-            format::FORMAT_ID_OGG => Container::Ogg,
-            format::FORMAT_ID_WAVE => Container::Wav,
-            format::FORMAT_ID_MP3 => Container::Mpeg,
-            format::FORMAT_ID_ADTS => Container::Adts,
-            format::FORMAT_ID_ISOMP4 => Container::Mp4,
-            format::FORMAT_ID_MKV => matroska,
-            format::FORMAT_ID_FLAC => Container::Flac,
-            _ => return Err(AudioError::UNKNOWN_TYPE),
-        };
+        let Opened { reader, container, edits, state, reopen } = open(source, length)?;
         let mut opus_rate = None;
-        let selected = select(reader.tracks(), container, edit, &mut opus_rate)?;
+        let selected = select(reader.tracks(), container, &edits, &mut opus_rate)?;
         Ok(Self {
-            reader,
+            reader: Some(reader),
+            reopen,
             state,
             described: selected.described,
             track: selected.track,
             decoder: selected.decoder,
             timeline: selected.timeline,
+            lookahead: selected.lookahead,
+            then: Then::MorePackets,
             opus_rate,
             decoded: Vec::new(),
             ready: None,
+            mpeg_kind: None,
             seconds: 0.0,
             good: 0,
             bad: 0,
@@ -171,39 +172,92 @@ impl<'s> Input<'s> {
 
     /// The next packet of the track, past whatever cannot be read.
     fn next_packet(&mut self) -> Result<Option<Packet>, AudioError> {
+        while !self.timeline.is_over() {
+            if let Some(packet) = self.lookahead.pop() {
+                return Ok(Some(packet));
+            }
+            match self.then {
+                Then::MorePackets => self.then = self.read_packet()?,
+                Then::NextLink => self.then = self.begin_link(),
+                Then::TheEnd => break,
+            }
+            if self.then != Then::MorePackets {
+                self.lookahead.end();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads one packet into the lookahead.
+    fn read_packet(&mut self) -> Result<Then, AudioError> {
         let mut errors = 0;
-        while errors <= MOST_ERRORS && !self.timeline.is_over() {
+        while errors <= MOST_ERRORS {
+            let Some(reader) = &mut self.reader else { break };
             self.state.renew_leash();
-            match guarded(|| self.reader.next_packet()) {
-                Some(Ok(Some(packet))) if packet.track_id == self.track => return Ok(Some(packet)),
-                Some(Ok(Some(_))) => {}
-                Some(Err(Error::ResetRequired)) => {
-                    // The next link of a chained stream.
-                    let Ok(selected) = self.select() else { break };
-                    self.track = selected.track;
-                    self.decoder = selected.decoder;
-                    self.timeline = selected.timeline.after(&self.timeline);
+            match guarded(|| reader.next_packet()) {
+                Some(Ok(Some(packet))) if packet.track_id == self.track => {
+                    self.lookahead.push(packet);
+                    return Ok(Then::MorePackets);
                 }
+                Some(Ok(Some(_))) => {}
+                Some(Err(Error::ResetRequired)) => return Ok(Then::NextLink),
                 Some(Err(Error::IoError(error))) if error.kind() == ErrorKind::UnexpectedEof => break,
                 Some(Err(_)) => errors += 1,
                 Some(Ok(None)) | None => break,
             }
         }
-        match self.state.take_error() {
-            Some(error) => Err(AudioError::Source(error)),
-            None => Ok(None),
+        if let Some(error) = self.state.take_error() {
+            return Err(AudioError::Source(error));
+        }
+        let then = self.reopen();
+        self.state.take_error().map_or(Ok(then), |error| Err(AudioError::Source(error)))
+    }
+
+    /// Goes on behind the position at which the demuxer gave up, if anything there can be read.
+    fn reopen(&mut self) -> Then {
+        let Some(position) = self.reader.take().and_then(|reader| guarded(|| reader.into_inner().pos())) else {
+            return Then::TheEnd;
+        };
+        match (self.reopen)(position) {
+            Some(Reopened { reader, is_joined }) => {
+                self.reader = Some(reader);
+                if is_joined { Then::NextLink } else { Then::MorePackets }
+            }
+            None => Then::TheEnd,
         }
     }
 
+    fn begin_link(&mut self) -> Then {
+        let Ok(selected) = self.select() else { return Then::TheEnd };
+        self.track = selected.track;
+        self.decoder = selected.decoder;
+        self.lookahead = selected.lookahead;
+        self.timeline = selected.timeline.after(&self.timeline);
+        Then::MorePackets
+    }
+
     fn select(&mut self) -> Result<Selected, AudioError> {
-        select(self.reader.tracks(), self.described.container, None, &mut self.opus_rate)
+        let tracks = self.reader.as_ref().map_or(&[][..], |reader| reader.tracks());
+        select(tracks, self.described.container, &[], &mut self.opus_rate)
+    }
+
+    /// Builds a new decoder when an MP3 frame has another version, layer, rate or number of channels than the one before:
+    /// symphonia's decoder takes one kind only.
+    fn follow_mpeg(&mut self, packet: &Packet) -> Result<(), AudioError> {
+        let &[_, version, rate, mode, ..] = &*packet.data else { return Ok(()) };
+        let is_mono = u8::from(mode >> 6 == 3);
+        let kind = [version & 0b1_1110, rate & 0b1100, is_mono];
+        if self.mpeg_kind.replace(kind).is_some_and(|last| last != kind) {
+            self.decoder = self.select()?.decoder;
+        }
+        Ok(())
     }
 
     /// # Errors
     /// When less than half of what was in the file could be decoded.
     pub(crate) fn verdict(&self) -> Result<(), AudioError> {
         if self.good == 0 && self.bad == 0 {
-            Err(AudioError::NO_AUDIO_BYTES)
+            Err(self.described.without_sound())
         } else if self.bad > self.good {
             Err(AudioError::DAMAGED)
         } else {
@@ -213,6 +267,9 @@ impl<'s> Input<'s> {
 
     /// Decodes into `self.decoded` what is to be heard of a packet, or silence of its length.
     fn decode(&mut self, packet: &Packet) -> Result<Form, AudioError> {
+        if self.described.container == Container::Mpeg {
+            self.follow_mpeg(packet)?;
+        }
         let Self { decoder, decoded, .. } = self;
         let result = match decoder {
             Decoder::Opus(opus) => guarded(|| opus.decode(&packet.data, decoded).then(|| opus.form.clone())),
@@ -237,6 +294,10 @@ impl<'s> Input<'s> {
         check(form.rate, form.channels())?;
         if good {
             self.good += 1;
+            if self.described.channels == 0 {
+                // The container does not say.
+                self.described.channels = form.channels();
+            }
         } else {
             self.bad += 1;
             let frames = match &self.decoder {
@@ -261,55 +322,63 @@ struct Selected {
     track: u32,
     decoder: Decoder,
     timeline: Timeline,
+    lookahead: Lookahead,
 }
 
-/// Chooses the first audio track and builds its decoder.
+/// Chooses the first audio track that can be decoded and builds its decoder.
 fn select(
     tracks: &[Track],
     container: Container,
-    edit: Option<mp4::Edit>,
+    edits: &[mp4::Edit],
     opus_rate: &mut Option<u32>,
 ) -> Result<Selected, AudioError> {
-    let audio = tracks.iter().find_map(|track| match &track.codec_params {
-        Some(CodecParameters::Audio(params)) => Some((track, params)),
+    let audio = |track: &'_ Track| match &track.codec_params {
+        Some(CodecParameters::Audio(params)) => Some((track.id, track.time_base, params.clone())),
         _ => None,
-    });
-    let Some((track, params)) = audio else {
+    };
+    let is_known = |params: &AudioCodecParameters| Codec::of(params.codec).is_some();
+    let mut found = tracks.iter().filter_map(audio);
+    let first = found.next();
+    let decodable = first.iter().cloned().chain(found).find(|(.., params)| is_known(params));
+    let Some((track, base, mut params)) = decodable.or(first) else {
         return Err(AudioError::unsupported("This file has no sound of a supported kind"));
     };
-    let Some(codec) = Codec::of(params.codec) else {
-        return Err(AudioError::UNKNOWN_CODING);
+    let Some(mut codec) = Codec::of(params.codec) else {
+        return Err(AudioError::unknown_coding());
     };
-    check_declared(params)?;
-    let base = track.time_base;
+    if codec == Codec::Aac {
+        codec = aac::to_low_complexity(&mut params)?;
+    }
+    check_declared(&params)?;
+    let lookahead = Lookahead::new(container, base);
     if codec == Codec::Opus {
         let head = params.extra_data.as_deref().and_then(OpusHead::parse).ok_or(AudioError::NO_AUDIO_BYTES)?;
         check(48_000, usize::from(head.channels()))?;
         let rate = *opus_rate.get_or_insert_with(|| head.decoding_rate());
         let opus = guarded(|| OpusTrack::new(&head, rate)).ok_or(AudioError::DAMAGED)??;
         // An edit list counts the pre-skip among what it cuts.
-        let pre_skip = if edit.is_some() { 0 } else { u64::from(head.pre_skip) };
-        let timeline = Timeline::new(container, opus.form.clone(), base, edit, pre_skip);
+        let pre_skip = if edits.is_empty() { u64::from(head.pre_skip) } else { 0 };
+        let timeline = Timeline::new(container, opus.form.clone(), base, edits, pre_skip);
         let described = Described { container, codec, rate: 48_000, channels: usize::from(head.channels()) };
-        return Ok(Selected { described, track: track.id, decoder: Decoder::Opus(Box::new(opus)), timeline });
+        return Ok(Selected { described, track, decoder: Decoder::Opus(Box::new(opus)), timeline, lookahead });
     }
     let registry = symphonia::default::get_codecs();
-    let decoder = guarded(|| registry.make_audio_decoder(params, &Default::default())).ok_or(AudioError::DAMAGED)?;
+    let decoder = guarded(|| registry.make_audio_decoder(&params, &Default::default())).ok_or(AudioError::DAMAGED)?;
     let decoder = decoder.map_err(|error| {
         if !matches!(error, Error::Unsupported(_)) {
             AudioError::DAMAGED
-        } else if codec == Codec::Aac {
+        } else if matches!(codec, Codec::Aac | Codec::HeAac) {
             AudioError::unsupported("This kind of AAC is not supported: only AAC-LC with one or two channels is")
         } else {
-            AudioError::UNKNOWN_CODING
+            AudioError::unknown_coding()
         }
     })?;
     let known = decoder.codec_params();
     let rate = known.sample_rate.or(params.sample_rate).unwrap_or(0);
     let roles = known.channels.as_ref().or(params.channels.as_ref()).map(roles_of).unwrap_or_default();
     let described = Described { container, codec, rate, channels: roles.len() };
-    let timeline = Timeline::new(container, Form { rate, roles }, base, edit, 0);
-    Ok(Selected { described, track: track.id, decoder: Decoder::Symphonia(decoder), timeline })
+    let timeline = Timeline::new(container, Form { rate, roles }, base, edits, 0);
+    Ok(Selected { described, track, decoder: Decoder::Symphonia(decoder), timeline, lookahead })
 }
 
 /// Refuses absurd declarations before a decoder allocates for them.
@@ -332,14 +401,6 @@ fn check(rate: u32, channels: usize) -> Result<(), AudioError> {
         )));
     }
     Ok(())
-}
-
-/// Whether the file starts like a supported container, so that what is wrong is its rest.
-fn known_start(head: &[u8]) -> bool {
-    [&b"OggS"[..], b"RIFF", b"RF64", b"BW64", b"fLaC", b"ID3", b"\x1a\x45\xdf\xa3"]
-        .iter()
-        .any(|magic| head.starts_with(magic))
-        || head.get(4..8) == Some(b"ftyp")
 }
 
 /// Converts ticks of a track to frames.

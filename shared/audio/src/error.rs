@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io;
 
 use crate::Analysis;
@@ -13,7 +14,7 @@ pub enum AudioError {
     Corrupt(Cow<'static, str>),
     /// The bytes are whole but of a type, or with properties, that are not processed.
     #[error("{0}")]
-    Unsupported(Cow<'static, str>),
+    Unsupported(String),
     /// Less than one second of sound. The analysis is complete; nothing else was kept.
     #[error("The recording is shorter than one second ({} ms)", .analysis.duration_ms)]
     TooShort {
@@ -29,16 +30,22 @@ pub enum AudioError {
 }
 
 impl AudioError {
-    pub(crate) const EMPTY: Self = Self::Corrupt(Cow::Borrowed("The file is empty"));
-    pub(crate) const NO_AUDIO_BYTES: Self = Self::Corrupt(Cow::Borrowed("The file ends before its audio begins"));
-    pub(crate) const DAMAGED: Self = Self::Corrupt(Cow::Borrowed("The file is damaged: its audio cannot be decoded"));
+    pub(crate) const EMPTY: Self = Self::Corrupt(Cow::Borrowed("The file is empty: upload it again"));
+    pub(crate) const NO_AUDIO_BYTES: Self =
+        Self::Corrupt(Cow::Borrowed("The file is cut off or damaged before its audio begins: upload the whole file"));
+    pub(crate) const DAMAGED: Self =
+        Self::Corrupt(Cow::Borrowed("The file is damaged: less than half of its audio can be decoded"));
 
-    pub(crate) const UNKNOWN_TYPE: Self =
-        Self::Unsupported(Cow::Borrowed("This is not an audio file of a supported type"));
-    pub(crate) const UNKNOWN_CODING: Self =
-        Self::Unsupported(Cow::Borrowed("The sound in this file is coded in a way that is not supported"));
+    pub(crate) fn unknown_type() -> Self {
+        Self::unsupported("This is not an audio file of a supported type")
+    }
 
-    pub(crate) fn unsupported(words: impl Into<Cow<'static, str>>) -> Self {
-        Self::Unsupported(words.into())
+    pub(crate) fn unknown_coding() -> Self {
+        Self::unsupported("The audio codec of this file is not supported")
+    }
+
+    /// `reason` is a clause without a full stop. The message goes on with what to send instead.
+    pub(crate) fn unsupported(reason: impl Display) -> Self {
+        Self::Unsupported(format!("{reason}. Send Opus, AAC-LC, MP3, FLAC or WAV"))
     }
 }

@@ -15,15 +15,20 @@
 //! its time (gaps of at most ten minutes). Encoder delay and padding are cut where the container
 //! states them: Opus pre-skip and granule positions, LAME tags, MP4 edit lists.
 
+mod aac;
+mod adts;
 mod container;
 mod cut;
 mod decode;
 mod error;
 mod flac;
 mod layout;
+mod lookahead;
 mod loudness;
 mod mono;
 mod mp4;
+mod native_flac;
+mod open;
 mod opus;
 mod outputs;
 mod peaks;
@@ -31,8 +36,11 @@ mod plan;
 mod playback;
 mod resample;
 mod source;
+mod tags;
 mod timeline;
 mod transcription;
+mod view;
+mod wav;
 
 use std::io::{ErrorKind, Read, Seek};
 use std::ops::ControlFlow;
@@ -119,7 +127,6 @@ where
     S: Read + Seek + Send + Sync,
 {
     let mut input = decode::Input::open(source, length)?;
-    let described = input.described();
     let mut outputs: Option<Outputs> = None;
     let mut samples = Vec::new();
     let began = Instant::now();
@@ -128,7 +135,7 @@ where
         if !samples.is_empty() {
             let outputs = match &mut outputs {
                 Some(outputs) => outputs,
-                empty => empty.insert(Outputs::create(job, &described, &form).map_err(AudioError::Scratch)?),
+                empty => empty.insert(Outputs::create(job, &input.described(), &form).map_err(AudioError::Scratch)?),
             };
             outputs.add(&form, &samples).map_err(AudioError::Scratch)?;
             let spent = began.elapsed();
@@ -142,7 +149,7 @@ where
     }
     input.verdict()?;
     let outputs = outputs.ok_or(AudioError::NO_AUDIO_BYTES)?;
-    let processed = outputs.finish(&described).map_err(AudioError::Scratch)?;
+    let processed = outputs.finish(&input.described()).map_err(AudioError::Scratch)?;
     if processed.analysis.duration_ms < 1000 {
         return Err(AudioError::TooShort { analysis: Box::new(processed.analysis) });
     }

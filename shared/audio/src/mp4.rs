@@ -9,7 +9,10 @@ use crate::source::Source;
 /// Boxes looked at before giving up; a real file has a few dozen.
 const MOST_BOXES: u32 = 10_000;
 
-/// The part of the sound track that is to be heard.
+/// Entries of an edit list that are honoured; a phone writes one per cut.
+const MOST_EDITS: u32 = 1_000;
+
+/// A part of the sound track that is to be heard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Edit {
     /// Start within the media, and the units per second that counts in.
@@ -18,6 +21,16 @@ pub(crate) struct Edit {
     /// Length, and the units per second that counts in. Fragmented files leave it open.
     pub(crate) length: Option<u64>,
     pub(crate) length_scale: u32,
+}
+
+impl Edit {
+    fn ends_before(&self, next: &Self) -> bool {
+        let Some(length) = self.length else { return false };
+        // One tick of the longer of both scales is rounding.
+        let scale = |value: u64, scale: u32| u128::from(value) * 1_000_000 / u128::from(scale.max(1));
+        let end = scale(self.start, self.start_scale) + scale(length, self.length_scale);
+        end <= scale(next.start, next.start_scale) + 2_000
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -46,7 +59,7 @@ impl<S: Read + Seek> Walker<'_, S> {
         Ok(u32::from_be_bytes(self.bytes(at)?))
     }
 
-    /// The box at `at`, which may not visibility beyond `limit`; a box cut short ends there.
+    /// The box at `at`, which may not reach beyond `limit`; a box cut short ends there.
     fn area(&mut self, at: u64, limit: u64) -> io::Result<Area> {
         self.boxes += 1;
         if self.boxes > MOST_BOXES {
@@ -80,18 +93,34 @@ impl<S: Read + Seek> Walker<'_, S> {
         Ok(self.children(parent)?.into_iter().find(|child| &child.kind == kind))
     }
 
+    /// The kind of the first sample entry of a track.
+    fn sample_entry(&mut self, media: Area) -> io::Result<Option<[u8; 4]>> {
+        let mut area = media;
+        for kind in [b"minf", b"stbl", b"stsd"] {
+            let Some(child) = self.child(area, kind)? else { return Ok(None) };
+            area = child;
+        }
+        // Version, flags and the number of entries stand before the first entry, and its size before its kind.
+        if area.end.saturating_sub(area.start) < 16 { Ok(None) } else { self.bytes(area.start + 12).map(Some) }
+    }
+
+    fn is_readable(&mut self, media: Area) -> io::Result<bool> {
+        Ok(self.sample_entry(media)?.is_some_and(|entry| READABLE.contains(&&entry)))
+    }
+
     /// The time scale of `mvhd` or `mdhd`, which lay it out alike.
     fn scale(&mut self, header: Area) -> io::Result<u32> {
         let [version] = self.bytes(header.start)?;
         self.u32(header.start + if version == 1 { 20 } else { 12 })
     }
 
-    fn edit(&mut self, list: Area, start_scale: u32, length_scale: u32) -> io::Result<Option<Edit>> {
+    /// The entries of an edit list, in the order of the media. Empty where they cannot be followed forwards.
+    fn edits(&mut self, list: Area, start_scale: u32, length_scale: u32) -> io::Result<Vec<Edit>> {
         let [version] = self.bytes(list.start)?;
         let count = self.u32(list.start + 4)?;
         let mut at = list.start + 8;
-        let mut found = None;
-        for _ in 0..count.min(16) {
+        let mut edits: Vec<Edit> = Vec::new();
+        for _ in 0..count.min(MOST_EDITS) {
             let (length, start) = if version == 1 {
                 (u64::from_be_bytes(self.bytes(at)?), i64::from_be_bytes(self.bytes(at + 8)?))
             } else {
@@ -100,13 +129,17 @@ impl<S: Read + Seek> Walker<'_, S> {
             at += if version == 1 { 20 } else { 12 };
             // Negative starts are silence before the sound.
             let Ok(start) = u64::try_from(start) else { continue };
-            if found.is_some() {
-                // A cut film. Hearing all of it beats hearing the first scene only.
-                return Ok(None);
+            let edit = Edit { start, start_scale, length: (length > 0).then_some(length), length_scale };
+            if edits.last().is_some_and(|last| !last.ends_before(&edit)) {
+                // Repeated or reordered scenes: hearing everything once beats hearing the first scenes only.
+                return Ok(Vec::new());
             }
-            found = Some(Edit { start, start_scale, length: (length > 0).then_some(length), length_scale });
+            edits.push(edit);
         }
-        Ok(found.filter(|_| start_scale > 0 && length_scale > 0))
+        if start_scale == 0 || length_scale == 0 {
+            edits.clear();
+        }
+        Ok(edits)
     }
 }
 
@@ -115,12 +148,12 @@ impl<S: Read + Seek> Walker<'_, S> {
 ///
 /// # Errors
 /// `Unsupported` when the file has tracks and none of them is sound.
-pub(crate) fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Option<Edit>, AudioError> {
+pub(crate) fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Vec<Edit>, AudioError> {
     let result = find(&mut Walker { source: &mut *source, boxes: 0 }, length);
     // Only noted: no byte moves. The demuxer starts at the beginning.
     let _ = source.seek(SeekFrom::Start(0));
     match result {
-        Ok(Movie::Audio { edit, hidden, cut_short }) => {
+        Ok(Movie::Audio { edits, hidden, cut_short }) => {
             for at in hidden {
                 source.patch(at, *b"free");
             }
@@ -128,11 +161,14 @@ pub(crate) fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Re
                 // Size 0: up to the end of the file.
                 source.patch(at, [0; 4]);
             }
-            Ok(edit)
+            Ok(edits)
+        }
+        Ok(Movie::Unreadable(entry)) => {
+            Err(AudioError::unsupported(format!("The sound is coded as {}, which is not supported", coding(entry))))
         }
         Ok(Movie::Silent) => Err(AudioError::unsupported("This video has no sound")),
         // Broken boxes are the demuxer's to judge.
-        Ok(Movie::Unknown) | Err(_) => Ok(None),
+        Ok(Movie::Unknown) | Err(_) => Ok(Vec::new()),
     }
 }
 
@@ -140,12 +176,38 @@ enum Movie {
     /// `hidden`: types of the tracks to hide. `cut_short`: size of a media box that the end of a
     /// truncated file cuts.
     Audio {
-        edit: Option<Edit>,
+        edits: Vec<Edit>,
         hidden: Vec<u64>,
         cut_short: Option<u64>,
     },
+    /// Sound in sample entries of a kind that is not decoded.
+    Unreadable([u8; 4]),
     Silent,
     Unknown,
+}
+
+/// Sample entries of sound that is decoded (the four letters of `stsd` entries).
+const READABLE: [&[u8; 4]; 20] = [
+    b"mp4a", b"Opus", b"fLaC", b"alac", b".mp3", b"lpcm", b"ipcm", b"fpcm", b"sowt", b"twos", b"in24", b"in32",
+    b"fl32", b"fl64", b"raw ", b"NONE", b"ulaw", b"alaw", b"s16l", b"enca",
+];
+
+/// The name of a coding, from its sample entry.
+fn coding(entry: [u8; 4]) -> String {
+    let name = match &entry {
+        b"ac-3" => "AC-3",
+        b"ec-3" => "E-AC-3",
+        b"ac-4" => "AC-4",
+        b"samr" => "AMR",
+        b"sawb" | b"sawp" => "AMR-WB",
+        b"dtsc" | b"dtse" | b"dtsh" | b"dtsl" => "DTS",
+        b"mlpa" => "Dolby TrueHD",
+        b"agsm" => "GSM 6.10",
+        b"ima4" => "IMA ADPCM",
+        b"spex" => "Speex",
+        _ => return format!("\"{}\"", entry.escape_ascii()),
+    };
+    name.to_owned()
 }
 
 fn find<S: Read + Seek>(walker: &mut Walker<'_, S>, length: u64) -> io::Result<Movie> {
@@ -177,33 +239,44 @@ fn find<S: Read + Seek>(walker: &mut Walker<'_, S>, length: u64) -> io::Result<M
                 let Some(media) = walker.child(child, b"mdia")? else { continue };
                 let Some(handler) = walker.child(media, b"hdlr")? else { continue };
                 let kind: [u8; 4] = walker.bytes(handler.start + 8)?;
-                if &kind == b"soun" && sound.is_none() {
-                    sound = Some((child, media));
-                } else if !fragmented {
-                    hidden.push(child.kind_at);
+                let readable = &kind == b"soun" && walker.is_readable(media)?;
+                match sound {
+                    // Of sound tracks the first that can be decoded, or else the first.
+                    None if &kind == b"soun" => sound = Some((child, media, readable)),
+                    Some((other, _, false)) if readable => {
+                        hidden.push(other.kind_at);
+                        sound = Some((child, media, true));
+                    }
+                    _ => hidden.push(child.kind_at),
                 }
             }
             _ => {}
         }
     }
-    let Some((track, media)) = sound else {
+    if fragmented {
+        hidden.clear();
+    }
+    let Some((track, media, readable)) = sound else {
         return Ok(if tracks > 0 { Movie::Silent } else { Movie::Unknown });
     };
-    let mut edit = None;
-    if let Some(edits) = walker.child(track, b"edts")?
-        && let Some(list) = walker.child(edits, b"elst")?
+    if !readable && let Some(entry) = walker.sample_entry(media)? {
+        return Ok(Movie::Unreadable(entry));
+    }
+    let mut edits = Vec::new();
+    if let Some(edit_box) = walker.child(track, b"edts")?
+        && let Some(list) = walker.child(edit_box, b"elst")?
         && let Some(header) = walker.child(media, b"mdhd")?
     {
         let scale = walker.scale(header)?;
-        edit = walker.edit(list, scale, movie_scale)?;
+        edits = walker.edits(list, scale, movie_scale)?;
     }
     let cut_short = media_cut_short(walker, moov.end, length);
-    Ok(Movie::Audio { edit, hidden, cut_short })
+    Ok(Movie::Audio { edits, hidden, cut_short })
 }
 
-/// Finds a media box behind the movie header that claims to visibility beyond the end of the file.
+/// Finds a media box behind the movie header that claims to reach beyond the end of the file.
 fn media_cut_short<S: Read + Seek>(walker: &mut Walker<'_, S>, mut at: u64, length: u64) -> Option<u64> {
-    while at + 8 <= length {
+    while at.checked_add(8).is_some_and(|end| end <= length) {
         let area = walker.area(at, u64::MAX).ok()?;
         match &area.kind {
             b"mdat" => return (area.end > length).then_some(area.kind_at - 4),

@@ -29,7 +29,7 @@ impl Outputs {
     pub(crate) fn create(job: &Job<'_>, described: &Described, form: &Form) -> io::Result<Self> {
         let Described { container, codec, channels, .. } = *described;
         let path = |kind| path_of(job.scratch, kind);
-        let peaks = Peaks::create(&path(RenditionKind::Peaks), form.rate, form.channels())?;
+        let peaks = Peaks::create(&path(RenditionKind::Peaks), form.rate, form.channels());
         let playback = needs_playback(container, codec, channels)
             .then(|| Playback::create(&path(RenditionKind::Playback), form).map(Box::new))
             .transpose()?;
@@ -79,7 +79,7 @@ impl Outputs {
     fn take(&mut self, samples: &[f32]) -> io::Result<()> {
         self.frames += (samples.len() / self.form.channels()) as u64;
         self.loudness.add(samples);
-        self.peaks.add(samples)?;
+        self.peaks.add(samples);
         if let Some(playback) = &mut self.playback {
             playback.add(samples)?;
         }

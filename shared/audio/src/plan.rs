@@ -7,22 +7,23 @@ use crate::TranscriptionRendition;
 use crate::container::Container;
 
 macro_rules! codecs {
-    ($($(#[$meta:meta])* $variant:ident = $name:literal, $id:ident;)+) => {
+    ($($variant:ident = $name:literal $(, $id:ident)?;)+) => {
         /// The codec of the sound that was decoded.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[non_exhaustive]
         #[allow(missing_docs)] // The names are the documentation.
-        pub enum Codec { $($(#[$meta])* $variant,)+ }
+        pub enum Codec { $($variant,)+ }
 
         impl Codec {
-            /// The name as ffprobe prints it in `codec_name`, such as `opus` or `pcm_s16le`.
+            /// The name as ffprobe prints it in `codec_name`, such as `opus` or `pcm_s16le`. AAC-LC is `aac`, HE-AAC
+            /// that says so is `he_aac`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 
             pub(crate) fn of(codec: AudioCodecId) -> Option<Self> {
-                match codec { $(id::$id => Some(Self::$variant),)+ _ => None }
+                match codec { $($(id::$id => Some(Self::$variant),)?)+ _ => None }
             }
         }
     };
@@ -33,6 +34,7 @@ codecs! {
     Vorbis = "vorbis", CODEC_ID_VORBIS;
     Mp3 = "mp3", CODEC_ID_MP3;
     Aac = "aac", CODEC_ID_AAC;
+    HeAac = "he_aac";
     Alac = "alac", CODEC_ID_ALAC;
     Flac = "flac", CODEC_ID_FLAC;
     PcmU8 = "pcm_u8", CODEC_ID_PCM_U8;
@@ -59,7 +61,8 @@ codecs! {
 /// and ADTS. They do not all play Vorbis or Matroska, and more than two channels play as something
 /// else on each. Lossless sound plays, at ten times the size.
 pub(crate) fn needs_playback(container: Container, codec: Codec, channels: usize) -> bool {
-    let plays = matches!(codec, Codec::Opus | Codec::Mp3 | Codec::Aac) && container != Container::Matroska;
+    let plays =
+        matches!(codec, Codec::Opus | Codec::Mp3 | Codec::Aac | Codec::HeAac) && container != Container::Matroska;
     !plays || channels > 2
 }
 
@@ -78,7 +81,7 @@ pub(crate) fn needs_transcription(
         Container::Wav => {
             matches!(codec, Codec::PcmU8 | Codec::PcmS16Le | Codec::PcmS24Le | Codec::PcmS32Le | Codec::PcmF32Le)
         }
-        Container::Mp4 => codec == Codec::Aac,
+        Container::Mp4 => matches!(codec, Codec::Aac | Codec::HeAac),
         Container::Ogg | Container::WebM => codec == Codec::Opus,
         Container::Adts | Container::Matroska => false,
     };

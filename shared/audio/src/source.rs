@@ -1,11 +1,10 @@
 //! The file as the demuxers see it: every byte once, forwards, wherever that is possible.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-use symphonia::core::io::MediaSource;
 
 /// Skipping forward by less than this reads on instead of seeking: a new range request to an
 /// object store costs about as long as streaming this many bytes.
@@ -44,7 +43,7 @@ impl SourceState {
     }
 }
 
-/// A known-length reader with lazy seeks, a cached head, and four-byte patches.
+/// A reader of known length with lazy seeks, a head that stays in memory, and four-byte patches.
 pub(crate) struct Source<S> {
     inner: S,
     inner_pos: u64,
@@ -53,9 +52,8 @@ pub(crate) struct Source<S> {
     head: Vec<u8>,
     /// A part that is read more than once, and where it begins.
     held: (u64, Vec<u8>),
-    /// Replacements of four bytes at absolute positions (see `container`).
+    /// Replacements of four bytes at absolute positions (see `mp4`).
     patches: Vec<(u64, [u8; 4])>,
-    seekable: bool,
     state: Arc<SourceState>,
 }
 
@@ -71,7 +69,6 @@ impl<S: Read + Seek> Source<S> {
             head: Vec::new(),
             held: (0, Vec::new()),
             patches: Vec::new(),
-            seekable: false,
             state: Arc::default(),
         };
         source.state.renew_leash();
@@ -82,21 +79,14 @@ impl<S: Read + Seek> Source<S> {
         Ok(source)
     }
 
-    pub(crate) fn head(&self) -> &[u8] {
-        &self.head
-    }
-
     /// Reads `size` bytes at `position` and keeps them, so that going back and forth in them costs
     /// no seek. Longer parts than a demuxer may read at once are not kept.
     pub(crate) fn hold(&mut self, position: u64, size: u64) -> io::Result<()> {
-        let in_head = position + size <= self.head.len() as u64;
+        let in_head = position.saturating_add(size) <= self.head.len() as u64;
         if in_head || size > LEASH / 2 {
             return Ok(());
         }
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-        self.pos = position;
-        self.read_exact(&mut bytes)?;
-        self.held = (position, bytes);
+        self.held = (position, self.read_range(position..position + size)?);
         Ok(())
     }
 
@@ -112,9 +102,12 @@ impl<S: Read + Seek> Source<S> {
         Arc::clone(&self.state)
     }
 
-    /// Lets the demuxer seek. Without it every demuxer reads strictly forwards.
-    pub(crate) fn set_seekable(&mut self) {
-        self.seekable = true;
+    /// Reads a range, which must lie within the file.
+    pub(crate) fn read_range(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?];
+        self.pos = range.start;
+        self.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Makes readers see `bytes` at `position`.
@@ -201,17 +194,5 @@ impl<S: Read + Seek> Seek for Source<S> {
         };
         self.pos = pos.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.pos)
-    }
-}
-
-impl<S: Read + Seek + Send + Sync> MediaSource for Source<S> {
-    fn is_seekable(&self) -> bool {
-        self.seekable
-    }
-
-    /// Told only to demuxers that may seek. Others would take an element that reaches beyond the
-    /// end of a truncated file for an error, and drop what is left of it.
-    fn byte_len(&self) -> Option<u64> {
-        self.seekable.then_some(self.length)
     }
 }

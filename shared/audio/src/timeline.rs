@@ -1,5 +1,8 @@
 //! Where decoded packets lie in time: trims, edit lists, gaps.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+
 use symphonia::core::packet::Packet;
 use symphonia::core::units::TimeBase;
 
@@ -24,10 +27,9 @@ pub(crate) struct Timeline {
     anchor: Option<i64>,
     /// Frames placed since the anchor, pre-skip and edits included.
     placed: u64,
-    /// Frames still to be dropped at the start.
-    skip: u64,
-    /// Frames still to be heard, where an edit list says so.
-    left: Option<u64>,
+    /// Frames of the track that have passed, heard or not, and the ranges of them that are to be heard.
+    passed: u64,
+    heard: VecDeque<Range<u64>>,
     /// Frames of sound and of inserted silence in the whole file.
     sounded: u64,
     silence: u64,
@@ -37,19 +39,20 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     /// `pre_skip` counts at 48 kHz.
-    pub(crate) fn new(
-        container: Container,
-        form: Form,
-        base: Option<TimeBase>,
-        edit: Option<Edit>,
-        pre_skip: u64,
-    ) -> Self {
+    pub(crate) fn new(container: Container, form: Form, base: Option<TimeBase>, edits: &[Edit], pre_skip: u64) -> Self {
         let rate = u64::from(form.rate);
         let scaled = |value: u64, scale: u32| {
             u64::try_from(u128::from(value) * u128::from(rate) / u128::from(scale.max(1))).unwrap_or(u64::MAX)
         };
-        let skip = edit.map_or_else(|| scaled(pre_skip, 48_000), |edit| scaled(edit.start, edit.start_scale));
-        let left = edit.and_then(|edit| edit.length.map(|length| scaled(length, edit.length_scale)));
+        let range = |edit: &Edit| {
+            let start = scaled(edit.start, edit.start_scale);
+            let length = edit.length.map_or(u64::MAX, |length| scaled(length, edit.length_scale));
+            start..start.saturating_add(length)
+        };
+        let mut heard: VecDeque<_> = edits.iter().map(range).collect();
+        if heard.is_empty() {
+            heard.push_back(scaled(pre_skip, 48_000)..u64::MAX);
+        }
         let (timed, tolerance_ms) = match container {
             // Granule positions and frame numbers are exact.
             Container::Ogg | Container::Flac => (true, 15),
@@ -64,8 +67,8 @@ impl Timeline {
             base: base.filter(|_| timed),
             anchor: None,
             placed: 0,
-            skip,
-            left,
+            passed: 0,
+            heard,
             sounded: 0,
             silence: 0,
             gap: 0,
@@ -84,7 +87,7 @@ impl Timeline {
 
     /// Whether all that an edit list keeps has been heard.
     pub(crate) fn is_over(&self) -> bool {
-        self.left == Some(0)
+        self.heard.is_empty()
     }
 
     /// The length of a packet that does not decode.
@@ -172,13 +175,18 @@ impl Timeline {
     pub(crate) fn emit(&mut self, samples: &[f32], channels: usize, out: &mut Vec<f32>) {
         let count = (samples.len() / channels) as u64;
         self.placed += count;
-        let skip = self.skip.min(count);
-        self.skip -= skip;
-        let keep = self.left.map_or(count - skip, |left| left.min(count - skip));
-        if let Some(left) = &mut self.left {
-            *left -= keep;
+        let block = self.passed..self.passed + count;
+        self.passed = block.end;
+        let index = |frame: u64| usize::try_from(frame - block.start).unwrap_or(usize::MAX).saturating_mul(channels);
+        while let Some(heard) = self.heard.front() {
+            let (start, end) = (heard.start.max(block.start), heard.end.min(block.end));
+            if start < end {
+                out.extend_from_slice(&samples[index(start)..index(end)]);
+            }
+            if heard.end > block.end {
+                break;
+            }
+            self.heard.pop_front();
         }
-        let frame = |index: u64| usize::try_from(index).unwrap_or(usize::MAX).saturating_mul(channels);
-        out.extend_from_slice(&samples[frame(skip)..frame(skip + keep)]);
     }
 }

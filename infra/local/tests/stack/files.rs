@@ -71,7 +71,7 @@ fn cases() -> Vec<(&'static str, &'static str, Vec<u8>, End)> {
         of("audio/opus", "opus-headers-only.ogg", Failed("audio_corrupt")),
         of("audio/mp4", "mp4-no-moov.m4a", Failed("audio_corrupt")),
         of("video/mp4", "video-silent.mp4", Failed("unsupported_format")),
-        of("audio/mp4", "he-aac.m4a", Failed("unsupported_format")),
+        of("audio/mp4", "he-aac.m4a", Audio("he_aac", 2500..2501)),
         ("image/jpeg", "half a head", image("photo.jpg")[..100].to_vec(), Failed("unsupported_format")),
         ("image/png", "a signature only", image("photo.png")[..8].to_vec(), Failed("unsupported_format")),
         // Hostile.

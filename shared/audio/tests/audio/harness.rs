@@ -1,7 +1,5 @@
 //! Reading fixtures and running them.
 
-#![allow(dead_code)] // Each test file uses its part.
-
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
@@ -40,7 +38,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 /// The names of all media files.
 pub(crate) fn fixtures() -> Vec<String> {
     let names = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| ![".sh", ".py", ".json"].iter().any(|end| name.ends_with(end))).collect()
+    names.filter(|name| name.contains('.') && ![".sh", ".py", ".json"].iter().any(|end| name.ends_with(end))).collect()
 }
 
 pub(crate) fn expected() -> BTreeMap<String, Expected> {

@@ -1,14 +1,10 @@
 //! Where long sound is cut, and that nothing is lost between the chunks.
 
-#![allow(clippy::unwrap_used)] // A test fails by panicking.
-
-mod harness;
-
 use std::io::Cursor;
 use std::ops::ControlFlow::{Break, Continue};
 
+use crate::harness::samples;
 use capstan_audio::{AudioError, Chunk, CutJob, Cutting, cut};
-use harness::samples;
 use proptest::prelude::*;
 
 const RATE: usize = 16_000;

@@ -1,17 +1,13 @@
 //! What is made, and whether it is what it says.
 
-#![allow(clippy::unwrap_used)] // A test fails by panicking.
-
-mod harness;
-
 use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use crate::harness::{Run, expected, fixture, made, run, run_as, run_bytes, samples};
 use capstan_audio::RenditionKind::{Peaks, Playback, Transcription};
 use capstan_audio::TranscriptionRendition::{Always, WhenNeeded};
 use capstan_audio::{Job, process};
-use harness::{Run, expected, fixture, made, run, run_as, run_bytes, samples};
 
 fn flac_of(name: &str) -> Vec<i16> {
     let flac = made(&run_as(name, Always), Transcription).unwrap();

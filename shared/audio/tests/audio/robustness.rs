@@ -1,16 +1,12 @@
 //! No bytes and no source may do harm.
 
-#![allow(clippy::unwrap_used)] // A test fails by panicking.
-
-mod harness;
-
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::harness::{LONGEST, fixture, fixtures, run_bytes};
 use capstan_audio::TranscriptionRendition::{Always, WhenNeeded};
 use capstan_audio::{AudioError, Job, process};
-use harness::{LONGEST, fixture, fixtures, run_bytes};
 use proptest::prelude::*;
 
 /// Counts seeks, and fails from a given position on.

@@ -1,0 +1,216 @@
+//! From the bytes of a file to a demuxer for it, and to further ones behind a seam or a damaged stretch.
+
+use std::io::{self, Read, Seek};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use symphonia::core::errors::Error;
+use symphonia::core::formats::FormatReader;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known as format;
+use symphonia::core::io::MediaSourceStream;
+
+use crate::AudioError;
+use crate::adts::{self, AdtsReader};
+use crate::container::{Container, matroska_kind, refuse_foreign};
+use crate::decode::guarded;
+use crate::source::{HEAD_BYTES, Source, SourceState};
+use crate::view::{Extent, SharedSource, View};
+use crate::{mp4, native_flac, tags, wav};
+
+/// ID3v2 tags before the sound; editors that add one without removing the other leave two.
+const MOST_TAGS: u32 = 16;
+/// Demuxers for one file. A damaged file is not read for ever.
+const MOST_DEMUXERS: u32 = 1_000;
+/// Bytes that are searched at once for the next readable element.
+const SEARCH_BYTES: u64 = 1 << 20;
+/// EBML header and Cluster (RFC 9559, section 5.1).
+const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+const CLUSTER: [u8; 4] = [0x1f, 0x43, 0xb6, 0x75];
+
+/// An opened file.
+pub(crate) struct Opened<'s> {
+    pub(crate) reader: Box<dyn FormatReader + 's>,
+    pub(crate) container: Container,
+    pub(crate) edits: Vec<mp4::Edit>,
+    pub(crate) state: Arc<SourceState>,
+    /// Opens the file again behind the position at which a demuxer gave up.
+    pub(crate) reopen: Box<dyn FnMut(u64) -> Option<Reopened<'s>> + Send + 's>,
+}
+
+/// A demuxer for the rest of a file.
+pub(crate) struct Reopened<'s> {
+    pub(crate) reader: Box<dyn FormatReader + 's>,
+    /// Whether it is another file, with tracks and times of its own, and not the rest of the one before.
+    pub(crate) is_joined: bool,
+}
+
+/// What is known of a file before its demuxer sees it.
+struct Prepared {
+    extent: Extent,
+    edits: Vec<mp4::Edit>,
+    is_adts: bool,
+    /// The elements before the first cluster of a Matroska file.
+    matroska_header: Vec<u8>,
+    matroska: Container,
+    /// Whether the file starts like a supported container, so that what is wrong is its rest.
+    is_known: bool,
+}
+
+/// Opens `source`, which is `length` bytes long.
+pub(crate) fn open<'s, S>(source: S, length: u64) -> Result<Opened<'s>, AudioError>
+where
+    S: Read + Seek + Send + Sync + 's,
+{
+    let mut source = Source::open(source, length).map_err(AudioError::Source)?;
+    let state = source.state();
+    let prepared = guarded(|| prepare(&mut source, length)).unwrap_or(Err(AudioError::DAMAGED));
+    if let Some(error) = state.take_error() {
+        return Err(AudioError::Source(error));
+    }
+    let Prepared { extent, edits, is_adts, matroska_header, matroska, is_known } = prepared?;
+    let source = Arc::new(Mutex::new(source));
+    state.renew_leash();
+    let opened = demuxer(&source, extent.clone(), is_adts);
+    if let Some(error) = state.take_error() {
+        return Err(AudioError::Source(error));
+    }
+    let reader = match opened {
+        Some(Ok(reader)) => reader,
+        Some(Err(Error::Unsupported(_))) if !extent.header.is_empty() => return Err(AudioError::unknown_coding()),
+        _ if is_known => return Err(AudioError::NO_AUDIO_BYTES),
+        Some(Err(_)) => return Err(AudioError::unknown_type()),
+        None => return Err(AudioError::DAMAGED),
+    };
+    let container = match reader.format_info().format {
+        format::FORMAT_ID_OGG => Container::Ogg,
+        format::FORMAT_ID_WAVE => Container::Wav,
+        format::FORMAT_ID_MP3 => Container::Mpeg,
+        format::FORMAT_ID_ADTS => Container::Adts,
+        format::FORMAT_ID_ISOMP4 => Container::Mp4,
+        format::FORMAT_ID_MKV => matroska,
+        format::FORMAT_ID_FLAC => Container::Flac,
+        _ => return Err(AudioError::unknown_type()),
+    };
+    let mut searcher = Searcher { source, extent, header: matroska_header, length, demuxers: 1 };
+    let reopen = Box::new(move |position| match container {
+        Container::WebM | Container::Matroska => searcher.reopen(position),
+        _ => None,
+    });
+    Ok(Opened { reader, container, edits, state, reopen })
+}
+
+fn demuxer<'s, S>(
+    source: &SharedSource<S>,
+    extent: Extent,
+    is_adts: bool,
+) -> Option<Result<Box<dyn FormatReader + 's>, Error>>
+where
+    S: Read + Seek + Send + Sync + 's,
+{
+    let stream = MediaSourceStream::new(Box::new(View::new(Arc::clone(source), extent)), Default::default());
+    guarded(move || -> Result<Box<dyn FormatReader + 's>, Error> {
+        if is_adts {
+            return Ok(Box::new(AdtsReader::open(stream)?));
+        }
+        symphonia::default::get_probe().probe(&Hint::new(), stream, Default::default(), Default::default())
+    })
+}
+
+fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Prepared, AudioError> {
+    let start = behind_tags(source, length).map_err(AudioError::Source)?;
+    let head_length = (length - start).min(HEAD_BYTES as u64);
+    source.hold(start, head_length).map_err(AudioError::Source)?;
+    let head = source.read_range(start..start + head_length).map_err(AudioError::Source)?;
+    refuse_foreign(&head)?;
+    let mut edits = Vec::new();
+    let mut is_adts = false;
+    let extent = if wav::is_wav(&head) && start == 0 {
+        wav::extent(source, length)?
+    } else if head.get(4..8) == Some(b"ftyp") && start == 0 {
+        edits = mp4::prepare(source, length)?;
+        Extent { seekable: true, ..Extent::of(0..length) }
+    } else if let Some(extent) = native_flac::extent(source, start, length).map_err(AudioError::Source)? {
+        extent
+    } else {
+        is_adts = adts::is_adts(&head);
+        let may_end_in_tags = is_adts || !is_container(&head);
+        Extent { may_end_in_tags, ..Extent::of(start..length) }
+    };
+    let first_cluster = head.windows(4).position(|word| word == CLUSTER);
+    Ok(Prepared {
+        is_known: start > 0 || is_container(&head),
+        matroska: matroska_kind(&head),
+        matroska_header: first_cluster.map(|at| head[..at].to_vec()).unwrap_or_default(),
+        extent,
+        edits,
+        is_adts,
+    })
+}
+
+fn behind_tags<S: Read + Seek>(source: &mut Source<S>, length: u64) -> io::Result<u64> {
+    let mut at = 0;
+    for _ in 0..MOST_TAGS {
+        if at + 10 > length {
+            break;
+        }
+        let Some(tag) = tags::id3v2_length(&source.read_range(at..at + 10)?) else { break };
+        at = at.saturating_add(tag);
+        if at >= length {
+            // A tag of a wrong length: what is behind its header may be sound.
+            return Ok(10);
+        }
+    }
+    Ok(at)
+}
+
+fn is_container(head: &[u8]) -> bool {
+    [&b"OggS"[..], b"RIFF", b"RF64", b"BW64", b"fLaC", &EBML].iter().any(|magic| head.starts_with(magic))
+        || head.get(4..8) == Some(b"ftyp")
+}
+
+/// Finds where a Matroska file becomes readable again.
+struct Searcher<S> {
+    source: SharedSource<S>,
+    /// What the last demuxer saw.
+    extent: Extent,
+    /// The elements before the first cluster, which every demuxer needs.
+    header: Vec<u8>,
+    length: u64,
+    demuxers: u32,
+}
+
+impl<S: Read + Seek + Send + Sync> Searcher<S> {
+    fn reopen<'s>(&mut self, position: u64) -> Option<Reopened<'s>>
+    where
+        S: 's,
+    {
+        // Behind the element that the last demuxer began with, so that each gets further.
+        let mut from = self.extent.file_position(position).max(self.extent.range.start + 4);
+        while self.demuxers < MOST_DEMUXERS {
+            self.demuxers += 1;
+            let (at, is_joined) = self.find(from)?;
+            let header = if is_joined { Vec::new() } else { self.header.clone() };
+            self.extent = Extent { header, ..Extent::of(at..self.length) };
+            if let Some(Ok(reader)) = demuxer(&self.source, self.extent.clone(), false) {
+                return Some(Reopened { reader, is_joined });
+            }
+            from = at + 4;
+        }
+        None
+    }
+
+    /// The next EBML header or cluster, and whether it is the former.
+    fn find(&self, mut from: u64) -> Option<(u64, bool)> {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        while from + 4 <= self.length {
+            source.state().renew_leash();
+            let bytes = source.read_range(from..self.length.min(from + SEARCH_BYTES)).ok()?;
+            let is_start = |word: &[u8]| word == EBML || word == CLUSTER && !self.header.is_empty();
+            if let Some(at) = bytes.windows(4).position(is_start) {
+                return Some((from + at as u64, bytes[at..].starts_with(&EBML)));
+            }
+            from += bytes.len() as u64 - 3;
+        }
+        None
+    }
+}

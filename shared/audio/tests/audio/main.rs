@@ -1,0 +1,10 @@
+//! Whole files through the crate's public functions.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cutting;
+mod fixtures;
+mod harness;
+mod recorders;
+mod renditions;
+mod robustness;

@@ -1,0 +1,110 @@
+//! Files with the peculiarities of real recorders, phone apps, browsers and telephony (`fixtures/recorders`).
+
+use capstan_audio::{AudioError, Processed};
+
+use crate::harness::{fixture, run};
+
+fn processed(name: &str) -> Processed {
+    run(&format!("recorders/{name}")).0.unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Asserts the duration in milliseconds of every file, and lists all that differ.
+fn assert_durations(expected: &[(&str, std::ops::RangeInclusive<u64>)]) {
+    let differ: Vec<_> = expected
+        .iter()
+        .map(|(name, range)| (name, range, run(&format!("recorders/{name}")).0.map(|done| done.analysis.duration_ms)))
+        .filter(|(_, range, duration)| !duration.as_ref().is_ok_and(|duration| range.contains(duration)))
+        .collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+}
+
+#[test]
+fn wrong_granule_positions_neither_cut_nor_stretch() {
+    assert_durations(&[
+        ("opus-granules-zero.ogg", 4940..=5060),
+        ("opus-granules-16k.ogg", 4940..=5060),
+        ("opus-granules-doubled.ogg", 4940..=5060),
+        ("vorbis-granules-zero.ogg", 4960..=5080),
+    ]);
+}
+
+#[test]
+fn a_wrong_frame_count_of_an_mp3_cuts_nothing() {
+    assert_durations(&[("mp3-xing-zero.mp3", 4960..=5080), ("mp3-joined-one-xing.mp3", 6994..=7114)]);
+}
+
+#[test]
+fn joined_files_are_decoded_to_the_end() {
+    assert_durations(&[
+        ("mp3-joined-rates.mp3", 10_000..=10_160),
+        ("mp3-joined-mono-stereo.mp3", 6994..=7114),
+        ("adts-joined-rates.aac", 6997..=7157),
+        ("webm-joined.webm", 6926..=7086),
+    ]);
+}
+
+#[test]
+fn damaged_metadata_costs_no_sound() {
+    assert_durations(&[
+        ("wav-bad-list.wav", 4995..=5005),
+        ("flac-bad-comment.flac", 4960..=5040),
+        ("flac-id3v1.flac", 4999..=5001),
+        ("mp4-zero-tail.m4a", 4940..=5060),
+    ]);
+}
+
+#[test]
+fn the_samples_of_a_wav_are_found_whatever_its_sizes_say() {
+    assert_durations(&[
+        ("wav-rf64-trailer.wav", 4995..=5005),
+        ("wav-stale-size.wav", 4995..=5005),
+        ("wav-size-0-long-list.wav", 2400..=5000),
+    ]);
+    let loudness = processed("wav-rf64-trailer.wav").analysis.loudness_lufs.unwrap();
+    assert!((loudness + 20.0).abs() <= 0.5, "{loudness} LUFS: the chunks behind the samples are not sound");
+}
+
+#[test]
+fn a_wav_format_chunk_may_have_any_length() {
+    assert_durations(&[
+        ("wav-alaw-short-fmt.wav", 4995..=5005),
+        ("wav-mulaw-extensible.wav", 4995..=5005),
+        ("wav-long-fmt.wav", 4995..=5005),
+    ]);
+}
+
+#[test]
+fn an_mp4_states_rate_track_channels_and_profile_in_the_stream() {
+    assert_durations(&[
+        ("aac-96k.m4a", 1160..=1240),
+        ("mp4-ac3-then-aac.mp4", 4900..=5100),
+        ("mp3-in.mp4", 4960..=5040),
+        ("he-aac-explicit.m4a", 4900..=5100),
+    ]);
+    assert_eq!(processed("mp3-in.mp4").analysis.channels, 1);
+    assert_eq!(processed("aac-96k.m4a").analysis.sample_rate_hz, 96_000);
+    assert_eq!(processed("he-aac-explicit.m4a").analysis.codec.as_str(), "he_aac");
+}
+
+#[test]
+fn what_an_edit_list_cuts_out_is_not_heard() {
+    assert_durations(&[("mp4-edits.m4a", 1960..=2080)]);
+}
+
+#[test]
+fn a_refusal_names_the_format_and_the_remedy() {
+    for (name, named) in
+        [("aac-main.aac", "AAC Main"), ("mpeg-ts.aac", "MPEG transport stream"), ("speex.ogg", "Speex")]
+    {
+        let error = run(&format!("recorders/{name}")).0.unwrap_err();
+        assert!(matches!(error, AudioError::Unsupported(_)), "{name}: {error}");
+        let message = error.to_string();
+        assert!(message.contains(named) && message.contains("Send"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_wav_without_samples_is_too_short() {
+    assert_eq!(fixture("recorders/wav-no-samples.wav").len(), 36);
+    assert!(matches!(run("recorders/wav-no-samples.wav").0, Err(AudioError::TooShort { .. })));
+}

@@ -10,7 +10,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use crate::AudioError;
-use crate::decode::Input;
+use crate::decode::{Input, guard};
 use crate::flac::Flac;
 use crate::mono::{Mono, RATE};
 
@@ -81,11 +81,11 @@ pub fn cut<S>(
 where
     S: Read + Seek + Send + Sync,
 {
-    let mut input = Input::open(source, length)?;
+    let mut input = guard(|| Input::open(source, length))?;
     let mut mono = Mono::default();
     let (mut block, mut samples) = (Vec::new(), Vec::new());
     let mut cutter = Cutter::create(job).map_err(AudioError::Scratch)?;
-    while let Some(form) = input.read(&mut block)? {
+    while let Some(form) = guard(|| input.read(&mut block))? {
         samples.clear();
         mono.push(&form, &block, &mut samples).map_err(AudioError::Scratch)?;
         cutter.add(&samples).map_err(AudioError::Scratch)?;

@@ -108,6 +108,11 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
+/// Runs a whole step. A panic in it is a property of the bytes, whose repetition cannot help.
+pub(crate) fn guard<T>(step: impl FnOnce() -> Result<T, AudioError>) -> Result<T, AudioError> {
+    guarded(step).unwrap_or(Err(AudioError::DAMAGED))
+}
+
 impl<'s> Input<'s> {
     /// Finds out what the bytes are and prepares to decode them.
     pub(crate) fn open<S>(source: S, length: u64) -> Result<Self, AudioError>

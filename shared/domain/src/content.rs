@@ -70,12 +70,36 @@ content_types! {
     AudioOgg => "audio/ogg", Audio, "ogg";
     AudioFlac => "audio/flac", Audio, "flac";
     AudioAac => "audio/aac", Audio, "aac";
+    AudioXWav => "audio/x-wav", Audio, "wav";
+    AudioWave => "audio/wave", Audio, "wav";
+    AudioVndWave => "audio/vnd.wave", Audio, "wav";
+    AudioMp3 => "audio/mp3", Audio, "mp3";
+    AudioM4a => "audio/m4a", Audio, "m4a";
+    AudioXM4a => "audio/x-m4a", Audio, "m4a";
+    AudioXFlac => "audio/x-flac", Audio, "flac";
+    Audio3gpp => "audio/3gpp", Audio, "3gp";
     ImageJpeg => "image/jpeg", Image, "jpg";
     ImagePng => "image/png", Image, "png";
     VideoMp4 => "video/mp4", Video, "mp4";
+    VideoWebm => "video/webm", Video, "webm";
+    VideoQuicktime => "video/quicktime", Video, "mov";
 }
 
 impl ContentType {
+    /// The most widely known name of the same format: `audio/wav` for `audio/x-wav`, `audio/mp4` for `audio/3gpp`.
+    #[must_use]
+    pub fn usual(self) -> Self {
+        match self {
+            Self::AudioXWav | Self::AudioWave | Self::AudioVndWave => Self::AudioWav,
+            Self::AudioMp3 => Self::AudioMpeg,
+            Self::AudioM4a | Self::AudioXM4a | Self::Audio3gpp => Self::AudioMp4,
+            Self::AudioXFlac => Self::AudioFlac,
+            Self::VideoWebm => Self::AudioWebm,
+            Self::VideoQuicktime => Self::VideoMp4,
+            usual => usual,
+        }
+    }
+
     /// The type that a client declared by kind, MIME type, both or neither.
     ///
     /// # Errors
@@ -246,6 +270,26 @@ mod tests {
         assert_eq!(ContentType::declared(Some(MediaType::Video), None).unwrap(), ContentType::VideoMp4);
         assert_eq!(ContentType::declared(None, Some("image/png")).unwrap().media_type(), MediaType::Image);
         assert_eq!(ContentType::declared(None, Some("Audio/WebM; codecs=opus")).unwrap(), ContentType::AudioWebm);
+    }
+
+    #[test]
+    fn accepts_the_names_that_browsers_and_phones_use() {
+        for (name, usual) in [
+            ("audio/x-wav", ContentType::AudioWav),
+            ("audio/wave", ContentType::AudioWav),
+            ("audio/vnd.wave", ContentType::AudioWav),
+            ("audio/mp3", ContentType::AudioMpeg),
+            ("audio/x-m4a", ContentType::AudioMp4),
+            ("audio/m4a", ContentType::AudioMp4),
+            ("audio/3gpp", ContentType::AudioMp4),
+            ("audio/x-flac", ContentType::AudioFlac),
+            ("video/webm", ContentType::AudioWebm),
+            ("video/quicktime", ContentType::VideoMp4),
+        ] {
+            let declared = ContentType::declared(None, Some(name)).unwrap();
+            assert_eq!((declared.as_str(), declared.usual()), (name, usual));
+        }
+        assert_eq!(ContentType::of_key("meeting.webm"), ContentType::AudioWebm);
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn an_impossible_capture_time_is_none() {
 #[test]
 fn rejects_other_formats_than_jpeg_and_png() {
     for data in [&b""[..], b"GIF89a\x01\0\x01\0", b"OggS\0\x02", b"not an image at all", &[0; 4000]] {
-        assert!(matches!(inspect(Cursor::new(data)), Err(ImageError::NotAnImage)), "{data:?}");
+        assert!(matches!(inspect(Cursor::new(data)), Err(ImageError::Unsupported(_))), "{data:?}");
     }
 }
 
@@ -53,6 +53,33 @@ fn a_header_cut_short_is_corrupt() {
         let data = fixture(name)[..length].to_vec();
         assert!(matches!(inspect(Cursor::new(data)), Err(ImageError::Corrupt)), "{name}");
     }
+}
+
+#[test]
+fn fill_bytes_before_a_marker_are_skipped() {
+    let facts = facts("fill-bytes.jpg");
+    assert_eq!((facts.width, facts.height), (640, 480));
+}
+
+#[test]
+fn one_offset_holds_for_the_capture_time_too() {
+    assert_eq!(facts("offset-time.jpg").captured_at.unwrap().to_string(), "2026-03-04T08:20:30Z");
+}
+
+#[test]
+fn names_what_is_not_supported_and_the_remedy() {
+    let message = |data: Vec<u8>| inspect(Cursor::new(data)).unwrap_err().to_string();
+    assert!(message(fixture("cgbi.png")).contains("CgBI"));
+    assert_eq!(message(b"\0\0\0\x18ftypheic".to_vec()), "This is a HEIC image. Send a JPEG or PNG image");
+}
+
+#[test]
+fn rejects_sides_over_65535_pixels() {
+    let mut data = fixture("photo.png");
+    data[16..20].copy_from_slice(&65_536_u32.to_be_bytes());
+    assert!(matches!(inspect(Cursor::new(data.clone())), Err(ImageError::TooLarge { width: 65_536, height: 48 })));
+    data[16..20].copy_from_slice(&65_535_u32.to_be_bytes());
+    assert_eq!(inspect(Cursor::new(data)).unwrap().width, 65_535);
 }
 
 /// Counts what is read of an endless file, and can fail.

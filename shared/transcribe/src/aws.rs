@@ -142,7 +142,7 @@ fn failure<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure {
 }
 
 fn format_of(content_type: ContentType) -> Option<MediaFormat> {
-    match content_type {
+    match content_type.usual() {
         ContentType::AudioFlac => Some(MediaFormat::Flac),
         ContentType::AudioMpeg => Some(MediaFormat::Mp3),
         ContentType::AudioMp4 => Some(MediaFormat::M4A),
@@ -150,7 +150,7 @@ fn format_of(content_type: ContentType) -> Option<MediaFormat> {
         ContentType::AudioOgg | ContentType::AudioOpus => Some(MediaFormat::Ogg),
         ContentType::AudioWav => Some(MediaFormat::Wav),
         ContentType::AudioWebm => Some(MediaFormat::Webm),
-        ContentType::AudioAac | ContentType::ImageJpeg | ContentType::ImagePng => None,
+        _ => None,
     }
 }
 

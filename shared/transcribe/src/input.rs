@@ -66,17 +66,17 @@ pub fn rendition_content_type(kind: RenditionKind) -> Option<ContentType> {
     }
 }
 
-/// Whether a provider that goes by the type will find what it expects: the codec that the usual providers take in such
-/// a file, and no more than two channels.
+/// Whether the content is what the type says, in a form that every provider takes: the usual codec of such a file, and at
+/// most two channels.
 fn is_what_it_says(content_type: ContentType, facts: &AudioFacts) -> bool {
     let codec = facts.codec.as_str();
-    let usual = match content_type {
+    let usual = match content_type.usual() {
         ContentType::AudioOpus | ContentType::AudioOgg | ContentType::AudioWebm => codec == "opus",
         ContentType::AudioWav => matches!(codec, "pcm_u8" | "pcm_s16le" | "pcm_s24le" | "pcm_s32le" | "pcm_f32le"),
         ContentType::AudioMpeg => codec == "mp3",
         ContentType::AudioMp4 | ContentType::VideoMp4 | ContentType::AudioAac => codec == "aac",
         ContentType::AudioFlac => codec == "flac",
-        ContentType::ImageJpeg | ContentType::ImagePng => false,
+        _ => false,
     };
     usual && facts.channels <= 2
 }

@@ -256,7 +256,7 @@ fn audio_failure(error: AudioError) -> Result<ProcessingError, Error> {
 fn image_failure(error: ImageError) -> Result<ProcessingError, Error> {
     match error {
         ImageError::Source(cause) => Err(busy(cause)),
-        ImageError::NotAnImage | ImageError::Corrupt => {
+        ImageError::Unsupported(_) | ImageError::Corrupt | ImageError::TooLarge { .. } => {
             Ok(ProcessingError { code: ProcessingErrorCode::UnsupportedFormat, message: error.to_string() })
         }
     }

@@ -35,7 +35,7 @@ pub(crate) async fn provider_audio(
     now: Timestamp,
 ) -> Result<ProviderAudio, JobError> {
     let audio = recording.primary_audio()?;
-    let (content_type, size_bytes) = (audio.media.content_type, audio.object.size_bytes);
+    let (content_type, size_bytes) = (audio.media.content_type.usual(), audio.object.size_bytes);
     let choice =
         capstan_transcribe::SourceAudio { content_type, size_bytes, facts: audio.facts, renditions: audio.renditions };
     let (project, media_id) = (&recording.tenant.project_id, &audio.media.id);

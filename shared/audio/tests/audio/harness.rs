@@ -1,8 +1,10 @@
 //! Reading fixtures and running them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use capstan_audio::{AudioError, Job, Processed, RenditionKind, TranscriptionRendition, process};
@@ -50,6 +52,29 @@ pub(crate) fn run_bytes(data: Vec<u8>, transcription: TranscriptionRendition) ->
     let length = data.len() as u64;
     let job = Job { scratch: scratch.path(), longest: LONGEST, transcription };
     (process(Cursor::new(data), length, &job, &mut |_| std::ops::ControlFlow::Continue(())), scratch)
+}
+
+thread_local! {
+    static OWN_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Processes `data`, and panics if the crate's own code panicked, although [`process`] reports that as a damaged file.
+pub(crate) fn run_without_own_panic(data: Vec<u8>, transcription: TranscriptionRendition) -> Run {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| match panic.location() {
+            Some(at) if at.file().contains("shared/audio/src") => {
+                OWN_PANIC.with_borrow_mut(|own| *own = Some(panic.to_string()));
+            }
+            Some(at) if at.file().contains("/tests/") => usual(panic),
+            _ => {}
+        }));
+    });
+    OWN_PANIC.take();
+    let run = run_bytes(data, transcription);
+    assert_eq!(OWN_PANIC.take(), None);
+    run
 }
 
 pub(crate) fn run_as(name: &str, transcription: TranscriptionRendition) -> Run {

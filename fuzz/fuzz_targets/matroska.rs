@@ -1,0 +1,10 @@
+//! WebM and Matroska.
+
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(init: capstan_fuzz::init(), |data: &[u8]| -> Corpus {
+    let is_of_this_kind = |data: &[u8]| data.starts_with(b"\x1a\x45\xdf\xa3");
+    capstan_fuzz::audio(data, is_of_this_kind)
+});

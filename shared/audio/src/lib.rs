@@ -28,6 +28,7 @@ mod loudness;
 mod mono;
 mod mp4;
 mod native_flac;
+mod ogg_streams;
 mod open;
 mod opus;
 mod outputs;

@@ -1,18 +1,19 @@
 //! From the bytes of a file to a demuxer for it, and to further ones behind a seam or a damaged stretch.
 
-use std::io::{self, Read, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use symphonia::core::errors::Error;
 use symphonia::core::formats::FormatReader;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known as format;
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSource, MediaSourceStream};
 
 use crate::AudioError;
 use crate::adts::{self, AdtsReader};
 use crate::container::{Container, matroska_kind, refuse_foreign};
 use crate::decode::guarded;
+use crate::ogg_streams::OggStream;
 use crate::source::{HEAD_BYTES, Source, SourceState};
 use crate::view::{Extent, SharedSource, View};
 use crate::{mp4, native_flac, tags, wav};
@@ -21,6 +22,7 @@ use crate::{mp4, native_flac, tags, wav};
 const MOST_TAGS: u32 = 16;
 /// Demuxers for one file. A damaged file is not read for ever.
 const MOST_DEMUXERS: u32 = 1_000;
+const BUFFER_BYTES: usize = 64 << 10;
 /// Bytes that are searched at once for the next readable element.
 const SEARCH_BYTES: u64 = 1 << 20;
 /// EBML header and Cluster (RFC 9559, section 5.1).
@@ -44,11 +46,18 @@ pub(crate) struct Reopened<'s> {
     pub(crate) is_joined: bool,
 }
 
+/// A container that this crate reads itself, in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnReader {
+    Adts,
+    Ogg,
+}
+
 /// What is known of a file before its demuxer sees it.
 struct Prepared {
     extent: Extent,
     edits: Vec<mp4::Edit>,
-    is_adts: bool,
+    own_reader: Option<OwnReader>,
     /// The elements before the first cluster of a Matroska file.
     matroska_header: Vec<u8>,
     matroska: Container,
@@ -67,10 +76,10 @@ where
     if let Some(error) = state.take_error() {
         return Err(AudioError::Source(error));
     }
-    let Prepared { extent, edits, is_adts, matroska_header, matroska, is_known } = prepared?;
+    let Prepared { extent, edits, own_reader, matroska_header, matroska, is_known } = prepared?;
     let source = Arc::new(Mutex::new(source));
     state.renew_leash();
-    let opened = demuxer(&source, extent.clone(), is_adts);
+    let opened = demuxer(&source, extent.clone(), own_reader);
     if let Some(error) = state.take_error() {
         return Err(AudioError::Source(error));
     }
@@ -102,12 +111,19 @@ where
 fn demuxer<'s, S>(
     source: &SharedSource<S>,
     extent: Extent,
-    is_adts: bool,
+    own_reader: Option<OwnReader>,
 ) -> Option<Result<Box<dyn FormatReader + 's>, Error>>
 where
     S: Read + Seek + Send + Sync + 's,
 {
-    let stream = MediaSourceStream::new(Box::new(View::new(Arc::clone(source), extent)), Default::default());
+    let is_adts = own_reader == Some(OwnReader::Adts);
+    let view = View::new(Arc::clone(source), extent);
+    let media: Box<dyn MediaSource + 's> = match own_reader {
+        // Buffered: pages are read in small steps, each of which locks the source.
+        Some(OwnReader::Ogg) => Box::new(OggStream::new(BufReader::with_capacity(BUFFER_BYTES, view))),
+        Some(OwnReader::Adts) | None => Box::new(view),
+    };
+    let stream = MediaSourceStream::new(media, Default::default());
     guarded(move || -> Result<Box<dyn FormatReader + 's>, Error> {
         if is_adts {
             return Ok(Box::new(AdtsReader::open(stream)?));
@@ -123,7 +139,7 @@ fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Prepar
     let head = source.read_range(start..start + head_length).map_err(AudioError::Source)?;
     refuse_foreign(&head)?;
     let mut edits = Vec::new();
-    let mut is_adts = false;
+    let mut own_reader = None;
     let extent = if wav::is_wav(&head) && start == 0 {
         wav::extent(source, length)?
     } else if head.get(4..8) == Some(b"ftyp") && start == 0 {
@@ -132,8 +148,12 @@ fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Prepar
     } else if let Some(extent) = native_flac::extent(source, start, length).map_err(AudioError::Source)? {
         extent
     } else {
-        is_adts = adts::is_adts(&head);
-        let may_end_in_tags = is_adts || !is_container(&head);
+        if adts::is_adts(&head) {
+            own_reader = Some(OwnReader::Adts);
+        } else if head.starts_with(b"OggS") {
+            own_reader = Some(OwnReader::Ogg);
+        }
+        let may_end_in_tags = !is_container(&head);
         Extent { may_end_in_tags, ..Extent::of(start..length) }
     };
     let first_cluster = head.windows(4).position(|word| word == CLUSTER);
@@ -143,7 +163,7 @@ fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Prepar
         matroska_header: first_cluster.map(|at| head[..at].to_vec()).unwrap_or_default(),
         extent,
         edits,
-        is_adts,
+        own_reader,
     })
 }
 
@@ -191,7 +211,7 @@ impl<S: Read + Seek + Send + Sync> Searcher<S> {
             let (at, is_joined) = self.find(from)?;
             let header = if is_joined { Vec::new() } else { self.header.clone() };
             self.extent = Extent { header, ..Extent::of(at..self.length) };
-            if let Some(Ok(reader)) = demuxer(&self.source, self.extent.clone(), false) {
+            if let Some(Ok(reader)) = demuxer(&self.source, self.extent.clone(), None) {
                 return Some(Reopened { reader, is_joined });
             }
             from = at + 4;

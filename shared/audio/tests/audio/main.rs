@@ -5,6 +5,7 @@
 mod cutting;
 mod fixtures;
 mod harness;
+mod ogg_pages;
 mod recorders;
 mod renditions;
 mod robustness;

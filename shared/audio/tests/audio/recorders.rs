@@ -1,8 +1,8 @@
 //! Files with the peculiarities of real recorders, phone apps, browsers and telephony (`fixtures/recorders`).
 
-use capstan_audio::{AudioError, Processed};
+use capstan_audio::{AudioError, Processed, TranscriptionRendition};
 
-use crate::harness::{fixture, run};
+use crate::harness::{fixture, run, run_bytes};
 
 fn processed(name: &str) -> Processed {
     run(&format!("recorders/{name}")).0.unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -107,4 +107,54 @@ fn a_refusal_names_the_format_and_the_remedy() {
 fn a_wav_without_samples_is_too_short() {
     assert_eq!(fixture("recorders/wav-no-samples.wav").len(), 36);
     assert!(matches!(run("recorders/wav-no-samples.wav").0, Err(AudioError::TooShort { .. })));
+}
+
+#[test]
+fn metadata_of_any_size_may_stand_before_the_sound() {
+    const COVER: usize = 40 << 20;
+    let id3 = |data: Vec<u8>| {
+        let size: Vec<u8> = (0..4).rev().map(|byte| (COVER >> (7 * byte) & 0x7f) as u8).collect();
+        [b"ID3\x04\0\0", &size[..], &vec![1; COVER], &data].concat()
+    };
+    let junk = |data: Vec<u8>| {
+        let (head, rest) = data.split_at(12);
+        [head, b"JUNK", &(COVER as u32).to_le_bytes(), &vec![1; COVER], rest].concat()
+    };
+    let pictures = |data: Vec<u8>| {
+        let mut all = data[..42].to_vec();
+        for _ in 0..3 {
+            all.extend([6, 0xff, 0xff, 0xff]);
+            all.extend(vec![1; 0xff_ffff]);
+        }
+        [&all[..], &data[42..]].concat()
+    };
+    let cover = |data: Vec<u8>| {
+        // A box in the movie header, which is the last of the file.
+        let at = data.windows(4).position(|kind| kind == b"moov").unwrap() - 4;
+        let size = u32::from_be_bytes(data[at..at + 4].try_into().unwrap());
+        assert_eq!(at + size as usize, data.len());
+        let larger = (size + 8 + COVER as u32).to_be_bytes();
+        [&data[..at], &larger, &data[at + 4..], &(8 + COVER as u32).to_be_bytes(), b"udta", &vec![1; COVER]].concat()
+    };
+    for (what, data) in [
+        ("MP3", id3(fixture("mp3-16k-mono.mp3"))),
+        ("FLAC behind ID3", id3(fixture("flac-16k-mono.flac"))),
+        ("WAV", junk(fixture("wav-s16.wav"))),
+        ("FLAC", pictures(fixture("flac-16k-mono.flac"))),
+        ("MP4", cover(fixture("aac-moov-at-end.m4a"))),
+    ] {
+        let done = run_bytes(data, TranscriptionRendition::WhenNeeded).0;
+        let duration = done.unwrap_or_else(|error| panic!("{what}: {error}")).analysis.duration_ms;
+        assert!((1500..=2500).contains(&duration), "{what}: {duration} ms");
+    }
+}
+
+#[test]
+fn a_damaged_stretch_of_a_webm_costs_itself_only() {
+    let mut data = fixture("recorders/webm-joined.webm");
+    let whole = processed("webm-joined.webm").analysis.duration_ms;
+    let at = data.len() / 4;
+    data[at..at + 1500].fill(0);
+    let duration = run_bytes(data, TranscriptionRendition::WhenNeeded).0.unwrap().analysis.duration_ms;
+    assert!(duration > whole - 3500, "{duration} of {whole} ms");
 }

@@ -200,7 +200,8 @@ impl<'s> Input<'s> {
             let Some(reader) = &mut self.reader else { break };
             self.state.renew_leash();
             match guarded(|| reader.next_packet()) {
-                Some(Ok(Some(packet))) if packet.track_id == self.track => {
+                // An empty packet holds no sound. Some writers end a stream with one.
+                Some(Ok(Some(packet))) if packet.track_id == self.track && !packet.data.is_empty() => {
                     self.lookahead.push(packet);
                     return Ok(Then::MorePackets);
                 }

@@ -1,19 +1,22 @@
-//! One pass over a recording: what it is, how loud it is, how it looks, and the renditions that
-//! its owner cannot do without.
+//! One pass over the audio of a recording: duration, loudness, waveform and renditions.
 //!
-//! [`process`] reads the source once, forwards, and keeps a few megabytes in memory whatever the
-//! length. The bytes decide what a file is; what the uploader called it is never asked.
+//! [`process`] reads the source once, forwards, and keeps a few megabytes in memory whatever the length. The bytes decide
+//! what a file is; the declared type is never asked.
 //!
-//! Read are Opus, Vorbis and FLAC in Ogg; WAV, RF64 and BW64 (integers of 8 to 32 bits, floats,
-//! A-law, µ-law, ADPCM); MP3; AAC-LC in ADTS and MP4; ALAC, Opus, MP3, FLAC and PCM in MP4; Opus,
-//! Vorbis and others in WebM and Matroska; FLAC. Of a video the first sound track is read and the
-//! pictures are skipped. HE-AAC that says so in its header is refused; HE-AAC that does not is
-//! decoded as its AAC-LC core, up to half the bandwidth. At most 8 channels and 192 kHz.
+//! Formats: Opus, Vorbis and FLAC in Ogg; WAV, RF64 and BW64 (integers of 8 to 32 bits, floats, A-law, µ-law, ADPCM, MP3);
+//! MP3; AAC-LC in ADTS and MP4; ALAC, Opus, MP3, FLAC and PCM in MP4; Opus, Vorbis and others in WebM and Matroska; FLAC.
+//! HE-AAC is decoded as its AAC-LC core, which has half the bandwidth. Of a video, or of several tracks, the first audio
+//! track that can be decoded is read. At most 8 channels and 192 kHz.
 //!
-//! Nothing usable is lost: a file that was cut off is processed up to where it ends, a packet that
-//! does not decode becomes silence of its length, and so do missing pages of a stream that counts
-//! its time (gaps of at most ten minutes). Encoder delay and padding are cut where the container
-//! states them: Opus pre-skip and granule positions, LAME tags, MP4 edit lists.
+//! **The duration is what can be decoded.** Sizes, counts and times in a file are claims, which are checked:
+//! [`lookahead`] for padding and timestamps, [`wav`] for sizes, [`native_flac`] for counts. Metadata never costs the sound:
+//! tags, covers and chunks that are damaged or large are left out before a demuxer sees the file ([`open`]).
+//!
+//! What can be heard is kept. A file that was cut off is processed up to its end. Joined files are decoded one after the
+//! other, in the form of the first. A packet that does not decode becomes silence of its length, and so do missing pages
+//! of a stream with timestamps (gaps of at most ten minutes). Behind a damaged stretch of a Matroska file, reading goes on
+//! at the next cluster. Encoder delay and padding are cut where the container states them: Opus pre-skip and granule
+//! positions, LAME tags, MP4 edit lists.
 
 mod aac;
 mod adts;

@@ -5,12 +5,14 @@
 //! one stream of sound at a time.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use symphonia::core::io::MediaSource;
 
 const MAGIC: &[u8] = b"OggS";
 const HEADER_BYTES: usize = 27;
 const FIRST_PAGE: u8 = 2;
+const CHECKSUM: Range<usize> = 22..26;
 /// What the first packet of a stream of sound begins with.
 const SOUND: [&[u8]; 3] = [b"OpusHead", b"\x01vorbis", b"\x7fFLAC"];
 
@@ -72,20 +74,48 @@ impl<R: Read> OggStream<R> {
     }
 
     fn is_wanted(&mut self) -> bool {
-        let (Some(serial), Some(kind)) = (self.page.get(14..18), self.page.get(5)) else { return false };
+        if self.page.len() < HEADER_BYTES {
+            return false;
+        }
+        let (serial, kind) = (&self.page[14..18], self.page[5]);
         let is_first = kind & FIRST_PAGE != 0;
         if !is_first {
             self.is_in_link = true;
             return self.serial.as_ref().is_none_or(|wanted| wanted == serial);
         }
         let content = &self.page[(HEADER_BYTES + usize::from(self.page[26])).min(self.page.len())..];
-        let begins_link = self.is_in_link && SOUND.iter().any(|magic| content.starts_with(magic));
+        let is_sound = SOUND.iter().any(|magic| content.starts_with(magic));
+        if !is_sound && self.serial.as_ref().is_some_and(|own| own == serial) {
+            // Some writers mark the page of the tags as well.
+            self.unmark_first_page();
+            return true;
+        }
+        let begins_link = self.is_in_link && is_sound;
         if begins_link {
             self.serial = serial.try_into().ok();
             self.is_in_link = false;
         }
         begins_link
     }
+
+    fn unmark_first_page(&mut self) {
+        self.page[5] &= !FIRST_PAGE;
+        self.page[CHECKSUM].fill(0);
+        let checksum = checksum(&self.page);
+        self.page[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    }
+}
+
+/// CRC-32 without reflection or inversion (RFC 3533, section 6).
+fn checksum(page: &[u8]) -> u32 {
+    page.iter().fold(0, |sum, byte| {
+        (0..8).fold(
+            sum ^ u32::from(*byte) << 24,
+            |sum: u32, _| {
+                if sum >> 31 == 1 { sum << 1 ^ 0x04c1_1db7 } else { sum << 1 }
+            },
+        )
+    })
 }
 
 impl<R: Read> Read for OggStream<R> {

@@ -81,6 +81,35 @@ fn a_clock_that_runs_fast_on_every_page_is_wrong() {
 }
 
 #[test]
+fn files_of_writers_with_known_faults_keep_their_sound() {
+    let own = pages(&fixture("opus-16k-mono.ogg"));
+    // pschatzmann/arduino-audio-tools, issue 2369: the page of the tags is marked as a first page.
+    let mut tags_first = own.clone();
+    tags_first[1][5] |= FIRST_PAGE;
+    // The same: an empty packet on the last page.
+    let mut empty_end = own.clone();
+    let last = empty_end.last_mut().unwrap();
+    let segments = usize::from(last[26]);
+    last[26] += 1;
+    last.insert(27 + segments, 0);
+    for (what, data) in [
+        ("tags marked as first", tags_first.into_iter().flat_map(with_checksum).collect()),
+        ("empty last packet", empty_end.into_iter().flat_map(with_checksum).collect()),
+        // LMS-Community/slimserver, issue 837: every position lacks the first packet.
+        ("a packet behind", retimed("opus-bad-page.ogg", |_, own| own - 960)),
+        // xiph/opusfile, issue 43: the first page holds more than its position says.
+        ("8 samples short", retimed("opus-16k-mono.ogg", |index, own| if index == 2 { own - 8 } else { own })),
+        // amishshah/prism-media, issue 114: of several frames in a packet one is counted.
+        ("a third", retimed("opus-bad-page.ogg", |_, own| own / 3)),
+        // Gagravarr/VorbisJava, issues 26 and 39: no position at all.
+        ("none", retimed("opus-bad-page.ogg", |_, _| 0)),
+    ] {
+        let duration = duration_ms(what, data);
+        assert!((2480..=2520).contains(&duration), "{what}: {duration} ms");
+    }
+}
+
+#[test]
 fn an_isolated_jump_is_a_loss() {
     let jump = retimed("opus-gapped.ogg", |index, own| if index > 6 { own + 48_000 } else { own });
     assert_eq!(duration_ms("a second more", jump), 3500);

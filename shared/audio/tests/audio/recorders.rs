@@ -158,3 +158,33 @@ fn a_damaged_stretch_of_a_webm_costs_itself_only() {
     let duration = run_bytes(data, TranscriptionRendition::WhenNeeded).0.unwrap().analysis.duration_ms;
     assert!(duration > whole - 3500, "{duration} of {whole} ms");
 }
+
+#[test]
+fn wav_files_of_writers_with_known_faults_keep_their_sound() {
+    let own = fixture("wav-s16.wav");
+    let data = own.windows(4).position(|word| word == b"data").unwrap();
+    let size = u32::from_le_bytes(own[data + 4..data + 8].try_into().unwrap());
+    let sized = |size: u32| [&own[..data + 4], &size.to_le_bytes(), &own[data + 8..]].concat();
+    // AVAudioFile aligns the samples by a chunk of 4 KB.
+    let unfinished = {
+        let all = sized(0);
+        [&all[..12], b"JUNK", &4096_u32.to_le_bytes(), &[0; 4096], &all[12..]].concat()
+    };
+    let mut wrong_rate = own.clone();
+    wrong_rate[28..32].copy_from_slice(&1_u32.to_le_bytes());
+    let whole = run("wav-s16.wav").0.unwrap().analysis;
+    for (what, data) in [
+        // island-io/mila, issue 151; silverstein/minutes, issue 519.
+        ("size 0 behind JUNK, after a crash", unfinished),
+        // llfbandit/record, issue 96.
+        ("size of the file", sized(own.len() as u32)),
+        // chaosparrot/parrot.py, pull request 69.
+        ("twice the size", sized(size * 2)),
+        // meetecho/janus-gateway, pull request 262.
+        ("wrong average of bytes", wrong_rate),
+        ("size of hound until it is finalised", sized(u32::MAX)),
+    ] {
+        let analysis = run_bytes(data, TranscriptionRendition::WhenNeeded).0.unwrap().analysis;
+        assert_eq!(analysis, whole, "{what}");
+    }
+}

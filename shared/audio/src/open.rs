@@ -22,7 +22,9 @@ use crate::{mp4, native_flac, tags, wav};
 const MOST_TAGS: u32 = 16;
 /// Demuxers for one file. A damaged file is not read for ever.
 const MOST_DEMUXERS: u32 = 1_000;
-const BUFFER_BYTES: usize = 64 << 10;
+/// Bytes from which the format is told: two frames of ADTS, the first pages of an Ogg file.
+const SNIFFED_BYTES: u64 = 16 << 10;
+const BUFFER_BYTES: usize = 8 << 10;
 /// Bytes that are searched at once for the next readable element.
 const SEARCH_BYTES: u64 = 1 << 20;
 /// EBML header and Cluster (RFC 9559, section 5.1).
@@ -134,9 +136,8 @@ where
 
 fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Prepared, AudioError> {
     let start = behind_tags(source, length).map_err(AudioError::Source)?;
-    let head_length = (length - start).min(HEAD_BYTES as u64);
-    source.hold(start, head_length).map_err(AudioError::Source)?;
-    let head = source.read_range(start..start + head_length).map_err(AudioError::Source)?;
+    source.hold(start, (length - start).min(HEAD_BYTES)).map_err(AudioError::Source)?;
+    let head = source.read_range(start..length.min(start + SNIFFED_BYTES)).map_err(AudioError::Source)?;
     refuse_foreign(&head)?;
     let mut edits = Vec::new();
     let mut own_reader = None;
@@ -156,15 +157,22 @@ fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Prepar
         let may_end_in_tags = !is_container(&head);
         Extent { may_end_in_tags, ..Extent::of(start..length) }
     };
-    let first_cluster = head.windows(4).position(|word| word == CLUSTER);
+    let matroska_header = if head.starts_with(&EBML) { before_clusters(source, length)? } else { Vec::new() };
     Ok(Prepared {
         is_known: start > 0 || is_container(&head),
         matroska: matroska_kind(&head),
-        matroska_header: first_cluster.map(|at| head[..at].to_vec()).unwrap_or_default(),
+        matroska_header,
         extent,
         edits,
         own_reader,
     })
+}
+
+/// The elements before the first cluster of a Matroska file; empty if there is none in its head.
+fn before_clusters<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Vec<u8>, AudioError> {
+    let mut head = source.read_range(0..length.min(HEAD_BYTES)).map_err(AudioError::Source)?;
+    head.truncate(head.windows(4).position(|word| word == CLUSTER).unwrap_or(0));
+    Ok(head)
 }
 
 fn behind_tags<S: Read + Seek>(source: &mut Source<S>, length: u64) -> io::Result<u64> {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 /// object store costs about as long as streaming this many bytes.
 const READ_THROUGH: u64 = 4 << 20;
 /// The start of the file stays in memory, so that looking at it twice costs no second request.
-pub(crate) const HEAD_BYTES: usize = 64 << 10;
+pub(crate) const HEAD_BYTES: u64 = 64 << 10;
 /// What a demuxer may read for one packet, or to open the file. A size in a damaged file can claim
 /// gigabytes for one element, which demuxers read into memory; a cover picture has megabytes, and
 /// so has the index of four hours of MP4.
@@ -72,7 +72,7 @@ impl<S: Read + Seek> Source<S> {
             state: Arc::default(),
         };
         source.state.renew_leash();
-        let mut head = vec![0; HEAD_BYTES.min(usize::try_from(length).unwrap_or(HEAD_BYTES))];
+        let mut head = vec![0; usize::try_from(length.min(HEAD_BYTES)).unwrap_or(0)];
         source.read_exact(&mut head)?;
         source.head = head;
         source.pos = 0;

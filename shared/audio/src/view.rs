@@ -9,8 +9,8 @@ use symphonia::core::io::MediaSource;
 use crate::source::Source;
 use crate::tags;
 
-/// Bytes at the end of a file that are searched for tags before the demuxer reads them.
-const TAIL_BYTES: u64 = 64 << 10;
+/// Bytes at the end of a file that are searched for the ends of tags before the demuxer reads them.
+const TAIL_BYTES: u64 = 8 << 10;
 
 /// A source that successive demuxers of one file read in turn.
 pub(crate) type SharedSource<S> = Arc<Mutex<Source<S>>>;

@@ -227,6 +227,6 @@ fn leads_to_the_end<S: Read + Seek>(source: &mut Source<S>, mut at: u64, length:
 
 /// Where samples begin in a file with a chunk of a wrong size before them: behind the word `data` in its head.
 fn find_data<S: Read + Seek>(source: &mut Source<S>, length: u64) -> io::Result<Option<u64>> {
-    let head = source.read_range(0..length.min(HEAD_BYTES as u64))?;
+    let head = source.read_range(0..length.min(HEAD_BYTES))?;
     Ok(head.windows(4).position(|word| word == b"data").map(|at| (at as u64 + 8).min(length)))
 }

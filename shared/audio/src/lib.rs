@@ -9,8 +9,8 @@
 //! track that can be decoded is read. At most 8 channels and 192 kHz.
 //!
 //! **The duration is what can be decoded.** Sizes, counts and times in a file are claims, which are checked:
-//! [`lookahead`] for padding and timestamps, [`wav`] for sizes, [`native_flac`] for counts. Metadata never costs the sound:
-//! tags, covers and chunks that are damaged or large are left out before a demuxer sees the file ([`open`]).
+//! `lookahead` for padding and timestamps, `wav` for sizes, `native_flac` for counts. Metadata never costs the sound:
+//! tags, covers and chunks that are damaged or large are left out before a demuxer sees the file (`open`).
 //!
 //! What can be heard is kept. A file that was cut off is processed up to its end. Joined files are decoded one after the
 //! other, in the form of the first. A packet that does not decode becomes silence of its length, and so do missing pages

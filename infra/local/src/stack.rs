@@ -31,22 +31,22 @@ pub struct Options {
     pub port: u16,
     /// The port of the emulated AWS; 0 is any free one.
     pub aws_port: u16,
-    /// Parameters of the template that do not have their defaults. What policies hold depends on them.
+    /// Parameters of the template that do not have their defaults. Policies depend on them.
     pub parameters: Vec<(&'static str, String)>,
-    /// What runs.
+    /// Constructors of the functions.
     pub functions: MakeFunctions,
-    /// What stands for the minutes that Lambda waits before it repeats an asynchronous invocation.
+    /// Delay before an asynchronous invocation is retried. Lambda waits minutes.
     pub retry_delay: Duration,
     /// Whether the clock invokes the scheduled functions; if not, [`Bus::tick`] does.
     pub run_schedules: bool,
-    /// What stands for the parameters and secrets of a deployment: variables of every function.
+    /// Environment variables of every function, in place of the parameters and secrets of a deployment.
     pub variables: BTreeMap<String, String>,
     /// Whether transcription providers can reach the API: only if they run here too.
     pub called_back: bool,
 }
 
 impl Options {
-    /// What a test wants: nothing kept, any port, quick retries, a clock that stands still.
+    /// Options for tests: storage in memory, any port, quick retries, no schedules.
     #[must_use]
     pub fn for_tests(functions: MakeFunctions) -> Self {
         Self {
@@ -71,7 +71,7 @@ pub enum StackError {
     Listen {
         /// The port.
         port: u16,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The template cannot be read.
@@ -162,7 +162,7 @@ impl Stack {
     }
 
     /// Takes no more requests, finishes those under way and the invocations they caused, then stops.
-    /// What is not done after `patience` is cut off; nothing that was acknowledged is lost by that.
+    /// Work that is not done after `patience` is cut off. No acknowledged write is lost.
     pub async fn stop(mut self, patience: Duration) {
         self.stop.cancel();
         let finish = async {

@@ -1,5 +1,5 @@
-//! Sets the environment for tests: a table, a bucket and a bus with a project in them, its end user and that one's device,
-//! and recordings and transcriptions in any state.
+//! Test environment: a table, a bucket and an event bus with a project, an end user and a device, and recordings and
+//! transcriptions in any state.
 //!
 //! The servers are real ones on loopback; handlers get the event files that users get.
 
@@ -60,7 +60,7 @@ pub const MEDIA: &str = "med_01jd4dnydacb36myjxtw632hk1";
 /// The transcription in the event files.
 pub const TRANSCRIPTION: &str = "txn_01jd4fh7m0e5b8r2v9c6k3w1qz";
 
-/// Everything that a handler stands on, empty but for one project.
+/// Everything that a handler depends on, with one project.
 #[derive(Debug)]
 pub struct TestEnvironment {
     /// The servers, their calls and their faults.
@@ -77,7 +77,7 @@ pub struct TestEnvironment {
     milliseconds: Arc<AtomicI64>,
 }
 
-/// An HTTP function's answer.
+/// Response of an HTTP function.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
@@ -206,7 +206,7 @@ impl TestEnvironment {
         })
     }
 
-    /// What the clock shows.
+    /// Current time of the functions.
     pub fn now(&self) -> Timestamp {
         self.clock().now()
     }

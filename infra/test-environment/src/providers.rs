@@ -42,7 +42,7 @@ impl TestEnvironment {
     }
 }
 
-/// What a provider answers, whichever is asked.
+/// Response of the requested provider.
 pub fn transcribing(asked: &Seen) -> Reply {
     let (line, host) = (asked.line.as_str(), asked.header("host").unwrap_or_default());
     let target = asked.header("x-amz-target").unwrap_or_default();

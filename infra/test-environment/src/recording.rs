@@ -59,14 +59,14 @@ impl<'a> RecordingBuilder<'a> {
         self
     }
 
-    /// With a media file whose bytes are awaited.
+    /// Adds a media file that is not uploaded yet.
     #[must_use]
     pub fn awaiting(mut self, content_type: ContentType) -> Self {
         self.media.push((content_type, Content::Awaited));
         self
     }
 
-    /// With a media file that was uploaded and whose notification S3 has sent.
+    /// Adds a media file whose object is recorded.
     #[must_use]
     pub fn holding(mut self, content_type: ContentType, bytes: impl Into<Vec<u8>>) -> Self {
         self.media.push((content_type, Content::Whole(bytes.into())));
@@ -167,7 +167,7 @@ impl TestEnvironment {
         let found = self.objects.inspect(&key, self.now()).await.expect("S3 answers");
         let mut object = found.expect("the object was stored");
         object.sequencer = Some(Sequencer::new("01"));
-        self.store.record_object(&recording.id, media, &object, self.now()).await.expect("the object is noted");
+        self.store.record_object(&recording.id, media, &object, self.now()).await.expect("the object is recorded");
     }
 
     /// Another upload URL for a pending media file, by which its client declares the hash of its bytes.

@@ -1,5 +1,4 @@
-//! Cutting long sound into chunks that a transcription service takes: each a FLAC of 16 kHz mono, cut where nobody
-//! speaks.
+//! Cuts long audio into chunks that a transcription service accepts: FLAC of 16 kHz mono, cut in pauses of the speech.
 //!
 //! The end of a chunk is sought only when the chunk has become as long or as large as it may: in the last minute of it,
 //! which is all that is kept in memory. Where that minute has no pause, two chunks overlap by a few seconds, so that a
@@ -33,23 +32,23 @@ const NOISE_DB: f32 = 6.0;
 /// Larger than a FLAC frame that could not be compressed, with the header of the file.
 const SLACK_BYTES: u64 = 16 * 1024;
 
-/// How to cut, and where to put the chunks.
+/// Limits of the chunks, and where to put them.
 #[derive(Debug, Clone, Copy)]
 pub struct CutJob<'a> {
     /// An existing directory for the chunks, `chunk-0.flac` and so on. The caller removes it, also after an error.
     pub scratch: &'a Path,
-    /// How long a chunk may be, in milliseconds: at least 10,000.
+    /// Longest chunk in milliseconds, at least 10,000.
     pub longest_ms: u64,
-    /// How large a chunk may be, in bytes: at least 1,000,000.
+    /// Largest chunk in bytes, at least 1,000,000.
     pub largest_bytes: u64,
 }
 
 /// One chunk, whole and on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How large it is.
+    /// Size in bytes.
     pub size_bytes: u64,
     /// Where it begins in the whole, in milliseconds. Before the end of the one before it where the two overlap.
     pub start_ms: u64,
@@ -62,7 +61,7 @@ pub struct Chunk {
 pub enum Cutting {
     /// The read fraction of the file (0.0 to 1.0), many times a second.
     Progress(f64),
-    /// A chunk is complete. Whoever is done with it may remove it at once: ten hours are half a gigabyte.
+    /// A chunk is complete. The callback may remove it: ten hours are half a gigabyte.
     Chunk(Chunk),
 }
 
@@ -90,7 +89,7 @@ where
         mono.push(&form, &block, &mut samples).map_err(AudioError::Scratch)?;
         cutter.add(&samples).map_err(AudioError::Scratch)?;
         let read = input.position() as f64 / length.max(1) as f64;
-        tell(cutter.complete.drain(..).map(Cutting::Chunk).chain([Cutting::Progress(read)]), each)?;
+        report(cutter.complete.drain(..).map(Cutting::Chunk).chain([Cutting::Progress(read)]), each)?;
     }
     input.verdict()?;
     samples.clear();
@@ -101,11 +100,11 @@ where
     if end_ms == 0 {
         return Err(AudioError::NO_AUDIO_BYTES);
     }
-    tell(complete.into_iter().map(Cutting::Chunk), each)?;
+    report(complete.into_iter().map(Cutting::Chunk), each)?;
     Ok(end_ms)
 }
 
-fn tell(
+fn report(
     mut news: impl Iterator<Item = Cutting>,
     each: &mut dyn FnMut(Cutting) -> ControlFlow<()>,
 ) -> Result<(), AudioError> {
@@ -122,7 +121,7 @@ struct Cutter<'a> {
     chunks: usize,
     /// Where the chunk begins, in samples of the whole.
     start: usize,
-    /// What is not in the file yet: the end of the chunk is somewhere in it.
+    /// Samples that are not in the file yet. The end of the chunk is among them.
     held: Vec<i16>,
     /// Where that begins, in samples of the whole; always at a whole millisecond.
     held_start: usize,

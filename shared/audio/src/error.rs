@@ -9,7 +9,7 @@ use crate::Analysis;
 /// Corrupt, unsupported and too short are properties of the bytes: trying again cannot help.
 #[derive(Debug, thiserror::Error)]
 pub enum AudioError {
-    /// The bytes are of a supported type but hold no usable sound.
+    /// The bytes are of a supported type but contain no usable audio.
     #[error("{0}")]
     Corrupt(Cow<'static, str>),
     /// The bytes are whole but of a type, or with properties, that are not processed.
@@ -18,7 +18,7 @@ pub enum AudioError {
     /// Less than one second of sound. The analysis is complete; nothing else was kept.
     #[error("The recording is shorter than one second ({} ms)", .analysis.duration_ms)]
     TooShort {
-        /// What was learned of the short sound.
+        /// Properties of the short audio.
         analysis: Box<Analysis>,
     },
     /// The source could not be read. This says nothing about the file: try again.

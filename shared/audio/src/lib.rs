@@ -59,27 +59,27 @@ pub use plan::Codec;
 use decode::guard;
 use outputs::Outputs;
 
-/// What is to be made, and where.
+/// Renditions to make, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
     /// An existing directory for the renditions (`peaks.json`, `playback.ogg`,
     /// `transcription.flac`). The caller removes it, also after an error.
     pub scratch: &'a Path,
-    /// How long it may all take. What turns out to take longer gets no playback rendition: encoding that takes ten times
-    /// as long as all the rest.
+    /// Longest processing time. Audio that would take longer gets no playback rendition: encoding it takes ten times as
+    /// long as everything else.
     pub longest: Duration,
     /// When to make the transcription rendition.
     pub transcription: TranscriptionRendition,
 }
 
-/// What was learned of a recording.
+/// Properties of the audio.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
-    /// Length of the sound that was decoded, rounded to a millisecond.
+    /// Duration of the decoded audio, rounded to a millisecond.
     pub duration_ms: u64,
     /// Codec of the original.
     pub codec: Codec,
-    /// Sample rate of the original in Hz; 48000 for Opus, whatever was recorded (RFC 7845).
+    /// Sample rate of the original in Hz. Always 48000 for Opus (RFC 7845).
     pub sample_rate_hz: u32,
     /// Channels of the original, 1 to 8.
     pub channels: u16,
@@ -91,20 +91,20 @@ pub struct Analysis {
 /// A finished file in the scratch directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendition {
-    /// What it is for; its media type and extension follow from this.
+    /// Kind. The media type and the extension follow from it.
     pub kind: RenditionKind,
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How long it is.
+    /// Size in bytes.
     pub size_bytes: u64,
 }
 
 /// The outcome of [`process`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Processed {
-    /// What was learned.
+    /// Properties of the audio.
     pub analysis: Analysis,
-    /// What was made: always peaks, the others where needed.
+    /// Files that were made: always peaks, the others where needed.
     pub renditions: Vec<Rendition>,
 }
 

@@ -10,7 +10,7 @@ pub enum Failure {
     /// It passes: try again, a bounded number of times.
     #[error("later: {reason}")]
     Later {
-        /// What the provider asked to wait, a day at most.
+        /// `Retry-After` of the provider, at most a day.
         retry_after: Option<Duration>,
         /// For the log.
         reason: String,
@@ -18,7 +18,7 @@ pub enum Failure {
     /// Trying again cannot help.
     #[error("refused: {0}")]
     Refused(TranscriptionError),
-    /// What came is not what the provider's reference says. It may have been a proxy's, so once more is worth a try.
+    /// The response does not match the provider's reference. It may come from a proxy, so the request is retried once.
     #[error("makes no sense: {reason}")]
     Nonsense {
         /// For the log.

@@ -207,7 +207,7 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 }
 
 impl Unsuccessful {
-    /// What the status says, with the provider's words where it has any for us.
+    /// Failure that the status stands for, with the provider's message if there is one.
     pub(crate) fn failure(&self, words: Option<String>) -> Failure {
         let status = self.status;
         let words = words.filter(|words| !words.trim().is_empty());

@@ -2,7 +2,7 @@
 
 use capstan_domain::{AudioFacts, ContentType, Offset, Rendition, RenditionKind};
 
-/// What a provider takes. Every one takes FLAC, which chunks are.
+/// Limits of a provider. Every provider accepts FLAC, the format of chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The formats, as they should be.
@@ -16,17 +16,17 @@ pub struct Limits {
 /// An audio file, as far as the choice needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceAudio<'a> {
-    /// What the original was declared as.
+    /// Declared type of the original.
     pub content_type: ContentType,
     /// How large the original is.
     pub size_bytes: u64,
     /// Content.
     pub facts: &'a AudioFacts,
-    /// What was made of it.
+    /// Renditions of it.
     pub renditions: &'a [Rendition],
 }
 
-/// What a provider is given of a media file.
+/// The file that a provider gets of a media file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<'a> {
     /// The original.
@@ -134,7 +134,7 @@ mod tests {
             (AudioWav, ("pcm_s16le", 1, 30, 57), vec![peaks, (Playback, 6)], "playback"),
             (AudioWav, ("pcm_s16le", 1, 30, 57), vec![peaks, (Transcription, 22)], "transcription"),
             (AudioWav, ("pcm_s16le", 1, 30, 57), vec![peaks], "cut"),
-            // What it was called is not what it is.
+            // The declared type is wrong.
             (AudioWav, ("mp3", 1, 10, 5), vec![peaks], "cut"),
             (AudioWav, ("mp3", 1, 10, 5), vec![peaks, (Transcription, 9)], "transcription"),
             (AudioWav, ("pcm_s16le", 8, 10, 5), vec![peaks, (Playback, 2)], "playback"),

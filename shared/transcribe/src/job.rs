@@ -1,4 +1,4 @@
-//! What a provider is given.
+//! A job for a provider.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::{Failure, SignedUrl};
 /// One transcription, or one chunk of it, as it is submitted to a provider.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// What it is called.
+    /// Name of the job.
     pub name: JobName,
     /// The audio.
     pub audio: Audio,
@@ -52,7 +52,7 @@ pub enum AudioLocation {
     File(PathBuf),
 }
 
-/// What a job is called: by its recording, its transcription and, where the audio was cut, the number of the chunk.
+/// Name of a job: recording, transcription and, if the audio was cut, number of the chunk.
 ///
 /// All that a provider's events and callbacks need to carry, and the same for every attempt at a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

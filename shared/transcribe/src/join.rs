@@ -24,7 +24,7 @@ pub struct Part {
     pub start: Offset,
     /// Where it ends in the whole.
     pub end: Offset,
-    /// Its transcript, whose times count from the start of the chunk.
+    /// Its transcript. Times count from the start of the chunk.
     pub transcript: Transcript,
 }
 
@@ -240,7 +240,7 @@ fn likeliest_run(ours: &[Token], theirs: &[Token]) -> Option<Run> {
     best.map(|(run, _)| run)
 }
 
-/// Who of the right is who of the left: with whom most of the words are shared.
+/// Maps speakers of the right chunk to speakers of the left chunk, by the words they share.
 fn speakers_of<'t>(
     left: &[Segment],
     right: &[Segment],

@@ -1,4 +1,4 @@
-//! What must not be printed: keys, signed URLs, and the tokens of callbacks.
+//! Values that must not be printed: API keys, signed URLs and callback tokens.
 
 use std::fmt;
 
@@ -56,7 +56,7 @@ impl fmt::Debug for SignedUrl {
     }
 }
 
-/// What a provider must show in the callback for one job.
+/// Token that the callback for one job must contain.
 ///
 /// An HMAC of the job's name under the provider's own key, so that nobody else can guess it, each attempt at a job has
 /// the same one, and none needs to be stored. Another key ends the callbacks that are under way.

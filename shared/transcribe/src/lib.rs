@@ -38,7 +38,7 @@ pub use crate::patience::start;
 pub use crate::secret::SecretError;
 pub use crate::whisper::Whisper;
 
-/// What came of the start of a job.
+/// Outcome of the start of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Started {
     /// The provider answered at once.
@@ -86,7 +86,7 @@ macro_rules! providers {
                 match self { $(Self::$name(_) => ProviderName::$name),+ }
             }
 
-            /// What it takes.
+            /// Limits of its input.
             pub fn limits(&self) -> &Limits {
                 match self { $(Self::$name(provider) => provider.limits()),+ }
             }

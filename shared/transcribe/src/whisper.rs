@@ -34,7 +34,7 @@ const CONTENT_TYPES: &[ContentType] = &[
 /// OpenAI: 25 MB, of which the form around the file is a part.
 const LARGEST_REQUEST: u64 = 25 * 1024 * 1024;
 const FORM: u64 = 4 * 1024;
-/// What OpenAI's models that came after Whisper take; Whisper itself takes more.
+/// Formats of OpenAI's models after Whisper. Whisper itself accepts more.
 const LONGEST_SECONDS: u64 = 1_400;
 
 /// See the module.
@@ -112,7 +112,7 @@ impl Whisper {
         self.http.exchange(request.body(body).map_err(|_| unusable())?, Wait::Patient).await
     }
 
-    /// What stands before and behind the file in a form (RFC 7578).
+    /// The bytes before and after the file in a form (RFC 7578).
     fn form(&self, job: &Job, verbose: bool, boundary: &str) -> (String, String) {
         let mut fields = vec![("model", self.model.as_str())];
         if let Some(language) = &job.language {

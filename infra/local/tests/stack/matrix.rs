@@ -1,5 +1,5 @@
 //! Who may do what to what: every operation of the document that the stack serves, asked with every kind of credential
-//! for a resource of every owner. What is expected follows from the document alone.
+//! for a resource of every owner. The expected outcome follows from the document alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,7 +27,7 @@ use super::world::{Answer, OPUS, World, answer};
 const AT_ONCE: usize = 8;
 /// The tag of [`OPUS`] as a part.
 const OPUS_TAG: &str = "b6ecdb96ef6aa5956527f2345f57f001";
-/// The project whose resources they are, unless a cell says otherwise.
+/// The project that owns the resources, unless a cell says otherwise.
 const PROJECT: &str = "proj_own";
 
 /// Whose a resource is, as its caller would say it.
@@ -55,7 +55,7 @@ impl Owner {
     }
 }
 
-/// What a caller shows.
+/// Credential of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Shown {
     Nothing,
@@ -115,7 +115,7 @@ impl Shown {
         }
     }
 
-    /// Whose resources it is tried on. Who is refused before anything is looked at is tried on one's own and a stranger's.
+    /// Owners whose resources are requested. A credential that is refused at once is tried on two of them only.
     fn is_asked_for(self, resource: Owner, operation: &Operation) -> bool {
         self.is_listed(operation) || matches!(resource, Owner::Own | Owner::OtherProject)
     }
@@ -128,14 +128,14 @@ impl Shown {
     }
 }
 
-/// What an operation is about.
+/// Resource of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
     Recording,
     Device,
     EndUser,
     Transcription,
-    /// What is set for the caller's data.
+    /// Settings of the caller's data.
     Settings,
     /// All of a kind.
     List,
@@ -280,7 +280,7 @@ impl Operation {
         (names_one && self.method != Method::GET) || self.path == "/v1/devices" && self.about == About::List
     }
 
-    /// What must come of it.
+    /// Expected outcome.
     fn expects(&self, shown: Shown, resource: Owner) -> Expected {
         if self.is_public {
             Expected::Success
@@ -556,7 +556,7 @@ impl Stage {
         wrong.map(|expected| format!("{operation} with {shown:?} of {owner:?}: {outcome}, expected {expected}"))
     }
 
-    /// What is wrong with a success.
+    /// Fault of a successful response, if any.
     async fn wrong_answer(
         &self,
         operation: &Operation,
@@ -616,7 +616,7 @@ impl Stage {
     }
 }
 
-/// What the running stack says of itself.
+/// OpenAPI document of the running stack.
 pub(crate) async fn served(world: &World) -> Vec<Operation> {
     let request = Request::get(format!("{}/openapi.json", world.stack.url())).body(Full::default()).unwrap();
     let document = answer(request).await.expect("200");
@@ -668,7 +668,7 @@ async fn every_operation_answers_404_for_an_unknown_id() {
     Box::pin(resource.keep_recording(&world, world.now())).await;
     let before = resource.stored(&world.store).await;
     let mut asked = 0;
-    // What names a thing in its body is tested where that body is.
+    // Operations that name a resource in the body are tested with that body.
     for operation in served(&world).await.into_iter().filter(|operation| operation.path.contains("{id}")) {
         let (id, others) = match operation.about {
             About::Recording => (resource.recording.as_str(), resource.device.as_str()),

@@ -41,7 +41,7 @@ impl Drop for World {
     }
 }
 
-/// What came back.
+/// Response of a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -101,7 +101,7 @@ impl World {
         let store = Store::new(stack.emulators().dynamodb(), stack.template().tables[0].name());
         let project = FirstProject::new().unwrap();
         project.register(&store).await.unwrap();
-        // The key's first use has been noted, so that the tests meet the calls of a usual request.
+        // The key's first use is recorded here, so that tests count the calls of a usual request.
         let hash = CredentialHash::of(&project.api_key);
         let key = store.credential(&hash).await.unwrap().unwrap();
         store.record_use(&hash, &key, keys::now()).await.unwrap();
@@ -109,7 +109,7 @@ impl World {
         Self { stack, store, project, ahead }
     }
 
-    /// What the functions' clock shows.
+    /// Current time of the functions.
     pub(crate) fn now(&self) -> Timestamp {
         keys::now().plus_seconds(self.ahead.load(Ordering::SeqCst))
     }
@@ -173,7 +173,7 @@ impl World {
         self.call(Method::GET, path, None).await.expect("200")
     }
 
-    /// A recording whose one file was sent, still pending; gives its path and what was signed.
+    /// A pending recording whose only file is uploaded. Returns its path and the response of `upload-url`.
     pub(crate) async fn sent(&self, content_type: &str, bytes: &[u8]) -> (String, Value) {
         let path = self.create().await;
         let signed = self.sign(&path, json!({"content_type": content_type, "file_size_bytes": bytes.len()})).await;
@@ -181,7 +181,7 @@ impl World {
         (path, signed)
     }
 
-    /// A recording whose one file was sent and whose upload was completed.
+    /// A recording whose only file is uploaded and completed. Returns its path.
     pub(crate) async fn uploaded(&self, content_type: &str, bytes: &[u8]) -> String {
         let (path, _) = self.sent(content_type, bytes).await;
         self.complete(&path).await.expect("200");
@@ -195,7 +195,7 @@ impl World {
         self.stack.bus().settle().await;
     }
 
-    /// What is due by then, however far away that is.
+    /// Number of items that are due within `seconds`.
     pub(crate) async fn due_within(&self, seconds: i64) -> usize {
         self.store.due(self.now().plus_seconds(seconds), 100).await.unwrap().len()
     }

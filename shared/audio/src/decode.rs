@@ -77,6 +77,8 @@ pub(crate) struct Input<'s> {
     decoder: Decoder,
     timeline: Timeline,
     lookahead: Lookahead,
+    /// Edit list of the file, or of the file joined to it that is being read.
+    edits: Vec<mp4::Edit>,
     /// What follows the packets that are held back.
     then: Then,
     /// The Opus decoding rate of the first link of a chain holds for all of them.
@@ -131,6 +133,7 @@ impl<'s> Input<'s> {
             decoder: selected.decoder,
             timeline: selected.timeline,
             lookahead: selected.lookahead,
+            edits,
             then: Then::MorePackets,
             opus_rate,
             decoded: Vec::new(),
@@ -177,20 +180,25 @@ impl<'s> Input<'s> {
 
     /// The next packet of the track, past whatever cannot be read.
     fn next_packet(&mut self) -> Result<Option<Packet>, AudioError> {
-        while !self.timeline.is_over() {
+        loop {
+            // Behind the last edit nothing is heard, but a file may follow.
+            if self.timeline.is_over() && self.then == Then::MorePackets {
+                self.lookahead = Lookahead::new(self.described.container, None);
+                self.then = self.reopen()?;
+                continue;
+            }
             if let Some(packet) = self.lookahead.pop() {
                 return Ok(Some(packet));
             }
             match self.then {
                 Then::MorePackets => self.then = self.read_packet()?,
                 Then::NextLink => self.then = self.begin_link(),
-                Then::TheEnd => break,
+                Then::TheEnd => return Ok(None),
             }
             if self.then != Then::MorePackets {
                 self.lookahead.end();
             }
         }
-        Ok(None)
     }
 
     /// Reads one packet into the lookahead.
@@ -215,22 +223,26 @@ impl<'s> Input<'s> {
         if let Some(error) = self.state.take_error() {
             return Err(AudioError::Source(error));
         }
-        let then = self.reopen();
-        self.state.take_error().map_or(Ok(then), |error| Err(AudioError::Source(error)))
+        self.reopen()
     }
 
     /// Goes on behind the position at which the demuxer gave up, if anything there can be read.
-    fn reopen(&mut self) -> Then {
+    fn reopen(&mut self) -> Result<Then, AudioError> {
         let Some(position) = self.reader.take().and_then(|reader| guarded(|| reader.into_inner().pos())) else {
-            return Then::TheEnd;
+            return Ok(Then::TheEnd);
         };
-        match (self.reopen)(position) {
-            Some(Reopened { reader, is_joined }) => {
+        let reopened = (self.reopen)(position);
+        if let Some(error) = self.state.take_error() {
+            return Err(AudioError::Source(error));
+        }
+        Ok(match reopened {
+            Some(Reopened { reader, is_joined, edits }) => {
                 self.reader = Some(reader);
+                self.edits = edits;
                 if is_joined { Then::NextLink } else { Then::MorePackets }
             }
             None => Then::TheEnd,
-        }
+        })
     }
 
     fn begin_link(&mut self) -> Then {
@@ -244,7 +256,7 @@ impl<'s> Input<'s> {
 
     fn select(&mut self) -> Result<Selected, AudioError> {
         let tracks = self.reader.as_ref().map_or(&[][..], |reader| reader.tracks());
-        select(tracks, self.described.container, &[], &mut self.opus_rate)
+        select(tracks, self.described.container, &self.edits, &mut self.opus_rate)
     }
 
     /// Builds a new decoder when an MP3 frame has another version, layer, rate or number of channels than the one before:

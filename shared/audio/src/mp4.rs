@@ -143,13 +143,33 @@ impl<S: Read + Seek> Walker<'_, S> {
     }
 }
 
+/// Where the file that begins at `start` ends: at the beginning of another that was joined to it, or at the end of all.
+/// Fragmented files are not searched, since that would read all of them.
+pub(crate) fn end_of_file<S: Read + Seek>(source: &mut Source<S>, start: u64, length: u64) -> u64 {
+    let mut walker = Walker { source, boxes: 0 };
+    let mut at = start;
+    while at + 8 <= length {
+        let Ok(area) = walker.area(at, length) else { break };
+        match &area.kind {
+            b"ftyp" if at > start => return at,
+            b"moof" => break,
+            _ => at = area.end,
+        }
+    }
+    length
+}
+
 /// Reads the movie header, hides every track but the first sound track, mends the size of media
 /// that were cut off, and returns the edit of the sound.
 ///
 /// # Errors
 /// `Unsupported` when the file has tracks and none of them is sound.
-pub(crate) fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Vec<Edit>, AudioError> {
-    let result = find(&mut Walker { source: &mut *source, boxes: 0 }, length);
+pub(crate) fn prepare<S: Read + Seek>(
+    source: &mut Source<S>,
+    start: u64,
+    length: u64,
+) -> Result<Vec<Edit>, AudioError> {
+    let result = find(&mut Walker { source: &mut *source, boxes: 0 }, start, length);
     // Only noted: no byte moves. The demuxer starts at the beginning.
     let _ = source.seek(SeekFrom::Start(0));
     match result {
@@ -210,8 +230,8 @@ fn coding(entry: [u8; 4]) -> String {
     name.to_owned()
 }
 
-fn find<S: Read + Seek>(walker: &mut Walker<'_, S>, length: u64) -> io::Result<Movie> {
-    let mut at = 0;
+fn find<S: Read + Seek>(walker: &mut Walker<'_, S>, start: u64, length: u64) -> io::Result<Movie> {
+    let mut at = start;
     let moov = loop {
         if at + 8 > length {
             return Ok(Movie::Unknown);

@@ -46,6 +46,7 @@ pub(crate) struct Reopened<'s> {
     pub(crate) reader: Box<dyn FormatReader + 's>,
     /// Whether it is another file, with tracks and times of its own, and not the rest of the one before.
     pub(crate) is_joined: bool,
+    pub(crate) edits: Vec<mp4::Edit>,
 }
 
 /// A container that this crate reads itself, in part.
@@ -105,6 +106,7 @@ where
     let mut searcher = Searcher { source, extent, header: matroska_header, length, demuxers: 1 };
     let reopen = Box::new(move |position| match container {
         Container::WebM | Container::Matroska => searcher.reopen(position),
+        Container::Mp4 => searcher.open_joined_mp4(),
         _ => None,
     });
     Ok(Opened { reader, container, edits, state, reopen })
@@ -144,8 +146,9 @@ fn prepare<S: Read + Seek>(source: &mut Source<S>, length: u64) -> Result<Prepar
     let extent = if wav::is_wav(&head) && start == 0 {
         wav::extent(source, length)?
     } else if head.get(4..8) == Some(b"ftyp") && start == 0 {
-        edits = mp4::prepare(source, length)?;
-        Extent { seekable: true, ..Extent::of(0..length) }
+        let end = mp4::end_of_file(source, 0, length);
+        edits = mp4::prepare(source, 0, end)?;
+        Extent { seekable: true, ..Extent::of(0..end) }
     } else if let Some(extent) = native_flac::extent(source, start, length).map_err(AudioError::Source)? {
         extent
     } else {
@@ -220,11 +223,32 @@ impl<S: Read + Seek + Send + Sync> Searcher<S> {
             let header = if is_joined { Vec::new() } else { self.header.clone() };
             self.extent = Extent { header, ..Extent::of(at..self.length) };
             if let Some(Ok(reader)) = demuxer(&self.source, self.extent.clone(), None) {
-                return Some(Reopened { reader, is_joined });
+                return Some(Reopened { reader, is_joined, edits: Vec::new() });
             }
             from = at + 4;
         }
         None
+    }
+
+    /// The file that was joined to the one that the last demuxer saw.
+    fn open_joined_mp4<'s>(&mut self) -> Option<Reopened<'s>>
+    where
+        S: 's,
+    {
+        let start = self.extent.range.end;
+        if start >= self.length || self.demuxers >= MOST_DEMUXERS {
+            return None;
+        }
+        self.demuxers += 1;
+        let (end, edits) = {
+            let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            source.state().renew_leash();
+            let end = mp4::end_of_file(&mut source, start, self.length);
+            (end, mp4::prepare(&mut source, start, end).ok()?)
+        };
+        self.extent = Extent { seekable: true, ..Extent::of(start..end) };
+        let reader = demuxer(&self.source, self.extent.clone(), None)?.ok()?;
+        Some(Reopened { reader, is_joined: true, edits })
     }
 
     /// The next EBML header or cluster, and whether it is the former.

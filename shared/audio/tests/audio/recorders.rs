@@ -44,6 +44,19 @@ fn joined_files_are_decoded_to_the_end() {
 }
 
 #[test]
+fn joined_mp4_files_are_decoded_to_the_end() {
+    let (first, second) = (fixture("aac-moov-at-end.m4a"), fixture("aac-16k-mono.m4a"));
+    for (what, data) in [
+        ("moov at the end, then at the start", [&first[..], &second].concat()),
+        ("at the start, then at the end", [&second[..], &first].concat()),
+        ("the same twice", [&first[..], &first].concat()),
+    ] {
+        let done = run_bytes(data, TranscriptionRendition::WhenNeeded).0.unwrap();
+        assert_eq!(done.analysis.duration_ms, 5000, "{what}");
+    }
+}
+
+#[test]
 fn damaged_metadata_costs_no_sound() {
     assert_durations(&[
         ("wav-bad-list.wav", 4995..=5005),

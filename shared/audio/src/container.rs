@@ -2,6 +2,7 @@
 //! before its demuxer sees it.
 
 use crate::AudioError;
+use crate::ogg_streams::SOUND;
 
 /// The containers that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,7 @@ fn foreign_ogg(head: &[u8]) -> Option<&'static str> {
             break;
         }
         let content = &page[27 + segments..];
-        if [&b"OpusHead"[..], b"\x01vorbis", b"\x7fFLAC"].iter().any(|magic| content.starts_with(magic)) {
+        if SOUND.iter().any(|magic| content.starts_with(magic)) {
             return None;
         }
         if content.starts_with(b"Speex   ") {

@@ -9,7 +9,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use crate::AudioError;
-use crate::decode::{Input, guard};
+use crate::decode::{Input, panic_is_damage};
 use crate::flac::Flac;
 use crate::mono::{Mono, RATE};
 
@@ -80,11 +80,11 @@ pub fn cut<S>(
 where
     S: Read + Seek + Send + Sync,
 {
-    let mut input = guard(|| Input::open(source, length))?;
+    let mut input = panic_is_damage(|| Input::open(source, length))?;
     let mut mono = Mono::default();
     let (mut block, mut samples) = (Vec::new(), Vec::new());
     let mut cutter = Cutter::create(job).map_err(AudioError::Scratch)?;
-    while let Some(form) = guard(|| input.read(&mut block))? {
+    while let Some(form) = panic_is_damage(|| input.read(&mut block))? {
         samples.clear();
         mono.push(&form, &block, &mut samples).map_err(AudioError::Scratch)?;
         cutter.add(&samples).map_err(AudioError::Scratch)?;

@@ -68,11 +68,13 @@ impl Described {
 
 /// An opened file.
 pub(crate) struct Input<'s> {
-    /// `None` only while the next one is being opened.
+    /// `None` once nothing is left to read. Packets that are held back may still follow.
     reader: Option<Box<dyn FormatReader + 's>>,
     reopen: Box<dyn FnMut(u64) -> Option<Reopened<'s>> + Send + 's>,
     state: Arc<SourceState>,
     described: Described,
+    /// Tracks of the link whose packets are being decoded. The reader may be further.
+    tracks: Vec<Track>,
     track: u32,
     decoder: Decoder,
     timeline: Timeline,
@@ -110,8 +112,8 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-/// Runs a whole step. A panic in it is a property of the bytes, whose repetition cannot help.
-pub(crate) fn guard<T>(step: impl FnOnce() -> Result<T, AudioError>) -> Result<T, AudioError> {
+/// Runs a whole step. A panic in it is a property of the bytes: trying again cannot help.
+pub(crate) fn panic_is_damage<T>(step: impl FnOnce() -> Result<T, AudioError>) -> Result<T, AudioError> {
     guarded(step).unwrap_or(Err(AudioError::DAMAGED))
 }
 
@@ -123,12 +125,14 @@ impl<'s> Input<'s> {
     {
         let Opened { reader, container, edits, state, reopen } = open(source, length)?;
         let mut opus_rate = None;
-        let selected = select(reader.tracks(), container, &edits, &mut opus_rate)?;
+        let tracks = reader.tracks().to_vec();
+        let selected = select(&tracks, container, &edits, &mut opus_rate)?;
         Ok(Self {
             reader: Some(reader),
             reopen,
             state,
             described: selected.described,
+            tracks,
             track: selected.track,
             decoder: selected.decoder,
             timeline: selected.timeline,
@@ -183,7 +187,7 @@ impl<'s> Input<'s> {
         loop {
             // Behind the last edit nothing is heard, but a file may follow.
             if self.timeline.is_over() && self.then == Then::MorePackets {
-                self.lookahead = Lookahead::new(self.described.container, None);
+                self.lookahead.clear();
                 self.then = self.reopen()?;
                 continue;
             }
@@ -246,6 +250,8 @@ impl<'s> Input<'s> {
     }
 
     fn begin_link(&mut self) -> Then {
+        let Some(reader) = &self.reader else { return Then::TheEnd };
+        self.tracks = reader.tracks().to_vec();
         let Ok(selected) = self.select() else { return Then::TheEnd };
         self.track = selected.track;
         self.decoder = selected.decoder;
@@ -255,8 +261,7 @@ impl<'s> Input<'s> {
     }
 
     fn select(&mut self) -> Result<Selected, AudioError> {
-        let tracks = self.reader.as_ref().map_or(&[][..], |reader| reader.tracks());
-        select(tracks, self.described.container, &self.edits, &mut self.opus_rate)
+        select(&self.tracks, self.described.container, &self.edits, &mut self.opus_rate)
     }
 
     /// Builds a new decoder when an MP3 frame has another version, layer, rate or number of channels than the one before:

@@ -56,7 +56,7 @@ pub use cut::{Chunk, CutJob, Cutting, cut};
 pub use error::AudioError;
 pub use plan::Codec;
 
-use decode::guard;
+use decode::panic_is_damage;
 use outputs::Outputs;
 
 /// Renditions to make, and where.
@@ -131,18 +131,18 @@ pub fn process<S>(
 where
     S: Read + Seek + Send + Sync,
 {
-    let mut input = guard(|| decode::Input::open(source, length))?;
+    let mut input = panic_is_damage(|| decode::Input::open(source, length))?;
     let mut outputs: Option<Outputs> = None;
     let mut samples = Vec::new();
     let began = Instant::now();
-    while let Some(form) = guard(|| input.read(&mut samples))? {
+    while let Some(form) = panic_is_damage(|| input.read(&mut samples))? {
         let read = input.position() as f64 / length.max(1) as f64;
         if !samples.is_empty() {
             let outputs = match &mut outputs {
                 Some(outputs) => outputs,
                 empty => empty.insert(Outputs::create(job, &input.described(), &form).map_err(AudioError::Scratch)?),
             };
-            guard(|| outputs.add(&form, &samples).map_err(AudioError::Scratch))?;
+            panic_is_damage(|| outputs.add(&form, &samples).map_err(AudioError::Scratch))?;
             let spent = began.elapsed();
             if spent >= job.longest / JUDGED_AFTER && spent.as_secs_f64() > job.longest.as_secs_f64() * read {
                 outputs.leave_out_playback();
@@ -154,7 +154,7 @@ where
     }
     input.verdict()?;
     let outputs = outputs.ok_or(AudioError::NO_AUDIO_BYTES)?;
-    let processed = guard(|| outputs.finish(&input.described()).map_err(AudioError::Scratch))?;
+    let processed = panic_is_damage(|| outputs.finish(&input.described()).map_err(AudioError::Scratch))?;
     if processed.analysis.duration_ms < 1000 {
         return Err(AudioError::TooShort { analysis: Box::new(processed.analysis) });
     }

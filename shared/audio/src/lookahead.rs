@@ -66,12 +66,10 @@ struct Opening {
 impl Lookahead {
     /// For one stream, or one link of a chained stream.
     pub(crate) fn new(container: Container, base: Option<TimeBase>) -> Self {
-        let clock = match container {
-            Container::Ogg if base.is_some() => Clock::Opening(Opening::default()),
-            Container::Ogg | Container::Wav | Container::Mpeg | Container::Adts | Container::Mp4 => Clock::Unchecked,
-            Container::WebM | Container::Matroska | Container::Flac => Clock::Unchecked,
-        };
-        Self { base, ready: VecDeque::new(), padded: Vec::new(), believes_padding: true, clock }
+        let is_checked = container == Container::Ogg && base.is_some();
+        let clock = if is_checked { Clock::Opening(Opening::default()) } else { Clock::Unchecked };
+        // Without a time base, padding cannot be measured.
+        Self { base, ready: VecDeque::new(), padded: Vec::new(), believes_padding: base.is_some(), clock }
     }
 
     /// The next packet that has been judged.
@@ -94,6 +92,15 @@ impl Lookahead {
             }
         }
         self.judge_padding(packet);
+    }
+
+    /// Forgets all packets that are held back.
+    pub(crate) fn clear(&mut self) {
+        self.ready.clear();
+        self.padded.clear();
+        if let Clock::Opening(opening) = &mut self.clock {
+            *opening = Opening::default();
+        }
     }
 
     /// The stream has ended: what was held back is its end.
@@ -172,7 +179,7 @@ impl Opening {
     }
 
     fn has_constant_factor(&self) -> bool {
-        // The first jump ends the first two pages, of which one has no time of its own.
+        // The first jump covers the first two pages. The start of the first page was computed from its end.
         let Some([(content, advance), later @ ..]) = self.jumps.get(1..) else { return false };
         let permille = |content: u64, advance: u64| advance.saturating_mul(1000) / content.max(1);
         let first = permille(*content, *advance);

@@ -170,8 +170,6 @@ pub(crate) fn prepare<S: Read + Seek>(
     length: u64,
 ) -> Result<Vec<Edit>, AudioError> {
     let result = find(&mut Walker { source: &mut *source, boxes: 0 }, start, length);
-    // Only noted: no byte moves. The demuxer starts at the beginning.
-    let _ = source.seek(SeekFrom::Start(0));
     match result {
         Ok(Movie::Audio { edits, hidden, cut_short }) => {
             for at in hidden {
@@ -207,9 +205,9 @@ enum Movie {
 }
 
 /// Sample entries of sound that is decoded (the four letters of `stsd` entries).
-const READABLE: [&[u8; 4]; 20] = [
+const READABLE: [&[u8; 4]; 19] = [
     b"mp4a", b"Opus", b"fLaC", b"alac", b".mp3", b"lpcm", b"ipcm", b"fpcm", b"sowt", b"twos", b"in24", b"in32",
-    b"fl32", b"fl64", b"raw ", b"NONE", b"ulaw", b"alaw", b"s16l", b"enca",
+    b"fl32", b"fl64", b"raw ", b"NONE", b"ulaw", b"alaw", b"s16l",
 ];
 
 /// The name of a coding, from its sample entry.
@@ -225,6 +223,7 @@ fn coding(entry: [u8; 4]) -> String {
         b"agsm" => "GSM 6.10",
         b"ima4" => "IMA ADPCM",
         b"spex" => "Speex",
+        b"enca" => "encrypted audio",
         _ => return format!("\"{}\"", entry.escape_ascii()),
     };
     name.to_owned()

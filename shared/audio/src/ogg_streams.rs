@@ -14,7 +14,7 @@ const HEADER_BYTES: usize = 27;
 const FIRST_PAGE: u8 = 2;
 const CHECKSUM: Range<usize> = 22..26;
 /// What the first packet of a stream of sound begins with.
-const SOUND: [&[u8]; 3] = [b"OpusHead", b"\x01vorbis", b"\x7fFLAC"];
+pub(crate) const SOUND: [&[u8]; 3] = [b"OpusHead", b"\x01vorbis", b"\x7fFLAC"];
 
 /// The pages of the first stream of sound of each link.
 pub(crate) struct OggStream<R> {

@@ -22,7 +22,7 @@ use crate::{mp4, native_flac, tags, wav};
 const MOST_TAGS: u32 = 16;
 /// Demuxers for one file. A damaged file is not read for ever.
 const MOST_DEMUXERS: u32 = 1_000;
-/// Bytes from which the format is told: two frames of ADTS, the first pages of an Ogg file.
+/// Bytes that identify the format: two frames of ADTS, or the first pages of an Ogg file.
 const SNIFFED_BYTES: u64 = 16 << 10;
 const BUFFER_BYTES: usize = 8 << 10;
 /// Bytes that are searched at once for the next readable element.
@@ -75,7 +75,7 @@ where
 {
     let mut source = Source::open(source, length).map_err(AudioError::Source)?;
     let state = source.state();
-    let prepared = guarded(|| prepare(&mut source, length)).unwrap_or(Err(AudioError::DAMAGED));
+    let prepared = prepare(&mut source, length);
     if let Some(error) = state.take_error() {
         return Err(AudioError::Source(error));
     }
@@ -105,7 +105,7 @@ where
     };
     let mut searcher = Searcher { source, extent, header: matroska_header, length, demuxers: 1 };
     let reopen = Box::new(move |position| match container {
-        Container::WebM | Container::Matroska => searcher.reopen(position),
+        Container::WebM | Container::Matroska => searcher.reopen_matroska(position),
         Container::Mp4 => searcher.open_joined_mp4(),
         _ => None,
     });
@@ -120,19 +120,20 @@ fn demuxer<'s, S>(
 where
     S: Read + Seek + Send + Sync + 's,
 {
-    let is_adts = own_reader == Some(OwnReader::Adts);
     let view = View::new(Arc::clone(source), extent);
     let media: Box<dyn MediaSource + 's> = match own_reader {
-        // Buffered: pages are read in small steps, each of which locks the source.
+        // Pages are read in small steps. Without the buffer, each step would lock the source.
         Some(OwnReader::Ogg) => Box::new(OggStream::new(BufReader::with_capacity(BUFFER_BYTES, view))),
         Some(OwnReader::Adts) | None => Box::new(view),
     };
     let stream = MediaSourceStream::new(media, Default::default());
     guarded(move || -> Result<Box<dyn FormatReader + 's>, Error> {
-        if is_adts {
-            return Ok(Box::new(AdtsReader::open(stream)?));
+        match own_reader {
+            Some(OwnReader::Adts) => Ok(Box::new(AdtsReader::open(stream)?)),
+            Some(OwnReader::Ogg) | None => {
+                symphonia::default::get_probe().probe(&Hint::new(), stream, Default::default(), Default::default())
+            }
         }
-        symphonia::default::get_probe().probe(&Hint::new(), stream, Default::default(), Default::default())
     })
 }
 
@@ -199,7 +200,7 @@ fn is_container(head: &[u8]) -> bool {
         || head.get(4..8) == Some(b"ftyp")
 }
 
-/// Finds where a Matroska file becomes readable again.
+/// Opens further demuxers for a file: behind a damaged stretch, or for the next of several joined files.
 struct Searcher<S> {
     source: SharedSource<S>,
     /// What the last demuxer saw.
@@ -211,7 +212,7 @@ struct Searcher<S> {
 }
 
 impl<S: Read + Seek + Send + Sync> Searcher<S> {
-    fn reopen<'s>(&mut self, position: u64) -> Option<Reopened<'s>>
+    fn reopen_matroska<'s>(&mut self, position: u64) -> Option<Reopened<'s>>
     where
         S: 's,
     {

@@ -125,9 +125,9 @@ impl Chunks {
     /// A header with a `fmt ` chunk of the length that the coding has by its specification, and samples up to the end.
     fn header(&self, tag: u16) -> Vec<u8> {
         let mut format = self.format.clone();
-        let extensible = self.number(0) == EXTENSIBLE && format.len() >= 40;
+        let stays_extensible = self.number(0) == EXTENSIBLE && format.len() >= 40 && matches!(tag, PCM | FLOAT);
         match tag {
-            PCM | FLOAT if extensible => format.truncate(40),
+            PCM | FLOAT if stays_extensible => format.truncate(40),
             PCM | FLOAT => format.resize(16, 0),
             ALAW | MULAW => {
                 format.resize(16, 0);
@@ -138,10 +138,7 @@ impl Chunks {
                 format.resize(extension.min(MOST_FORMAT_BYTES as usize), 0);
             }
         }
-        if !extensible {
-            format[..2].copy_from_slice(&tag.to_le_bytes());
-        }
-        if matches!(tag, ALAW | MULAW) {
+        if !stays_extensible {
             format[..2].copy_from_slice(&tag.to_le_bytes());
         }
         let size = u32::try_from(format.len()).unwrap_or(0);

@@ -142,7 +142,7 @@ fn failure<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Failure {
 }
 
 fn format_of(content_type: ContentType) -> Option<MediaFormat> {
-    match content_type.usual() {
+    match content_type {
         ContentType::AudioFlac => Some(MediaFormat::Flac),
         ContentType::AudioMpeg => Some(MediaFormat::Mp3),
         ContentType::AudioMp4 => Some(MediaFormat::M4A),

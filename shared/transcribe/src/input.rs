@@ -16,7 +16,7 @@ pub struct Limits {
 /// An audio file, as far as the choice needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceAudio<'a> {
-    /// Declared type of the original.
+    /// Usual name of the declared type of the original.
     pub content_type: ContentType,
     /// How large the original is.
     pub size_bytes: u64,
@@ -70,7 +70,7 @@ pub fn rendition_content_type(kind: RenditionKind) -> Option<ContentType> {
 /// most two channels.
 fn is_what_it_says(content_type: ContentType, facts: &AudioFacts) -> bool {
     let codec = facts.codec.as_str();
-    let usual = match content_type.usual() {
+    let usual = match content_type {
         ContentType::AudioOpus | ContentType::AudioOgg | ContentType::AudioWebm => codec == "opus",
         ContentType::AudioWav => matches!(codec, "pcm_u8" | "pcm_s16le" | "pcm_s24le" | "pcm_s32le" | "pcm_f32le"),
         ContentType::AudioMpeg => codec == "mp3",

@@ -44,6 +44,14 @@ fn joined_files_are_decoded_to_the_end() {
 }
 
 #[test]
+fn a_joined_mp3_may_end_right_behind_the_seam() {
+    // The mono file, the Info frame of the stereo file, and three of its frames: too few to tell them from padding.
+    let data = fixture("recorders/mp3-joined-mono-stereo.mp3")[..13_600].to_vec();
+    let duration = run_bytes(data, TranscriptionRendition::WhenNeeded).0.unwrap().analysis.duration_ms;
+    assert!((2000..=2200).contains(&duration), "{duration} ms");
+}
+
+#[test]
 fn joined_mp4_files_are_decoded_to_the_end() {
     let (first, second) = (fixture("aac-moov-at-end.m4a"), fixture("aac-16k-mono.m4a"));
     for (what, data) in [

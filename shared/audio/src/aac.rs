@@ -69,7 +69,7 @@ pub(crate) fn to_low_complexity(params: &mut AudioCodecParameters) -> Result<Cod
     let Some((object_type, core)) = read(&mut bits) else { return Err(AudioError::DAMAGED) };
     if core.object_type != LOW_COMPLEXITY {
         let name = name(core.object_type);
-        return Err(AudioError::unsupported(format!("The sound is coded as {name}, which is not supported")));
+        return Err(AudioError::unsupported(format!("The audio codec is {name}, which is not supported")));
     }
     params.with_sample_rate(core.rate);
     if object_type == LOW_COMPLEXITY {

@@ -85,7 +85,7 @@ fn foreign_ogg(head: &[u8]) -> Option<&'static str> {
         if content.starts_with(b"Speex   ") {
             found = Some("Speex in Ogg");
         } else if content.starts_with(b"\x80theora") {
-            found = found.or(Some("a Theora video without sound"));
+            found = found.or(Some("a Theora video without audio"));
         }
         at += 27 + segments + table.iter().map(|length| usize::from(*length)).sum::<usize>();
     }

@@ -364,7 +364,7 @@ fn select(
     let first = found.next();
     let decodable = first.iter().cloned().chain(found).find(|(.., params)| is_known(params));
     let Some((track, base, mut params)) = decodable.or(first) else {
-        return Err(AudioError::unsupported("This file has no sound of a supported kind"));
+        return Err(AudioError::unsupported("This file has no audio of a supported kind"));
     };
     let Some(mut codec) = Codec::of(params.codec) else {
         return Err(AudioError::unknown_coding());
@@ -413,14 +413,14 @@ fn check_declared(params: &AudioCodecParameters) -> Result<(), AudioError> {
 
 fn check(rate: u32, channels: usize) -> Result<(), AudioError> {
     if channels > MOST_CHANNELS {
-        return Err(AudioError::unsupported(format!("Sound with {channels} channels is not supported: at most 8 are")));
+        return Err(AudioError::unsupported(format!("Audio with {channels} channels is not supported: at most 8 are")));
     }
     if rate == 0 || channels == 0 {
         return Err(AudioError::DAMAGED);
     }
     if !(LOWEST_RATE..=HIGHEST_RATE).contains(&rate) {
         return Err(AudioError::unsupported(format!(
-            "Sound with {rate} samples per second is not supported: 4000 to 192000 are"
+            "Audio with {rate} samples per second is not supported: 4000 to 192000 are"
         )));
     }
     Ok(())

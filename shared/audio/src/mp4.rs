@@ -182,9 +182,9 @@ pub(crate) fn prepare<S: Read + Seek>(
             Ok(edits)
         }
         Ok(Movie::Unreadable(entry)) => {
-            Err(AudioError::unsupported(format!("The sound is coded as {}, which is not supported", coding(entry))))
+            Err(AudioError::unsupported(format!("The audio codec is {}, which is not supported", coding(entry))))
         }
-        Ok(Movie::Silent) => Err(AudioError::unsupported("This video has no sound")),
+        Ok(Movie::Silent) => Err(AudioError::unsupported("This video has no audio")),
         // Broken boxes are the demuxer's to judge.
         Ok(Movie::Unknown) | Err(_) => Ok(Vec::new()),
     }

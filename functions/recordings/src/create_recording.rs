@@ -1,8 +1,8 @@
 //! `POST /v1/recordings`
 
 use capstan_domain::{
-    Action, Caller, Device, DeviceId, EndUser, EndUserId, Error, Grant, Metadata, Name, Recording, RecordingId, Source,
-    Timestamp,
+    Action, BoundDevice, Caller, Device, DeviceId, EndUser, EndUserId, Error, Grant, Metadata, Name, Origin, Recording,
+    RecordingId, Source, Timestamp,
 };
 use capstan_http::{Access, RecordingBody, Refusals, Reply, Request};
 use capstan_store::Store;
@@ -66,10 +66,10 @@ pub struct Body {
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let read = Draft::read(&request, access.store());
     let (caller, draft) = access.caller_while_reading(&request, Action::CreateRecording, read).await?;
-    let (body, end_user_id, device_id) = draft.of(&caller)?;
+    let (body, origin) = draft.of(&caller)?;
     let id = RecordingId::new(request.now(), request.entropy());
-    let mut recording = Recording::new(id, caller.tenant, Some(end_user_id), request.now());
-    recording.origin.device_id = device_id;
+    let mut recording = Recording::new(id, caller.tenant, None, request.now());
+    recording.origin = origin;
     let recording = access.store().create_recording(body.describe(recording)?).await?;
     Reply::created(&RecordingBody::from(&recording))
 }
@@ -92,9 +92,15 @@ impl Draft {
     }
 
     /// Who makes the recording, and with which device. A token says both, whatever the body says.
-    fn of(self, caller: &Caller) -> Result<(Body, EndUserId, Option<DeviceId>), Error> {
-        if let Grant::Device { device_id, end_user_id } = &caller.grant {
-            return Ok((self.body, end_user_id.clone(), Some(device_id.clone())));
+    fn of(self, caller: &Caller) -> Result<(Body, Origin), Error> {
+        if let Grant::Device(BoundDevice { device_id, end_user_id, generation }) = &caller.grant {
+            let origin = Origin {
+                device_id: Some(device_id.clone()),
+                end_user_id: Some(end_user_id.clone()),
+                binding_generation: Some(*generation),
+                ..Origin::default()
+            };
+            return Ok((self.body, origin));
         }
         let end_user = self.end_user?.ok_or_else(|| Error::required("end_user_id"))?;
         let device = self.device?;
@@ -104,7 +110,8 @@ impl Draft {
         if device.as_ref().is_some_and(|device| device.tenant != caller.tenant) {
             return Err(not_ours("device_id"));
         }
-        Ok((self.body, end_user.id, device.map(|device| device.id)))
+        let device_id = device.map(|device| device.id);
+        Ok((self.body, Origin { end_user_id: Some(end_user.id), device_id, ..Origin::default() }))
     }
 }
 

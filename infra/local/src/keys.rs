@@ -122,7 +122,7 @@ fn row(key: &Credential, now: Timestamp) -> [String; 7] {
     let permissions = match &key.grant {
         Grant::Secret => "everything".to_owned(),
         Grant::Restricted { scopes } => scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(","),
-        Grant::Device { device_id, .. } => device_id.to_string(),
+        Grant::Device(device) => device.device_id.to_string(),
         Grant::Upload { recording_id } => recording_id.to_string(),
     };
     let status = match key.status(now) {

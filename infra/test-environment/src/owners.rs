@@ -57,6 +57,11 @@ impl TestEnvironment {
         kept.is_some_and(|credential| credential.caller(hash, self.now()).is_ok())
     }
 
+    /// Whether the API accepts a credential.
+    pub async fn is_accepted(&self, credential: &str) -> bool {
+        capstan_auth::Authenticator::new(self.store.clone()).caller(credential, self.now()).await.is_ok()
+    }
+
     /// Keeps a device that is bound to an end user and has this token.
     pub async fn bound_device(&self, tenant: &Tenant, id: &DeviceId, end_user_id: &EndUserId, token: &str) -> Device {
         let device = self.device(tenant, id).await;

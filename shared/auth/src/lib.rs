@@ -30,7 +30,7 @@ struct Cached {
 pub enum ReplayCaller {
     /// The credential is valid.
     Valid(Caller),
-    /// A device whose token was replaced. It may replay the request that replaced the token, and do nothing else: it may
+    /// A device whose token was replaced and revoked. It may replay the request that replaced the token, and do nothing else: it may
     /// not have received the response with the new token.
     Replaced {
         /// The device.
@@ -83,8 +83,10 @@ impl Authenticator {
         let hash = CredentialHash::of(credential);
         let credential = self.credential(&hash, now).await?;
         match credential.replaced_by {
-            Some(by) => Ok(ReplayCaller::Replaced { caller: credential.holder(hash), by }),
-            None => credential.caller(hash, now).map(ReplayCaller::Valid),
+            Some(by) if credential.revoked_at.is_some() => {
+                Ok(ReplayCaller::Replaced { caller: credential.holder(hash), by })
+            }
+            _ => credential.caller(hash, now).map(ReplayCaller::Valid),
         }
     }
 
@@ -93,14 +95,15 @@ impl Authenticator {
             return Ok(credential);
         }
         let credential = self.store.credential(hash).await?.ok_or(Error::Unauthorized)?;
-        // The time of the last use is informative: the request succeeds whether or not it can be recorded.
+        let credential = self.revoked_by_successor(credential).await?;
+        // The request succeeds whether or not its use can be recorded. The next use is recorded then.
         if credential.is_use_to_record(now)
             && let Err(error) = self.store.record_use(hash, &credential, now).await
         {
-            tracing::warn!(%error, "cannot record the use of an API key");
+            tracing::warn!(%error, "cannot record the use of a credential");
         }
         // The token of a lost device must stop working at once.
-        if matches!(credential.grant, Grant::Device { .. }) {
+        if matches!(credential.grant, Grant::Device(_)) {
             return Ok(credential);
         }
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,6 +111,20 @@ impl Authenticator {
             cache.clear();
         }
         cache.insert(*hash, Cached { credential: credential.clone(), at: now });
+        Ok(credential)
+    }
+
+    /// A replaced device token, revoked if a token after it has been used. One call for each token after it, at most
+    /// [`MAX_EARLIER_TOKENS`](capstan_domain::MAX_EARLIER_TOKENS).
+    async fn revoked_by_successor(&self, mut credential: Credential) -> Result<Credential, Error> {
+        let mut next = credential.replaced_by;
+        while credential.revoked_at.is_none()
+            && let Some(hash) = next
+            && let Some(successor) = self.store.credential(&hash).await?
+        {
+            credential.revoked_at = successor.last_used_at;
+            next = successor.replaced_by;
+        }
         Ok(credential)
     }
 

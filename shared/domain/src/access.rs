@@ -169,6 +169,29 @@ pub const CREDENTIAL_PREFIXES: [&str; 6] =
 /// Seconds for which the recorded last use of a key is not updated.
 const USE_NOTED_SECONDS: i64 = 3600;
 
+/// A device during one of its bindings to an end user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundDevice {
+    /// The device.
+    pub device_id: DeviceId,
+    /// The end user that it is bound to.
+    pub end_user_id: EndUserId,
+    /// Which binding of the device it is, counted from 1. A device that is bound again does not see what it recorded
+    /// before.
+    pub generation: u32,
+}
+
+impl BoundDevice {
+    /// Whether the device may see the recording: it made it during this binding, or an API key created it for the device
+    /// and its end user.
+    fn made(&self, recording: &Recording) -> bool {
+        let origin = &recording.origin;
+        origin.device_id.as_ref() == Some(&self.device_id)
+            && origin.end_user_id.as_ref() == Some(&self.end_user_id)
+            && origin.binding_generation.is_none_or(|generation| generation == self.generation)
+    }
+}
+
 /// What a credential authorizes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -180,13 +203,8 @@ pub enum Grant {
         /// The scopes.
         scopes: BTreeSet<Scope>,
     },
-    /// `dtok_`: one device and the end user it is bound to.
-    Device {
-        /// The device.
-        device_id: DeviceId,
-        /// The end user of its recordings.
-        end_user_id: EndUserId,
-    },
+    /// `dtok_`: one device during one binding.
+    Device(BoundDevice),
     /// `up_`: the upload of one recording.
     Upload {
         /// The recording.
@@ -202,7 +220,7 @@ impl Grant {
             (Self::Secret, Mode::Test) => "sk_test_",
             (Self::Restricted { .. }, Mode::Live) => "rk_live_",
             (Self::Restricted { .. }, Mode::Test) => "rk_test_",
-            (Self::Device { .. }, _) => DEVICE_TOKEN_PREFIX,
+            (Self::Device(_), _) => DEVICE_TOKEN_PREFIX,
             (Self::Upload { .. }, _) => UPLOAD_TOKEN_PREFIX,
         }
     }
@@ -211,7 +229,7 @@ impl Grant {
         match self {
             Self::Secret => true,
             Self::Restricted { scopes } => scopes.contains(&action.scope()),
-            Self::Device { .. } => {
+            Self::Device(_) => {
                 matches!(action, Action::CreateRecording | Action::Upload | Action::Heartbeat | Action::RefreshToken)
             }
             Self::Upload { .. } => action == Action::Upload,
@@ -291,9 +309,11 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// The token that replaced it, if a device refreshed its own token.
+    /// The device token that replaced it. It is revoked by the first use of that one.
     pub replaced_by: Option<CredentialHash>,
-    /// When an API key was last used, to the hour.
+    /// The device token that it replaced, if that one was not revoked at once.
+    pub replaces: Option<CredentialHash>,
+    /// When an API key was last used, to the hour; when a device token that replaces another was first used.
     pub last_used_at: Option<Timestamp>,
 }
 
@@ -322,6 +342,7 @@ impl Credential {
             expires_at: None,
             revoked_at: None,
             replaced_by: None,
+            replaces: None,
             last_used_at: None,
         }
     }
@@ -354,11 +375,16 @@ impl Credential {
         }
     }
 
-    /// Whether a use now is to be recorded: the first use of a valid key within an hour.
+    /// Whether a use now is to be recorded: the first use of a valid key within an hour, and the first use of a device
+    /// token, which revokes the token that it replaces.
     pub fn is_use_to_record(&self, now: Timestamp) -> bool {
         let is_good = matches!(self.status(now), CredentialStatus::Good | CredentialStatus::GoodUntil(_));
         let noted = |at: Timestamp| now < at.plus_seconds(USE_NOTED_SECONDS);
-        self.key_id.is_some() && is_good && !self.last_used_at.is_some_and(noted)
+        let is_recorded = match self.key_id {
+            Some(_) => self.last_used_at.is_some_and(noted),
+            None => self.replaces.is_none() || self.last_used_at.is_some(),
+        };
+        is_good && !is_recorded
     }
 
     /// The caller with this credential, which is stored under `hash`.
@@ -404,8 +430,8 @@ impl Caller {
     /// [`Error::NotFound`] of any but its own for a device, and of `me` for whoever is none.
     pub fn device(&self, named: NamedDevice) -> Result<DeviceId, Error> {
         match (&self.grant, named) {
-            (Grant::Device { device_id, .. }, NamedDevice::Me) => Ok(device_id.clone()),
-            (Grant::Device { device_id, .. }, NamedDevice::Id(id)) if id == *device_id => Ok(id),
+            (Grant::Device(bound), NamedDevice::Me) => Ok(bound.device_id.clone()),
+            (Grant::Device(bound), NamedDevice::Id(id)) if id == bound.device_id => Ok(id),
             (Grant::Secret | Grant::Restricted { .. }, NamedDevice::Id(id)) => Ok(id),
             _ => Err(Error::no_device()),
         }
@@ -416,7 +442,7 @@ impl Caller {
         let tenant = self.tenant.clone();
         match &self.grant {
             Grant::Secret | Grant::Restricted { .. } => Visibility::Tenant { tenant },
-            Grant::Device { device_id, .. } => Visibility::Device { tenant, device_id: device_id.clone() },
+            Grant::Device(device) => Visibility::Device { tenant, device: device.clone() },
             Grant::Upload { recording_id } => Visibility::Recording { tenant, recording_id: recording_id.clone() },
         }
     }
@@ -430,12 +456,12 @@ pub enum Visibility {
         /// Whose.
         tenant: Tenant,
     },
-    /// Recordings of one device.
+    /// Recordings of one device during one binding.
     Device {
         /// Whose.
         tenant: Tenant,
-        /// The device.
-        device_id: DeviceId,
+        /// The device and its binding.
+        device: BoundDevice,
     },
     /// A single recording.
     Recording {
@@ -461,7 +487,7 @@ impl Visibility {
     pub fn admit(&self, recording: Recording) -> Result<Recording, Error> {
         let covered = match self {
             Self::Tenant { .. } => true,
-            Self::Device { device_id, .. } => recording.origin.device_id.as_ref() == Some(device_id),
+            Self::Device { device, .. } => device.made(&recording),
             Self::Recording { recording_id, .. } => recording.id == *recording_id,
         };
         if covered && recording.tenant == *self.tenant() && recording.deleted_at.is_none() {
@@ -484,6 +510,14 @@ mod tests {
         Timestamp::from_milliseconds(1_736_931_600_000).unwrap()
     }
 
+    fn device() -> Grant {
+        Grant::Device(BoundDevice {
+            device_id: "dev_1".parse().unwrap(),
+            end_user_id: "eu_1".parse().unwrap(),
+            generation: 2,
+        })
+    }
+
     fn authorize(credential: Credential, action: Action) -> Result<Caller, Error> {
         credential.caller(CredentialHash::of("x"), now())?.permitted(action)
     }
@@ -496,7 +530,7 @@ mod tests {
     #[test]
     fn each_kind_of_credential_does_its_own_actions_and_no_others() {
         let scopes = |scope| Grant::Restricted { scopes: BTreeSet::from([scope]) };
-        let device = Grant::Device { device_id: "dev_1".parse().unwrap(), end_user_id: "eu_1".parse().unwrap() };
+        let device = device();
         assert_eq!(permitted(&Grant::Secret), Action::ALL);
         assert_eq!(permitted(&scopes(Scope::RecordingsRead)), [Action::ReadRecordings]);
         assert_eq!(
@@ -548,12 +582,15 @@ mod tests {
     }
 
     #[test]
-    fn records_the_use_of_a_key_once_an_hour() {
+    fn records_the_use_of_a_key_once_an_hour_and_of_a_token_once() {
         let token = credential(Grant::Secret);
         let key = Credential { key_id: Some("key_1".parse().unwrap()), ..token.clone() };
         let used = Credential { last_used_at: Some(now()), ..key.clone() };
         assert!(!token.is_use_to_record(now()) && key.is_use_to_record(now()));
         assert!(!used.is_use_to_record(now().plus_seconds(3599)) && used.is_use_to_record(now().plus_seconds(3600)));
+        let refreshed = Credential { replaces: Some(CredentialHash::of("x")), ..token };
+        assert!(refreshed.is_use_to_record(now()));
+        assert!(!Credential { last_used_at: Some(now()), ..refreshed }.is_use_to_record(now().plus_seconds(3600)));
         let revoked = Credential { revoked_at: Some(now()), ..key };
         assert!(!revoked.is_use_to_record(now()));
     }
@@ -561,7 +598,7 @@ mod tests {
     #[test]
     fn a_device_is_found_by_id_and_by_me() {
         let of = |grant| authorize(credential(grant), Action::Heartbeat).unwrap();
-        let device = of(Grant::Device { device_id: "dev_1".parse().unwrap(), end_user_id: "eu_1".parse().unwrap() });
+        let device = of(device());
         let server = of(Grant::Secret);
         let names = |caller: &Caller, named: &str| caller.device(named.parse().unwrap()).ok().map(|id| id.to_string());
         assert_eq!(names(&device, "me"), Some("dev_1".into()));
@@ -569,6 +606,21 @@ mod tests {
         assert_eq!(names(&device, "dev_2"), None);
         assert_eq!(names(&server, "dev_2"), Some("dev_2".into()));
         assert_eq!(names(&server, "me"), None);
+    }
+
+    #[test]
+    fn a_device_sees_the_recordings_of_its_binding_only() {
+        let caller = authorize(credential(device()), Action::Upload).unwrap();
+        let sees = |device_id: &str, end_user_id: &str, binding_generation| {
+            let end_user_id = Some(end_user_id.parse().unwrap());
+            let mut recording = Recording::new("rec_1".parse().unwrap(), caller.tenant.clone(), end_user_id, now());
+            recording.origin.device_id = Some(device_id.parse().unwrap());
+            recording.origin.binding_generation = binding_generation;
+            caller.visibility().admit(recording).is_ok()
+        };
+        assert!(sees("dev_1", "eu_1", Some(2)) && sees("dev_1", "eu_1", None));
+        assert!(!sees("dev_1", "eu_1", Some(1)) && !sees("dev_1", "eu_2", Some(2)));
+        assert!(!sees("dev_1", "eu_2", None) && !sees("dev_2", "eu_1", Some(2)));
     }
 
     #[test]

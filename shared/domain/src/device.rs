@@ -5,8 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Caller, CredentialHash, DeviceId, EndUserId, Error, FirmwareVersion, Grant, InvalidId, Metadata, Model,
-    SerialNumber, Tenant, Timestamp,
+    BoundDevice, Caller, CredentialHash, DeviceId, EndUserId, Error, FirmwareVersion, Grant, InvalidId, Metadata,
+    Model, SerialNumber, Tenant, Timestamp,
 };
 
 /// The binding of a device to an end user.
@@ -14,9 +14,27 @@ use crate::{
 pub struct Binding {
     /// The end user of its recordings.
     pub end_user_id: EndUserId,
-    /// The hash of the valid device token.
+    /// The hash of the newest device token.
     pub token: CredentialHash,
+    /// Tokens that it replaced, newest first. They stay valid until it is first used, and at most a day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<CredentialHash>,
 }
+
+impl Binding {
+    /// A new binding with its first token.
+    pub fn new(end_user_id: EndUserId, token: CredentialHash) -> Self {
+        Self { end_user_id, token, earlier: Vec::new() }
+    }
+
+    /// Every token that may still be valid.
+    pub fn tokens(&self) -> impl Iterator<Item = &CredentialHash> {
+        std::iter::once(&self.token).chain(&self.earlier)
+    }
+}
+
+/// Earlier tokens of a binding that may still be valid. The oldest beyond this number is deleted.
+pub const MAX_EARLIER_TOKENS: usize = 3;
 
 /// The last heartbeat of a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +64,9 @@ pub struct Device {
     pub metadata: Metadata,
     /// Its binding; `None` if it is unbound.
     pub binding: Option<Binding>,
+    /// Number of its bindings so far, which identifies the last one.
+    #[serde(default)]
+    pub binding_generation: u32,
     /// Its last heartbeat.
     pub last_heartbeat: Option<Heartbeat>,
     /// When it was registered.
@@ -76,6 +97,7 @@ impl Device {
             firmware_version: None,
             metadata: Metadata::default(),
             binding: None,
+            binding_generation: 0,
             last_heartbeat: None,
             created_at: now,
             updated_at: now,
@@ -90,9 +112,18 @@ impl Device {
         found.filter(|found| found.tenant == *tenant).ok_or_else(Error::no_device)
     }
 
-    /// What a token of this device authorizes while it is bound to the end user.
+    /// What a token of this device authorizes during its present binding, which is to this end user.
     pub fn grant(&self, end_user_id: &EndUserId) -> Grant {
-        Grant::Device { device_id: self.id.clone(), end_user_id: end_user_id.clone() }
+        Grant::Device(BoundDevice {
+            device_id: self.id.clone(),
+            end_user_id: end_user_id.clone(),
+            generation: self.binding_generation,
+        })
+    }
+
+    /// Whether it is bound to this end user.
+    pub fn is_bound_to(&self, end_user_id: &EndUserId) -> bool {
+        self.binding.as_ref().is_some_and(|binding| binding.end_user_id == *end_user_id)
     }
 
     /// The binding whose token the caller may replace.
@@ -103,8 +134,8 @@ impl Device {
     pub fn binding_for(&self, caller: &Caller) -> Result<&Binding, Error> {
         let unbound = || Error::Conflict { reason: "the device is not bound; bind it to get a token".to_owned() };
         match &caller.grant {
-            Grant::Device { .. } => {
-                let is_current = |binding: &&Binding| binding.token == caller.credential;
+            Grant::Device(_) => {
+                let is_current = |binding: &&Binding| binding.tokens().any(|token| *token == caller.credential);
                 self.binding.as_ref().filter(is_current).ok_or(Error::Unauthorized)
             }
             Grant::Secret | Grant::Restricted { .. } | Grant::Upload { .. } => {
@@ -146,7 +177,7 @@ mod tests {
         let caller = |grant, credential| Caller { tenant: tenant.clone(), grant, credential };
         let owner = caller(Grant::Secret, CredentialHash::of("key"));
         assert!(matches!(device.binding_for(&owner), Err(Error::Conflict { .. })));
-        device.binding = Some(Binding { end_user_id: end_user_id.clone(), token: valid });
+        device.binding = Some(Binding::new(end_user_id.clone(), valid));
         assert!(device.binding_for(&owner).is_ok());
         assert!(device.binding_for(&caller(device.grant(&end_user_id), valid)).is_ok());
         let late = caller(device.grant(&end_user_id), replaced);

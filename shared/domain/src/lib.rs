@@ -30,14 +30,14 @@ mod transcription;
 mod work;
 
 pub use access::{
-    Action, CREDENTIAL_PREFIXES, Caller, Credential, CredentialHash, CredentialStatus, Grant, Mode, Scope, Secret,
-    Tenant, Visibility,
+    Action, BoundDevice, CREDENTIAL_PREFIXES, Caller, Credential, CredentialHash, CredentialStatus, Grant, Mode, Scope,
+    Secret, Tenant, Visibility,
 };
 pub use arrival::Arrival;
 pub use chunk::{Chunk, ChunkNumber, ChunkStatus};
 pub use completion::{CompletedUpload, Completion};
 pub use content::{ContentType, FileSize, MediaType, Sha256};
-pub use device::{Binding, Device, DeviceChange, Heartbeat, NamedDevice};
+pub use device::{Binding, Device, DeviceChange, Heartbeat, MAX_EARLIER_TOKENS, NamedDevice};
 pub use end_user::EndUser;
 pub use error::{Cause, Error, Field};
 pub use export::ExportFormat;

@@ -14,8 +14,8 @@ pub const RUNNING_SECONDS: i64 = 40;
 /// Seconds after which a client retries while the original request is running.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// Identifies the original request of a key: caller, path and key. Keys of a project, a device and an upload token are
-/// separate.
+/// Identifies the original request of a key: caller, path and key. Keys of a project, each binding of a device and an
+/// upload token are separate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginalRequestId(Sha256);
 
@@ -24,7 +24,7 @@ impl OriginalRequestId {
     pub fn new(visibility: &Visibility, path: &str, key: &str) -> Self {
         let holder = match visibility {
             Visibility::Tenant { tenant } => tenant.to_string(),
-            Visibility::Device { tenant, device_id } => format!("{tenant}#{device_id}"),
+            Visibility::Device { tenant, device } => format!("{tenant}#{}#{}", device.device_id, device.generation),
             Visibility::Recording { tenant, recording_id } => format!("{tenant}#{recording_id}"),
         };
         // None but the path, in the middle, can hold a line's end.
@@ -121,7 +121,7 @@ impl OriginalRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Mode, Tenant};
+    use crate::{BoundDevice, Mode, Tenant};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_milliseconds(1_736_931_600_000).unwrap().plus_seconds(seconds)
@@ -161,14 +161,19 @@ mod tests {
     fn idempotency_keys_are_per_caller_and_path() {
         let tenant = |mode| Tenant { project_id: "proj_1".parse().unwrap(), mode };
         let project = |mode| Visibility::Tenant { tenant: tenant(mode) };
-        let device = |id: &str| Visibility::Device { tenant: tenant(Mode::Live), device_id: id.parse().unwrap() };
+        let device = |id: &str, generation| {
+            let (device_id, end_user_id) = (id.parse().unwrap(), "eu_1".parse().unwrap());
+            let device = BoundDevice { device_id, end_user_id, generation };
+            Visibility::Device { tenant: tenant(Mode::Live), device }
+        };
         let ids = [
             OriginalRequestId::new(&project(Mode::Live), "/v1/recordings", "a"),
             OriginalRequestId::new(&project(Mode::Live), "/v1/recordings", "b"),
             OriginalRequestId::new(&project(Mode::Live), "/v1/devices", "a"),
             OriginalRequestId::new(&project(Mode::Test), "/v1/recordings", "a"),
-            OriginalRequestId::new(&device("dev_1"), "/v1/recordings", "a"),
-            OriginalRequestId::new(&device("dev_2"), "/v1/recordings", "a"),
+            OriginalRequestId::new(&device("dev_1", 1), "/v1/recordings", "a"),
+            OriginalRequestId::new(&device("dev_1", 2), "/v1/recordings", "a"),
+            OriginalRequestId::new(&device("dev_2", 1), "/v1/recordings", "a"),
         ];
         for (place, id) in ids.iter().enumerate() {
             assert!(!ids[..place].contains(id));

@@ -64,6 +64,8 @@ impl ProcessedMedia {
 pub struct Origin {
     /// The device that made it.
     pub device_id: Option<DeviceId>,
+    /// Which binding of the device it was made in, if the device created it itself.
+    pub binding_generation: Option<u32>,
     /// The end user who made it. A Plaud-shaped upload names the end user when it is completed.
     pub end_user_id: Option<EndUserId>,
     /// When the take began.

@@ -28,6 +28,8 @@ pub struct DeviceBody {
     /// End user that the device is bound to. Null if it is unbound.
     #[schema(required)]
     pub end_user_id: Option<String>,
+    /// Number of bindings so far, which identifies the last one. A device does not see recordings of an earlier binding.
+    pub binding_generation: u32,
     /// Metadata set by the project.
     #[schema(value_type = Object)]
     pub metadata: Value,
@@ -68,6 +70,7 @@ impl From<&Device> for DeviceBody {
             firmware_version: device.firmware_version.as_ref().map(ToString::to_string),
             status: if device.binding.is_some() { "bound" } else { "unbound" },
             end_user_id: device.binding.as_ref().map(|binding| binding.end_user_id.to_string()),
+            binding_generation: device.binding_generation,
             metadata: serde_json::to_value(&device.metadata).unwrap_or_default(),
             last_seen_at: heartbeat.map(|heartbeat| heartbeat.at.to_string()),
             last_heartbeat: heartbeat.and_then(|heartbeat| serde_json::to_value(&heartbeat.report).ok()),

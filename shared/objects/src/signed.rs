@@ -68,6 +68,9 @@ pub struct SignedDownload {
     pub validity: Validity,
 }
 
+/// For downloads, whose URL holds a signature.
+const CACHE_CONTROL: &str = "private, max-age=3600";
+
 /// Headers that an HTTP client sends by itself.
 const SENT_ANYWAY: [&str; 2] = ["host", "content-length"];
 
@@ -129,7 +132,8 @@ impl Signer<'_> {
         Ok(SignedUpload { url: request.uri().to_owned(), headers, validity: self.validity })
     }
 
-    /// Signs for the download of one object, as that type and, where a name is given, as a file to save.
+    /// Signs for the download of one object, as that type and, where a name is given, as a file to save. Every header that
+    /// an uploader could have stored with the object and that changes how a client reads it is overridden.
     pub async fn download(
         &self,
         place: impl Into<ObjectLocation>,
@@ -140,7 +144,9 @@ impl Signer<'_> {
         let get = self.objects.client.get_object().bucket(self.objects.bucket_of(&place)).key(&place.key);
         let request = get
             .response_content_type(mime_type)
-            .set_response_content_disposition(filename.map(attachment))
+            .response_content_disposition(filename.map_or_else(|| "inline".to_owned(), attachment))
+            .response_content_encoding("identity")
+            .response_cache_control(CACHE_CONTROL)
             .customize()
             .config_override(self.configuration())
             .presigned(self.presigning()?)

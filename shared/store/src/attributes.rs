@@ -63,6 +63,7 @@ attributes! {
     ATTEMPTS: attempts of Recording.processing, Transcription;
     BEGAN_AT: began_at of OriginalRequest;
     BINDING: binding of Device;
+    BINDING_GENERATION: binding_generation of Device, Recording.origin;
     CHUNKS: chunks of Transcription;
     COMPLETED_AT: completed_at of Transcription;
     COMPLETION: completion of Recording.upload;

@@ -4,7 +4,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use capstan_domain::{Error, LeaseId, MediaId, Status, Tenant, Timestamp, Visibility};
 use serde::Serialize;
 
-use crate::attributes::{self, Attribute, DELETED_AT, DEVICE_ID, ID, LEASE, PARTITION, Path, STATUS, TENANT, UNTIL};
+use crate::attributes::{
+    self, Attribute, BINDING_GENERATION, DELETED_AT, DEVICE_ID, END_USER_ID, ID, LEASE, PARTITION, Path, STATUS,
+    TENANT, UNTIL,
+};
 use crate::expression::{Expressions, Placeholders};
 use crate::item::attribute;
 
@@ -167,7 +170,11 @@ pub(crate) fn is_visible(visibility: &Visibility) -> Result<Condition, Error> {
     let of_tenant = is_of(visibility.tenant())?.and(is_not_deleted());
     Ok(match visibility {
         Visibility::Tenant { .. } => of_tenant,
-        Visibility::Device { device_id, .. } => of_tenant.and(is(DEVICE_ID, device_id)?),
+        Visibility::Device { device, .. } => {
+            let by_key = is_missing(BINDING_GENERATION);
+            let of_device = of_tenant.and(is(DEVICE_ID, &device.device_id)?).and(is(END_USER_ID, &device.end_user_id)?);
+            of_device.and(by_key.or(is(BINDING_GENERATION, &device.generation)?))
+        }
         Visibility::Recording { recording_id, .. } => of_tenant.and(is(ID, recording_id)?),
     })
 }

@@ -30,7 +30,7 @@ impl Store {
         self.put(item::credential(hash, credential)?).await
     }
 
-    /// Records that a key is used now, unless another request has just done so. One attempt, with a short timeout.
+    /// Records that a key or a token is used now, unless another request has just done so. One attempt, with a short timeout.
     pub async fn record_use(&self, hash: &CredentialHash, seen: &Credential, now: Timestamp) -> Result<(), Error> {
         let unchanged = is_unchanged(LAST_USED_AT, seen.last_used_at.as_ref())?;
         let mut change = Change::when(is_present().and(unchanged));
@@ -48,7 +48,7 @@ impl Store {
             {
                 Ok(())
             }
-            Err(error) => Err(failure(error).context("record the use of an API key")),
+            Err(error) => Err(failure(error).context("record the use of a credential")),
         }
     }
 

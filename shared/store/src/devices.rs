@@ -2,11 +2,12 @@
 
 use capstan_domain::{
     Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUserId, Error, FIRST_CALL_SECONDS,
-    Field, FirmwareVersion, Grant, Heartbeat, SerialNumber, Tenant, Timestamp,
+    Field, FirmwareVersion, Heartbeat, MAX_EARLIER_TOKENS, SerialNumber, Tenant, Timestamp,
 };
 
 use crate::attributes::{
-    BINDING, DEVICES, FIRMWARE_VERSION, LAST_HEARTBEAT, MODEL, REPLACED_BY, REVOKED_AT, TOKEN, TTL, UPDATED_AT,
+    BINDING, BINDING_GENERATION, DEVICES, EXPIRES_AT, FIRMWARE_VERSION, LAST_HEARTBEAT, MODEL, REPLACED_BY, REVOKED_AT,
+    TOKEN, TTL, UPDATED_AT,
 };
 use crate::change::{Change, Changed};
 use crate::condition::{Condition, is, is_missing, is_of, is_present};
@@ -123,10 +124,13 @@ impl Store {
         token: CredentialHash,
         now: Timestamp,
     ) -> Result<Device, Error> {
-        let binding = Binding { end_user_id, token };
+        let binding = Binding::new(end_user_id, token);
+        let generation = device.binding_generation + 1;
+        let device = Device { binding_generation: generation, ..device };
         let mut transaction = Transaction::default();
-        let mut bound = Change::when(is_of(&device.tenant)?.and(is_missing(BINDING)));
-        bound.set(BINDING, &binding)?.set(UPDATED_AT, &now)?;
+        let is_last = is(BINDING_GENERATION, &(generation - 1))?;
+        let mut bound = Change::when(is_of(&device.tenant)?.and(is_missing(BINDING)).and(is_last));
+        bound.set(BINDING, &binding)?.set(BINDING_GENERATION, &generation)?.set(UPDATED_AT, &now)?;
         let mut owner = Change::when(is_of(&device.tenant)?);
         owner.add_to_set(DEVICES, [&device.id].into_iter());
         let device_place = transaction.update(&device.id, bound);
@@ -139,8 +143,10 @@ impl Store {
                 if let Some(old) = old.as_ref().filter(|old| old.binding.as_ref() == Some(&binding)) {
                     return Ok(old.clone());
                 }
+                let is_stored = old.as_ref().is_some_and(|old| old.tenant == device.tenant);
                 Err(match old.and_then(|old| old.binding) {
                     Some(binding) => Error::DeviceAlreadyBound { end_user_id: binding.end_user_id },
+                    None if is_stored => changing(),
                     None if refusals.has(device_place) => Error::no_device(),
                     None if refusals.has(owner_place) => {
                         Error::invalid(Field::EndUserId, "must be an end user of this project")
@@ -173,7 +179,8 @@ impl Store {
         self.move_device(device, free).await
     }
 
-    /// Replaces the token of a bound device as it was read. If the device itself requested that, the old token stays
+    /// Replaces the token of a bound device as it was read. The old token is valid until the new one is first used, and at
+    /// most a day. With `revoke_now` it is revoked at once; if the device itself requested that, the old token stays
     /// stored for a day with its successor, so that a replay of the request is recognised.
     ///
     /// # Errors
@@ -184,6 +191,7 @@ impl Store {
         device: Device,
         caller: &Caller,
         token: CredentialHash,
+        revoke_now: bool,
         now: Timestamp,
     ) -> Result<Device, Error> {
         let replace = |device: &Device| {
@@ -192,17 +200,26 @@ impl Store {
                 return Ok(None);
             }
             let old = device.binding_for(caller)?;
-            let binding = Binding { token, ..old.clone() };
+            let (earlier, dropped) = if revoke_now {
+                (Vec::new(), old.tokens().copied().collect())
+            } else {
+                let mut earlier: Vec<_> = old.tokens().copied().collect();
+                let dropped = earlier.split_off(earlier.len().min(MAX_EARLIER_TOKENS));
+                (earlier, dropped)
+            };
+            let binding = Binding { token, earlier, ..old.clone() };
             let mut transaction = Transaction::default();
             let mut change = Change::when(is_bound(device, old)?);
-            change.set(BINDING.then(TOKEN), &token)?.set(UPDATED_AT, &now)?;
+            change.set(BINDING, &binding)?.set(UPDATED_AT, &now)?;
             transaction.update(&device.id, change);
-            match caller.grant {
-                Grant::Device { .. } => {
-                    transaction.update_item(keys::credential(&old.token), replaced_by(&token, now)?);
-                }
-                Grant::Secret | Grant::Restricted { .. } | Grant::Upload { .. } => {
-                    transaction.delete(keys::credential(&old.token));
+            if !revoke_now {
+                transaction.update_item(keys::credential(&old.token), ending(&token, now)?);
+            }
+            for gone in dropped {
+                if gone == caller.credential {
+                    transaction.update_item(keys::credential(&gone), replaced_by(&token, now)?);
+                } else {
+                    transaction.delete(keys::credential(&gone));
                 }
             }
             transaction.put_new(token_of(device, &binding, now)?);
@@ -225,25 +242,37 @@ impl Store {
                 Committed::Refused(_) => device = self.device(&device.id).await?.ok_or_else(Error::no_device)?,
             }
         }
-        Err(Error::Conflict {
-            reason: "other requests keep changing the device at the same time; try again".to_owned(),
-        })
+        Err(changing())
     }
 }
 
-/// Removes the binding of a device, and deletes its token.
+fn changing() -> Error {
+    Error::Conflict { reason: "other requests keep changing the device at the same time; try again".to_owned() }
+}
+
+/// Removes the binding of a device, and deletes its tokens.
 pub(crate) fn unbind(transaction: &mut Transaction, device: &Device, now: Timestamp) -> Result<(), Error> {
     let Some(binding) = &device.binding else { return Ok(()) };
     let mut change = Change::when(is_bound(device, binding)?);
     change.remove(BINDING).set(UPDATED_AT, &now)?;
     transaction.update(&device.id, change);
-    transaction.delete(keys::credential(&binding.token));
+    for token in binding.tokens() {
+        transaction.delete(keys::credential(token));
+    }
     Ok(())
 }
 
 /// The device has the same binding as when it was read.
 fn is_bound(device: &Device, binding: &Binding) -> Result<Condition, Error> {
     Ok(is_of(&device.tenant)?.and(is(BINDING.then(TOKEN), &binding.token)?))
+}
+
+/// Ends a replaced token after a day. The first use of its successor ends it before.
+fn ending(token: &CredentialHash, now: Timestamp) -> Result<Change, Error> {
+    let end = now.plus_seconds(FIRST_CALL_SECONDS);
+    let mut change = Change::when(is_present());
+    change.set(REPLACED_BY, token)?.set(EXPIRES_AT, &end)?.set(TTL, &seconds(end))?;
+    Ok(change)
 }
 
 /// Revokes a replaced token, which stays stored for a day with its successor.
@@ -256,5 +285,5 @@ fn replaced_by(token: &CredentialHash, now: Timestamp) -> Result<Change, Error> 
 /// The item of a device token.
 fn token_of(device: &Device, binding: &Binding, now: Timestamp) -> Result<item::Item, Error> {
     let credential = Credential::new(device.tenant.clone(), device.grant(&binding.end_user_id), now);
-    item::credential(&binding.token, &credential)
+    item::credential(&binding.token, &Credential { replaces: binding.earlier.first().copied(), ..credential })
 }

@@ -1,6 +1,6 @@
 //! End users: created, read, listed, deleted.
 
-use capstan_domain::{Device, DeviceId, EndUser, EndUserId, Error, ExternalId, Field, Tenant, Timestamp};
+use capstan_domain::{Binding, DeviceId, EndUser, EndUserId, Error, ExternalId, Field, Tenant, Timestamp};
 
 use crate::attributes::DEVICES;
 use crate::change::Change;
@@ -11,8 +11,10 @@ use crate::keys::Identifier;
 use crate::transaction::{Committed, MAX_ATTEMPTS, MAX_OPERATIONS, Transaction};
 use crate::{Page, Store, item, keys};
 
-/// Most devices that one transaction unbinds: two operations for each, and two for the end user.
-const UNBOUND_AT_ONCE: usize = (MAX_OPERATIONS - 2) / 2;
+/// An end user is deleted with its unique name.
+const OPERATIONS_OF_END_USER: usize = 2;
+/// Most devices that one transaction unbinds: the device and its token. A device may have up to four tokens.
+const UNBOUND_AT_ONCE: usize = (MAX_OPERATIONS - OPERATIONS_OF_END_USER) / 2;
 
 impl Store {
     /// Creates an end user. Returns the stored one if an earlier sending of the request created it.
@@ -103,20 +105,26 @@ impl Store {
         let mut attempts = 0;
         while attempts < MAX_ATTEMPTS {
             let devices: Vec<DeviceId> = end_user.devices.iter().take(UNBOUND_AT_ONCE).cloned().collect();
-            let are_all = devices.len() == end_user.devices.len();
             let mut transaction = Transaction::default();
             let found = self.entities(&devices).await?;
-            let is_bound =
-                |device: &&Device| device.binding.as_ref().is_some_and(|binding| binding.end_user_id == end_user.id);
-            // Some may be bound to another end user by now.
-            for device in found.values().filter(is_bound) {
-                unbind(&mut transaction, device, now)?;
+            let mut unbound = Vec::new();
+            for id in devices {
+                // Some may be bound to another end user by now.
+                if let Some(device) = found.get(&id).filter(|device| device.is_bound_to(&end_user.id)) {
+                    let tokens = device.binding.iter().flat_map(Binding::tokens).count();
+                    if transaction.room() < 1 + tokens + OPERATIONS_OF_END_USER {
+                        break;
+                    }
+                    unbind(&mut transaction, device, now)?;
+                }
+                unbound.push(id);
             }
+            let are_all = unbound.len() == end_user.devices.len();
             if are_all {
                 delete(&mut transaction, &end_user)?;
             } else {
                 let mut fewer = Change::when(is_of(&end_user.tenant)?);
-                fewer.delete_from_set(DEVICES, devices.iter());
+                fewer.delete_from_set(DEVICES, unbound.iter());
                 transaction.update(&end_user.id, fewer);
             }
             match transaction.commit(self).await? {

@@ -92,6 +92,11 @@ impl Operation {
 }
 
 impl Transaction {
+    /// How many operations can be added.
+    pub(crate) fn room(&self) -> usize {
+        MAX_OPERATIONS.saturating_sub(self.operations.len())
+    }
+
     fn add(&mut self, operation: Operation) -> usize {
         self.operations.push(operation);
         self.operations.len() - 1

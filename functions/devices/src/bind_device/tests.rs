@@ -26,6 +26,7 @@ async fn returns_the_device_with_a_valid_token() {
     assert_eq!(answer.status, 200);
     insta::assert_json_snapshot!(answer.body, {".device_token" => "[token]"}, @r#"
     {
+      "binding_generation": 2,
       "created_at": "2024-11-20T09:00:00Z",
       "device_token": "[token]",
       "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
@@ -46,7 +47,11 @@ async fn returns_the_device_with_a_valid_token() {
     let credential = environment.store.credential(&CredentialHash::of(token)).await.unwrap().unwrap();
     assert_eq!(
         credential.grant,
-        Grant::Device { device_id: TestEnvironment::device_id(), end_user_id: TestEnvironment::end_user_id() }
+        Grant::Device(capstan_domain::BoundDevice {
+            device_id: TestEnvironment::device_id(),
+            end_user_id: TestEnvironment::end_user_id(),
+            generation: 2,
+        })
     );
     assert_eq!(credential.tenant, TestEnvironment::tenant());
     let stored = environment.stored_device(DEVICE).await.unwrap();
@@ -76,9 +81,11 @@ async fn reads_the_credential_and_the_device_and_then_writes_once() {
 }
 
 #[tokio::test]
-async fn a_bound_device_stays_as_it_is() {
+async fn a_device_bound_to_another_end_user_stays_as_it_is() {
     let environment = TestEnvironment::start().await;
-    let answer = call(&function(&environment), event("bind-device")).await;
+    environment.end_user(&TestEnvironment::tenant(), &"eu_2".parse().unwrap()).await;
+    let body = json!({"end_user_id": "eu_2"});
+    let answer = call(&function(&environment), with_body(event("bind-device"), body)).await;
     assert_eq!(answer.status, 409);
     insta::assert_json_snapshot!(answer.body["error"], {".request_id" => "[id]"}, @r#"
     {
@@ -94,12 +101,36 @@ async fn a_bound_device_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn binding_again_to_the_same_end_user_returns_a_fresh_token() {
+    let environment = TestEnvironment::start().await;
+    let answer = call(&function(&environment), event("bind-device")).await;
+    assert_eq!((answer.status, &answer.body["end_user_id"]), (200, &json!(END_USER)));
+    let token = answer.body["device_token"].as_str().unwrap();
+    assert!(environment.is_valid(token).await && environment.is_valid(DEVICE_TOKEN).await);
+    assert_eq!(environment.stored_device(DEVICE).await.unwrap().binding_generation, 1);
+}
+
+#[tokio::test]
+async fn a_device_that_was_rebound_meanwhile_is_not_bound() {
+    let (environment, as_read) = unbound().await;
+    let [first, second] = ["dtok_1", "dtok_2"].map(CredentialHash::of);
+    let end_user_id = TestEnvironment::end_user_id();
+    let bind = |token| environment.store.bind_device(as_read.clone(), end_user_id.clone(), token, environment.now());
+    let bound = bind(first).await.unwrap();
+    environment.store.unbind_device(bound, environment.now()).await.unwrap();
+    assert!(matches!(bind(second).await, Err(capstan_domain::Error::Conflict { .. })));
+    assert!(!environment.is_valid("dtok_2").await);
+}
+
+#[tokio::test]
 async fn one_of_several_concurrent_bindings_succeeds() {
     let (environment, _) = unbound().await;
-    environment.end_user(&TestEnvironment::tenant(), &"eu_2".parse().unwrap()).await;
+    for id in ["eu_2", "eu_3"] {
+        environment.end_user(&TestEnvironment::tenant(), &id.parse().unwrap()).await;
+    }
     let function = function(&environment);
     let bind = |end_user: &str| call(&function, with_body(event("bind-device"), json!({"end_user_id": end_user})));
-    let (first, second, third) = tokio::join!(bind(END_USER), bind("eu_2"), bind(END_USER));
+    let (first, second, third) = tokio::join!(bind(END_USER), bind("eu_2"), bind("eu_3"));
     let answers = [first, second, third];
     let won: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
     assert_eq!((won.len(), answers.iter().filter(|answer| answer.status == 409).count()), (1, 2));

@@ -13,6 +13,7 @@ async fn answers_201_with_the_whole_device() {
     assert_eq!(answer.status, 201);
     insta::assert_json_snapshot!(answer.body, {".id" => "[id]"}, @r#"
     {
+      "binding_generation": 0,
       "created_at": "2024-11-20T09:00:00Z",
       "end_user_id": null,
       "firmware_version": "2.8.1",

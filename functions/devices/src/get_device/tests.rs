@@ -12,6 +12,7 @@ async fn answers_with_the_device_and_never_with_its_token() {
     assert_eq!(answer.status, 200);
     insta::assert_json_snapshot!(answer.body, @r#"
     {
+      "binding_generation": 1,
       "created_at": "2024-11-20T09:00:00Z",
       "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
       "firmware_version": null,

@@ -28,6 +28,7 @@ async fn answers_with_a_page_of_whole_devices() {
     {
       "data": [
         {
+          "binding_generation": 1,
           "created_at": "2024-11-20T09:00:00Z",
           "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
           "firmware_version": null,

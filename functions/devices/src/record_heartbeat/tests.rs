@@ -16,6 +16,7 @@ async fn returns_the_device_with_its_last_heartbeat() {
     assert_eq!(answer.status, 200);
     insta::assert_json_snapshot!(answer.body, @r#"
     {
+      "binding_generation": 1,
       "created_at": "2024-11-20T09:00:00Z",
       "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
       "firmware_version": "2.9.0",

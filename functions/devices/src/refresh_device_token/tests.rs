@@ -1,26 +1,27 @@
 use capstan_domain::{Caller, CredentialHash, Error, Grant};
 use capstan_lambda::Function;
 use capstan_test_environment::{
-    DEVICE, DEVICE_TOKEN, SECRET_KEY, TestEnvironment, call, event, with_credential, with_header, with_id,
+    DEVICE, DEVICE_TOKEN, SECRET_KEY, TestEnvironment, call, event, with_body, with_credential, with_header, with_id,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn function(environment: &TestEnvironment) -> Function {
     environment.http_function(super::handle)
 }
 
-fn by_project() -> serde_json::Value {
+fn by_project() -> Value {
     with_credential(with_id(event("refresh-device-token"), DEVICE), SECRET_KEY)
 }
 
 #[tokio::test]
-async fn returns_a_new_token_and_revokes_the_old_one() {
+async fn returns_a_new_token_and_keeps_the_old_one() {
     let environment = TestEnvironment::start().await;
     environment.advance(1);
     let answer = call(&function(&environment), event("refresh-device-token")).await;
     assert_eq!(answer.status, 200);
     insta::assert_json_snapshot!(answer.body, {".device_token" => "[token]"}, @r#"
     {
+      "binding_generation": 1,
       "created_at": "2024-11-20T09:00:00Z",
       "device_token": "[token]",
       "end_user_id": "eu_01jcz695t07xwvpyt3bc2k45jh",
@@ -37,17 +38,85 @@ async fn returns_a_new_token_and_revokes_the_old_one() {
     }
     "#);
     let token = answer.body["device_token"].as_str().unwrap();
-    assert_eq!((environment.is_valid(token).await, environment.is_valid(DEVICE_TOKEN).await), (true, false));
+    assert!(environment.is_accepted(DEVICE_TOKEN).await && environment.is_accepted(token).await);
+    assert!(!environment.is_accepted(DEVICE_TOKEN).await);
     assert_eq!(environment.stored_device(DEVICE).await.unwrap().binding.unwrap().token, CredentialHash::of(token));
 }
 
+fn revoking() -> Value {
+    with_body(event("refresh-device-token"), json!({"revoke_now": true}))
+}
+
+async fn refreshed(function: &Function, event: Value) -> String {
+    let answer = call(function, event).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body["device_token"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
-async fn the_old_token_ends_at_once() {
+async fn the_first_use_of_the_new_token_ends_the_old_ones() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
-    let new = call(&function, event("refresh-device-token")).await.body["device_token"].as_str().unwrap().to_owned();
+    let lost = refreshed(&function, event("refresh-device-token")).await;
+    let new = refreshed(&function, event("refresh-device-token")).await;
+    assert!(environment.is_accepted(DEVICE_TOKEN).await);
+    let newest = refreshed(&function, with_credential(event("refresh-device-token"), &new)).await;
+    assert!(!environment.is_accepted(DEVICE_TOKEN).await && !environment.is_accepted(&lost).await);
+    assert!(environment.is_accepted(&new).await && environment.is_accepted(&newest).await);
+    assert!(!environment.is_accepted(&new).await);
     assert_eq!(call(&function, event("refresh-device-token")).await.status, 401);
-    assert_eq!(call(&function, with_credential(event("refresh-device-token"), &new)).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_old_token_ends_after_a_day_if_the_new_one_is_not_used() {
+    let environment = TestEnvironment::start().await;
+    refreshed(&function(&environment), event("refresh-device-token")).await;
+    environment.advance(24 * 3600 - 1);
+    assert!(environment.is_accepted(DEVICE_TOKEN).await);
+    environment.advance(1);
+    assert!(!environment.is_accepted(DEVICE_TOKEN).await);
+}
+
+#[tokio::test]
+async fn a_failure_to_revoke_the_old_token_is_made_good_by_the_next_use() {
+    let environment = TestEnvironment::start().await;
+    let function = function(&environment);
+    let new = refreshed(&function, event("refresh-device-token")).await;
+    environment.emulators.faults().fail_next("UpdateItem", capstan_emulators::Fault::Internal, 20);
+    refreshed(&function, with_credential(event("refresh-device-token"), &new)).await;
+    environment.emulators.faults().clear();
+    assert!(environment.is_accepted(DEVICE_TOKEN).await);
+    refreshed(&function, with_credential(event("refresh-device-token"), &new)).await;
+    assert!(!environment.is_accepted(DEVICE_TOKEN).await);
+}
+
+#[tokio::test]
+async fn at_most_four_tokens_are_valid_and_unbinding_ends_them_all() {
+    let environment = TestEnvironment::start().await;
+    let function = function(&environment);
+    let mut tokens = vec![DEVICE_TOKEN.to_owned()];
+    for _ in 0..5 {
+        tokens.push(refreshed(&function, by_project()).await);
+    }
+    for (place, token) in tokens.iter().enumerate() {
+        assert_eq!(environment.is_valid(token).await, place >= 2, "{place}");
+    }
+    let device = environment.stored_device(DEVICE).await.unwrap();
+    environment.store.unbind_device(device, environment.now()).await.unwrap();
+    for token in &tokens {
+        assert!(!environment.is_valid(token).await);
+    }
+}
+
+#[tokio::test]
+async fn the_old_token_ends_at_once_on_request() {
+    let environment = TestEnvironment::start().await;
+    let function = function(&environment);
+    let first = refreshed(&function, event("refresh-device-token")).await;
+    let new = refreshed(&function, revoking()).await;
+    assert!(!environment.is_accepted(DEVICE_TOKEN).await && !environment.is_accepted(&first).await);
+    assert_eq!(call(&function, event("refresh-device-token")).await.status, 401);
+    refreshed(&function, with_credential(event("refresh-device-token"), &new)).await;
 }
 
 #[tokio::test]
@@ -59,21 +128,23 @@ async fn reads_the_credential_then_the_device_and_then_writes_once() {
 }
 
 #[tokio::test]
-async fn one_of_two_concurrent_refreshes_succeeds() {
+async fn concurrent_refreshes_leave_only_valid_tokens() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
     let refresh = || call(&function, event("refresh-device-token"));
     let (first, second) = tokio::join!(refresh(), refresh());
-    let (won, lost) = if first.status == 200 { (first, second) } else { (second, first) };
-    assert_eq!((won.status, lost.status), (200, 401));
-    assert!(environment.is_valid(won.body["device_token"].as_str().unwrap()).await);
+    for answer in [first, second] {
+        assert_eq!(answer.status, 200);
+        assert!(environment.is_valid(answer.body["device_token"].as_str().unwrap()).await);
+    }
 }
 
 #[tokio::test]
-async fn of_two_at_once_by_the_project_the_later_token_is_good() {
+async fn of_two_concurrent_revoking_refreshes_one_token_is_valid() {
     let environment = TestEnvironment::start().await;
     let function = function(&environment);
-    let (first, second) = tokio::join!(call(&function, by_project()), call(&function, by_project()));
+    let refresh = || call(&function, with_body(by_project(), json!({"revoke_now": true})));
+    let (first, second) = tokio::join!(refresh(), refresh());
     assert_eq!((first.status, second.status), (200, 200));
     let mut good = 0;
     for answer in [first, second] {
@@ -91,7 +162,7 @@ async fn a_concurrent_change_is_read_again() {
     let project = caller(Grant::Secret, CredentialHash::of(SECRET_KEY));
     let device = caller(as_read.grant(&TestEnvironment::end_user_id()), CredentialHash::of(DEVICE_TOKEN));
     let replace =
-        |caller, token| environment.store.replace_device_token(as_read.clone(), caller, token, environment.now());
+        |caller, token| environment.store.replace_device_token(as_read.clone(), caller, token, true, environment.now());
     replace(&project, tokens[0]).await.unwrap();
     replace(&project, tokens[1]).await.unwrap();
     assert!(matches!(replace(&device, tokens[2]).await, Err(Error::Unauthorized)));
@@ -122,8 +193,8 @@ async fn an_answer_that_is_lost_on_its_way_from_the_table_is_asked_for_again() {
     );
 }
 
-fn keyed(key: &str) -> serde_json::Value {
-    with_header(event("refresh-device-token"), "idempotency-key", key)
+fn keyed(key: &str) -> Value {
+    with_header(revoking(), "idempotency-key", key)
 }
 
 #[tokio::test]

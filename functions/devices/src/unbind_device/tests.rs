@@ -16,6 +16,7 @@ async fn answers_with_the_unbound_device_and_its_token_is_dead() {
     assert_eq!(answer.status, 200);
     insta::assert_json_snapshot!(answer.body, @r#"
     {
+      "binding_generation": 1,
       "created_at": "2024-11-20T09:00:00Z",
       "end_user_id": null,
       "firmware_version": null,

@@ -1,4 +1,4 @@
-use capstan_domain::{DeviceId, EndUser};
+use capstan_domain::{Caller, CredentialHash, DeviceId, EndUser, Grant};
 use capstan_lambda::Function;
 use capstan_test_environment::{
     DEVICE, DEVICE_TOKEN, END_USER, RECORDING, TestEnvironment, call, event, with_credential, with_id,
@@ -65,6 +65,29 @@ async fn more_devices_than_one_transaction_takes_are_unbound_too() {
     for number in 0..60 {
         assert!(environment.stored_device(&format!("dev_{number}")).await.unwrap().binding.is_none());
         assert!(!environment.is_valid(&format!("dtok_{number}")).await);
+    }
+}
+
+#[tokio::test]
+async fn devices_with_several_tokens_each_are_unbound_too() {
+    let environment = TestEnvironment::start().await;
+    let tenant = TestEnvironment::tenant();
+    let key = Caller { tenant: tenant.clone(), grant: Grant::Secret, credential: CredentialHash::of("key") };
+    for number in 0..40 {
+        let id: DeviceId = format!("dev_{number}").parse().unwrap();
+        let end_user_id = TestEnvironment::end_user_id();
+        let mut device = environment.bound_device(&tenant, &id, &end_user_id, &format!("dtok_{number}_0")).await;
+        for refresh in 1..4 {
+            let token = CredentialHash::of(&format!("dtok_{number}_{refresh}"));
+            let now = environment.now();
+            device = environment.store.replace_device_token(device, &key, token, false, now).await.unwrap();
+        }
+    }
+    assert_eq!(call(&function(&environment), event("delete-end-user")).await.status, 204);
+    for number in 0..40 {
+        for refresh in 0..4 {
+            assert!(!environment.is_valid(&format!("dtok_{number}_{refresh}")).await);
+        }
     }
 }
 

@@ -98,7 +98,7 @@ impl FileCompletion<'_> {
     /// The owner of the file, and the `owner_id` that names one. An owner that is known since the upload was created stays;
     /// devices and upload tokens cannot name one.
     async fn owner(&self, seen: &Recording) -> Result<(Owner, Option<ExternalId>), Error> {
-        let may_name = !matches!(self.caller.grant, Grant::Device { .. } | Grant::Upload { .. });
+        let may_name = !matches!(self.caller.grant, Grant::Device(_) | Grant::Upload { .. });
         if !may_name || self.claim.by_partner || seen.origin.end_user_id.is_some() {
             return Ok((Owner::default(), None));
         }

@@ -24,14 +24,15 @@ pub(crate) struct Begun {
 impl Upload {
     pub(crate) fn new(caller: &Caller, file_type: FileType, request: &Request) -> Self {
         let now: Timestamp = request.now();
-        let owner = match &caller.grant {
-            Grant::Device { device_id, end_user_id } => Some((device_id.clone(), end_user_id.clone())),
+        let device = match &caller.grant {
+            Grant::Device(device) => Some(device),
             Grant::Secret | Grant::Restricted { .. } | Grant::Upload { .. } => None,
         };
-        let (device_id, end_user_id) = owner.unzip();
         let id = RecordingId::new(now, request.entropy());
-        let mut recording = Recording::new(id, caller.tenant.clone(), end_user_id, now);
-        recording.origin.device_id = device_id;
+        let mut recording =
+            Recording::new(id, caller.tenant.clone(), device.map(|device| device.end_user_id.clone()), now);
+        recording.origin.device_id = device.map(|device| device.device_id.clone());
+        recording.origin.binding_generation = device.map(|device| device.generation);
         let media_id = MediaId::new(now, request.entropy());
         let media = Media::new(media_id, file_type.content_type(), now.plus_seconds(URL_SECONDS.into()), now);
         Self { recording, media }

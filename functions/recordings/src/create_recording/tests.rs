@@ -193,7 +193,7 @@ async fn a_replaced_token_creates_nothing() {
         credential: capstan_domain::CredentialHash::of(DEVICE_TOKEN),
     };
     let new = capstan_domain::CredentialHash::of("dtok_new");
-    environment.store.replace_device_token(device, &caller, new, environment.now()).await.unwrap();
+    environment.store.replace_device_token(device, &caller, new, true, environment.now()).await.unwrap();
     environment.advance(60);
     let new = with_header(begun.clone(), "idempotency-key", "another");
     // Twice, so that what a refusal left behind would be found.

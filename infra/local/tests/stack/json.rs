@@ -401,6 +401,32 @@ async fn any_filename_is_safe_in_the_content_disposition() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn downloads_do_not_have_the_headers_of_the_uploader() {
+    let world = World::start().await;
+    let path = world.create().await;
+    let signed = world.sign(&path, json!({"content_type": "audio/ogg"})).await;
+    let headers = [
+        ("content-encoding", "gzip"),
+        ("content-disposition", "attachment; filename=setup.exe"),
+        ("cache-control", "public, max-age=31536000"),
+    ];
+    assert_eq!(super::world::put_with(&signed, signed["upload_url"].as_str().unwrap(), &headers, OPUS).await, 200);
+    world.complete(&path).await.expect("200");
+    let signed = world.get(&format!("{path}/download-url")).await;
+    let request = http::Request::get(signed["download_url"].as_str().unwrap()).body(Default::default()).unwrap();
+    let got = super::world::answer(request).await;
+    assert_eq!((got.status, got.bytes.as_ref()), (200, OPUS));
+    for (name, value) in [
+        ("content-type", "audio/ogg"),
+        ("content-encoding", "identity"),
+        ("content-disposition", "inline"),
+        ("cache-control", "private, max-age=3600"),
+    ] {
+        assert_eq!(got.headers[name], value);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn odd_paths_and_methods_lead_nowhere() {
     let world = World::start().await;
     let path = world.create().await;

@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 
 use aws_sdk_s3::primitives::ByteStream;
 use capstan_domain::{
-    AudioFacts, Caller, ContentType, Credential, CredentialHash, Device, DeviceId, EndUser, EndUserId, Facts, FileId,
-    FileSize, Findings, Grant, LeaseId, Media, MediaId, MediaState, Mode, MultipartUpload, Offset, PartPlan, Recording,
-    RecordingId, Scope, Status, StoredObject, Tenant, Timestamp, Transcript, Transcription, TranscriptionId,
-    TranscriptionOptions, UploadedObject, Visibility,
+    AudioFacts, BoundDevice, Caller, ContentType, Credential, CredentialHash, Device, DeviceId, EndUser, EndUserId,
+    Facts, FileId, FileSize, Findings, Grant, LeaseId, Media, MediaId, MediaState, Mode, MultipartUpload, Offset,
+    PartPlan, Recording, RecordingId, Scope, Status, StoredObject, Tenant, Timestamp, Transcript, Transcription,
+    TranscriptionId, TranscriptionOptions, UploadedObject, Visibility,
 };
 use capstan_emulators::template::Trigger;
 use capstan_local::keys;
@@ -71,6 +71,8 @@ enum Shown {
     /// With all scopes.
     RestrictedKeyOfOtherProject,
     DeviceToken(Owner),
+    /// Of the device that made the recording, after it was bound to another end user.
+    ReboundDeviceToken,
     /// The device has another one by now.
     ReplacedDeviceToken,
     UploadToken(Owner),
@@ -86,6 +88,7 @@ impl Shown {
         all.extend(Scope::ALL.iter().copied().map(Self::RestrictedKey));
         all.push(Self::RestrictedKeyOfOtherProject);
         all.extend([O::Own, O::OtherDevice].map(Self::DeviceToken));
+        all.push(Self::ReboundDeviceToken);
         all.extend([O::Own, O::OtherDevice].map(Self::UploadToken));
         all
     }
@@ -94,7 +97,7 @@ impl Shown {
     fn owner(self) -> Option<Owner> {
         match self {
             Self::SecretKey(owner) | Self::DeviceToken(owner) | Self::UploadToken(owner) => Some(owner),
-            Self::RestrictedKey(_) => Some(Owner::Own),
+            Self::RestrictedKey(_) | Self::ReboundDeviceToken => Some(Owner::Own),
             Self::RestrictedKeyOfOtherProject => Some(Owner::OtherProject),
             _ => None,
         }
@@ -109,7 +112,7 @@ impl Shown {
                 scopes("restrictedKey").is_some_and(|needed| needed.iter().all(|needed| needed == scope.as_str()))
             }
             Self::RestrictedKeyOfOtherProject => scopes("restrictedKey").is_some(),
-            Self::DeviceToken(_) => scopes("deviceToken").is_some(),
+            Self::DeviceToken(_) | Self::ReboundDeviceToken => scopes("deviceToken").is_some(),
             Self::UploadToken(_) => scopes("uploadToken").is_some(),
             _ => false,
         }
@@ -117,12 +120,16 @@ impl Shown {
 
     /// Owners whose resources are requested. A credential that is refused at once is tried on two of them only.
     fn is_asked_for(self, resource: Owner, operation: &Operation) -> bool {
+        if self == Self::ReboundDeviceToken {
+            return resource == Owner::Own && operation.about == About::Recording;
+        }
         self.is_listed(operation) || matches!(resource, Owner::Own | Owner::OtherProject)
     }
 
     fn reaches(self, resource: Owner) -> bool {
         match self {
             Self::DeviceToken(owner) | Self::UploadToken(owner) => owner == resource,
+            Self::ReboundDeviceToken => false,
             _ => self.owner().is_some_and(|owner| owner.tenant() == resource.tenant()),
         }
     }
@@ -332,6 +339,7 @@ pub(crate) struct Resource {
     pub(crate) device_token: String,
     replaced_token: String,
     pub(crate) upload_token: String,
+    rebound_token: String,
     ended_upload_token: String,
 }
 
@@ -351,6 +359,7 @@ impl Resource {
             upload_id: OnceLock::new(),
             device_token: format!("dtok_{}", new_bits()),
             replaced_token: format!("dtok_{}", new_bits()),
+            rebound_token: format!("dtok_{}", new_bits()),
             upload_token: format!("up_{}", new_bits()),
             ended_upload_token: format!("up_{}", new_bits()),
             end_user,
@@ -378,7 +387,7 @@ impl Resource {
         let bound = store.bind_device(device, self.end_user.clone(), first, now).await.unwrap();
         let key = Caller { tenant: self.tenant.clone(), grant: Grant::Secret, credential: CredentialHash::of("any") };
         let second = CredentialHash::of(&self.device_token);
-        store.replace_device_token(bound, &key, second, now).await.unwrap();
+        store.replace_device_token(bound, &key, second, true, now).await.unwrap();
     }
 
     async fn keep_recording(&self, world: &World, now: Timestamp) {
@@ -386,6 +395,7 @@ impl Resource {
         let mut recording =
             Recording::new(self.recording.clone(), self.tenant.clone(), Some(self.end_user.clone()), now);
         recording.origin.device_id = Some(self.device.clone());
+        recording.origin.binding_generation = Some(1);
         store.create_recording(recording).await.unwrap();
         let media_file = Media::new(self.media_file.clone(), ContentType::AudioOgg, now.plus_seconds(3600), now);
         let visibility = Visibility::Tenant { tenant: self.tenant.clone() };
@@ -414,9 +424,12 @@ impl Resource {
         let ended = Credential { expires_at: Some(now), ..token.clone() };
         store.put_credential(&CredentialHash::of(&self.upload_token), &token).await.unwrap();
         store.put_credential(&CredentialHash::of(&self.ended_upload_token), &ended).await.unwrap();
-        let grant = Grant::Device { device_id: self.device.clone(), end_user_id: self.end_user.clone() };
-        let token = Credential::new(self.tenant.clone(), grant, now);
-        store.put_credential(&CredentialHash::of(&self.device_token), &token).await.unwrap();
+        let bound = BoundDevice { device_id: self.device.clone(), end_user_id: self.end_user.clone(), generation: 1 };
+        let rebound = BoundDevice { end_user_id: EndUserId::new(now, new_bits()), generation: 2, ..bound.clone() };
+        for (token, device) in [(&self.device_token, bound), (&self.rebound_token, rebound)] {
+            let credential = Credential::new(self.tenant.clone(), Grant::Device(device), now);
+            store.put_credential(&CredentialHash::of(token), &credential).await.unwrap();
+        }
     }
 
     async fn keep_transcription(&self, world: &World, now: Timestamp) {
@@ -518,6 +531,7 @@ impl Stage {
             Shown::OtherScheme => return Some(format!("Basic {}", self.keys[&shown])),
             Shown::Malformed => "sk_live",
             Shown::DeviceToken(owner) => &of(owner).device_token,
+            Shown::ReboundDeviceToken => &of(Owner::Own).rebound_token,
             Shown::UploadToken(owner) => &of(owner).upload_token,
             Shown::ReplacedDeviceToken => &of(Owner::Own).replaced_token,
             Shown::EndedUploadToken => &of(Owner::Own).ended_upload_token,

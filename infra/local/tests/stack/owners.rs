@@ -37,14 +37,38 @@ async fn an_unbound_device_cannot_create_recordings() {
 
     let refreshed = world.device_post(&first, "/v1/devices/me/token/refresh").await.expect("200");
     let second = refreshed["device_token"].as_str().unwrap();
-    world.device_post(&first, "/v1/recordings").await.expect("401 unauthorized");
+    world.device_post(&first, "/v1/recordings").await.expect("201");
     world.device_post(second, "/v1/recordings").await.expect("201");
+    world.device_post(&first, "/v1/recordings").await.expect("401 unauthorized");
 
     world.post(&format!("/v1/devices/{device}/unbind"), json!({})).await.expect("200");
     world.device_post(second, "/v1/recordings").await.expect("401 unauthorized");
     let third = world.bind(&device, &bo).await;
     let recording = world.device_post(&third, "/v1/recordings").await.expect("201");
     assert_eq!(recording["end_user_id"], bo.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebound_device_does_not_reach_what_it_recorded_before() {
+    let world = World::start().await;
+    let ada = world.made("/v1/end-users", json!({"external_id": "ada"})).await;
+    let bo = world.made("/v1/end-users", json!({"external_id": "bo"})).await;
+    let device = world.made("/v1/devices", json!({"serial_number": "SN 1"})).await;
+    let new = json!({"name": "n"});
+    let mut token = world.bind(&device, &ada).await;
+    let first = world.keyed(&token, "key", "/v1/recordings", &new).await.expect("201");
+    let path = format!("/v1/recordings/{}", first["id"].as_str().unwrap());
+    // To another end user, and back to the first.
+    for end_user in [&bo, &ada] {
+        world.post(&format!("/v1/devices/{device}/unbind"), json!({})).await.expect("200");
+        token = world.bind(&device, end_user).await;
+        for route in ["upload-url", "upload-complete"] {
+            world.device_post(&token, &format!("{path}/{route}")).await.expect("404 not_found");
+        }
+        let other = world.keyed(&token, "key", "/v1/recordings", &new).await.expect("201");
+        assert_ne!(other["id"], first["id"]);
+        assert_eq!(other["end_user_id"], end_user.as_str());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -254,7 +254,14 @@ async fn owners(world: &World) {
     let bind = format!("/v1/devices/{}/bind", device["id"].as_str().unwrap());
     let bound = world.post(&bind, json!({"end_user_id": end_user["id"]})).await.expect("200");
     let token = bound["device_token"].as_str().unwrap();
-    world.call_as(token, Method::POST, "/v1/devices/me/token/refresh", None).await.expect("200");
+    let refresh = "/v1/devices/me/token/refresh";
+    let body = json!({"revoke_now": true});
+    let refreshed = world.call_as(token, Method::POST, refresh, None).await.expect("200");
+    let token = refreshed["device_token"].as_str().unwrap();
+    world.call_as(token, Method::POST, refresh, Some(&body)).await.expect("200");
+    for _ in 0..5 {
+        world.post(&bind, json!({"end_user_id": end_user["id"]})).await.expect("200");
+    }
     let binding = json!({"sn": serial_number, "owner_id": end_user["external_id"]});
     for path in ["/api/devices/bind", "/api/devices/unbind"] {
         world.post(path, binding.clone()).await.expect("200");

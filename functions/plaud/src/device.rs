@@ -87,7 +87,7 @@ pub(crate) struct PlaudDeviceBody {
 impl PlaudDeviceBody {
     /// A device, and the owner that it is bound to.
     pub(crate) fn new(device: &Device, owner_id: Option<&ExternalId>) -> Self {
-        let report = device.last_heartbeat.as_ref().and_then(|heartbeat| serde_json::to_value(&heartbeat.report).ok());
+        let report = device.last_heartbeat.as_ref().map(|heartbeat| heartbeat.report.object());
         Self {
             id: device.id.to_string(),
             client_id: device.tenant.project_id.to_string(),
@@ -100,7 +100,7 @@ impl PlaudDeviceBody {
             version: device.firmware_version.as_ref().map(ToString::to_string),
             free_space: None,
             capacity: None,
-            battery: report.and_then(|report| report["battery_level"].as_u64()),
+            battery: report.and_then(|report| report.field("battery_level")?.as_u64()),
             setting: Map::new(),
             config: Map::new(),
             config_system: Map::new(),

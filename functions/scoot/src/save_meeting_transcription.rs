@@ -2,11 +2,14 @@
 
 mod request;
 
+use std::collections::BTreeMap;
+
 use capstan_domain::{Action, Error, MeetingId, MeetingStatus, MeetingTranscriptionId, Name, Timestamp, Transcription};
 use capstan_events::Events;
 use capstan_http::{ErrorBody, Refusals, Reply, Request};
 use capstan_outbox::Outbox;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -88,15 +91,15 @@ async fn publish(outbox: Outbox<'_>, transcription: Transcription) -> Result<Tra
 }
 
 /// All fields that workers sent, with those that Capstan sets.
-fn answer(transcription: &Transcription) -> Result<Map<String, Value>, Error> {
+fn answer(transcription: &Transcription) -> Result<BTreeMap<String, Box<RawValue>>, Error> {
     let without = || Error::internal("a meeting transcription without a payload");
     let meeting = transcription.meeting.as_ref().ok_or_else(without)?;
-    Ok(meeting.payload.with([
+    meeting.payload.with([
         absent(&meeting.payload, "socialTranscriptionId", Some(meeting.id)),
         absent(&meeting.payload, "processingStartDateTime", transcription.started_at),
         absent(&meeting.payload, "processingEndDateTime", transcription.completed_at),
         ("status", Some(MeetingStatus::from(transcription.status).as_str().to_owned())),
-    ]))
+    ])
 }
 
 #[cfg(test)]

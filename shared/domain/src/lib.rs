@@ -14,6 +14,7 @@ mod error;
 mod export;
 mod file;
 mod id;
+mod json;
 mod media;
 mod meeting;
 mod metadata;
@@ -46,6 +47,7 @@ pub use id::{
     DeviceId, EndUserId, FileId, InvalidId, KeyId, LeaseId, MediaId, ProjectId, RecordingId, RenditionId,
     TranscriptionId,
 };
+pub use json::{JsonObject, count_values};
 pub use media::{
     AudioFacts, Facts, Findings, ImageFacts, Media, MediaState, MediaStatus, Outcome, ProcessingError,
     ProcessingErrorCode, Rendition, RenditionKind, Sequencer, StoredObject, TranscriptionRendition, UploadedObject,

@@ -1,15 +1,16 @@
 //! Meeting recordings and transcriptions: a meeting worker creates and updates them under a UUID of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use uuid::{Builder, Uuid};
 
 use crate::{
-    Error, ExternalId, InvalidText, ProcessingError, ProcessingErrorCode, Status, Tenant, Timestamp,
+    Error, ExternalId, InvalidText, JsonObject, ProcessingError, ProcessingErrorCode, Status, Tenant, Timestamp,
     TranscriptionStatus,
 };
 
@@ -167,9 +168,11 @@ impl ReportedEnd {
     }
 }
 
-/// What meeting workers sent: a JSON object of at most 256 KiB. A null field counts as absent.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MeetingPayload(Map<String, Value>);
+/// What meeting workers sent: a JSON object of at most 256 KiB and 10,000 values. A null field counts as absent. Stored as
+/// JSON text, as metadata is, so that every number is returned as it was sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MeetingPayload(JsonObject);
 
 impl MeetingPayload {
     /// Largest payload, in bytes of JSON.
@@ -178,55 +181,54 @@ impl MeetingPayload {
     /// The payload of a first request.
     ///
     /// # Errors
-    /// [`Error::RequestTooLarge`].
+    /// [`Error::RequestTooLarge`], and [`Error::Invalid`] when it has too many values.
     pub fn new(mut fields: Map<String, Value>) -> Result<Self, Error> {
         fields.retain(|_, value| !value.is_null());
-        let size = serde_json::to_string(&fields).map_or(usize::MAX, |text| text.len());
-        if size > Self::MAX_BYTES {
+        Self::of_size(JsonObject::new(&fields))
+    }
+
+    fn of_size(object: Result<JsonObject, InvalidText>) -> Result<Self, Error> {
+        let object = object.map_err(|InvalidText(rule)| Error::invalid("body", rule))?;
+        if object.as_str().len() > Self::MAX_BYTES {
             return Err(Error::RequestTooLarge { limit_bytes: Self::MAX_BYTES });
         }
-        Ok(Self(fields))
+        Ok(Self(object))
     }
 
     /// Merged with the payload of a later request, whose fields replace the earlier ones. Absent fields stay.
     ///
     /// # Errors
     /// As [`Self::new`], for the merged payload.
-    pub fn merged_with(&self, later: Self) -> Result<Self, Error> {
-        let mut fields = self.0.clone();
-        fields.extend(later.0);
-        Self::new(fields)
+    pub fn merged_with(&self, later: &Self) -> Result<Self, Error> {
+        Self::of_size(self.0.merged_with(&later.0))
     }
 
     /// Whether it has the field.
     pub fn has(&self, field: &str) -> bool {
-        self.0.contains_key(field)
+        self.0.fields().contains_key(field)
     }
 
     /// The text of a field; `None` if it is absent or no text.
-    pub fn text(&self, field: &str) -> Option<&str> {
-        self.0.get(field)?.as_str()
+    pub fn text(&self, field: &str) -> Option<String> {
+        self.0.field(field)?.as_str().map(str::to_owned)
     }
 
     /// Its fields, with `known` in place of what was sent. `None` keeps what was sent.
-    pub fn with(&self, known: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Map<String, Value> {
-        let mut fields = self.0.clone();
-        fields.extend(known.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?.into()))));
-        fields
-    }
-}
-
-// As JSON text, as metadata is, so that every number is returned as it was sent.
-impl Serialize for MeetingPayload {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&serde_json::to_string(&self.0).map_err(serde::ser::Error::custom)?)
-    }
-}
-
-impl<'de> Deserialize<'de> for MeetingPayload {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        serde_json::from_str(&text).map(Self).map_err(serde::de::Error::custom)
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when a text does not serialize.
+    pub fn with(
+        &self,
+        known: impl IntoIterator<Item = (&'static str, Option<String>)>,
+    ) -> Result<BTreeMap<String, Box<RawValue>>, Error> {
+        let mut fields: BTreeMap<_, _> =
+            self.0.fields().into_iter().map(|(name, value)| (name.into_owned(), value.to_owned())).collect();
+        for (field, value) in known {
+            if let Some(value) = value {
+                fields.insert(field.to_owned(), to_raw_value(&value).map_err(Error::internal)?);
+            }
+        }
+        Ok(fields)
     }
 }
 
@@ -394,10 +396,10 @@ mod tests {
     #[test]
     fn merges_payloads_and_keeps_absent_and_null_fields() {
         let first = payload(json!({"name": "a", "recordingSize": 1, "participants": [{"type": "VIDEO"}]}));
-        let both = first.merged_with(payload(json!({"name": "b", "recordingSize": null, "socialId": "c"}))).unwrap();
+        let both = first.merged_with(&payload(json!({"name": "b", "recordingSize": null, "socialId": "c"}))).unwrap();
         let known = [("status", Some("COMPLETE".to_owned())), ("name", None)];
         assert_eq!(
-            Value::Object(both.with(known)),
+            serde_json::to_value(both.with(known).unwrap()).unwrap(),
             json!({"name": "b", "recordingSize": 1, "participants": [{"type": "VIDEO"}], "socialId": "c", "status": "COMPLETE"})
         );
         let text = serde_json::to_string(&both).unwrap();
@@ -407,8 +409,8 @@ mod tests {
     #[test]
     fn rejects_a_merged_payload_over_256_kib() {
         let half = |field: &str| payload(json!({field: "x".repeat(MeetingPayload::MAX_BYTES / 2)}));
-        assert!(half("a").merged_with(half("a")).is_ok());
-        assert!(matches!(half("a").merged_with(half("b")), Err(Error::RequestTooLarge { .. })));
+        assert!(half("a").merged_with(&half("a")).is_ok());
+        assert!(matches!(half("a").merged_with(&half("b")), Err(Error::RequestTooLarge { .. })));
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! Metadata that owners attach to resources.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::InvalidText;
+use crate::{InvalidText, JsonObject};
 
-/// Metadata: a JSON object of at most 16 KiB.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Metadata(Map<String, Value>);
+/// Metadata: a JSON object of at most 16 KiB and 10,000 values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata(JsonObject);
 
 impl Metadata {
     const MAX_BYTES: usize = 16 * 1024;
@@ -17,14 +16,20 @@ impl Metadata {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The object.
+    pub fn object(&self) -> &JsonObject {
+        &self.0
+    }
 }
 
 impl TryFrom<Map<String, Value>> for Metadata {
     type Error = InvalidText;
 
-    fn try_from(object: Map<String, Value>) -> Result<Self, InvalidText> {
-        let size = serde_json::to_string(&object).map_or(usize::MAX, |text| text.len());
-        if size > Self::MAX_BYTES { Err(InvalidText("must be at most 16 KiB as JSON")) } else { Ok(Self(object)) }
+    fn try_from(fields: Map<String, Value>) -> Result<Self, InvalidText> {
+        let object = JsonObject::new(&fields)?;
+        let is_too_large = object.as_str().len() > Self::MAX_BYTES;
+        if is_too_large { Err(InvalidText("must be at most 16 KiB as JSON")) } else { Ok(Self(object)) }
     }
 }
 
@@ -36,16 +41,16 @@ impl<'de> Deserialize<'de> for Metadata {
 
 /// Stored as JSON text, so that every number is returned as it was sent.
 pub(crate) mod as_text {
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::Metadata;
+    use crate::JsonObject;
 
     pub(crate) fn serialize<S: Serializer>(metadata: &Metadata, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&serde_json::to_string(metadata).map_err(serde::ser::Error::custom)?)
+        metadata.0.serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        serde_json::from_str(&text).map_err(serde::de::Error::custom)
+        JsonObject::deserialize(deserializer).map(Metadata)
     }
 }

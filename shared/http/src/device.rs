@@ -2,7 +2,7 @@
 
 use capstan_domain::{Device, Secret};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A device.
@@ -32,13 +32,13 @@ pub struct DeviceBody {
     pub binding_generation: u32,
     /// Metadata set by the project.
     #[schema(value_type = Object)]
-    pub metadata: Value,
+    pub metadata: Box<RawValue>,
     /// Time of the last heartbeat.
     #[schema(required, format = DateTime)]
     pub last_seen_at: Option<String>,
     /// Payload of the last heartbeat.
     #[schema(required, value_type = Option<Object>)]
-    pub last_heartbeat: Option<Value>,
+    pub last_heartbeat: Option<Box<RawValue>>,
     /// When the device was registered.
     #[schema(format = DateTime)]
     pub created_at: String,
@@ -71,9 +71,9 @@ impl From<&Device> for DeviceBody {
             status: if device.binding.is_some() { "bound" } else { "unbound" },
             end_user_id: device.binding.as_ref().map(|binding| binding.end_user_id.to_string()),
             binding_generation: device.binding_generation,
-            metadata: serde_json::to_value(&device.metadata).unwrap_or_default(),
+            metadata: device.metadata.object().to_raw(),
             last_seen_at: heartbeat.map(|heartbeat| heartbeat.at.to_string()),
-            last_heartbeat: heartbeat.and_then(|heartbeat| serde_json::to_value(&heartbeat.report).ok()),
+            last_heartbeat: heartbeat.map(|heartbeat| heartbeat.report.object().to_raw()),
             created_at: device.created_at.to_string(),
             updated_at: device.updated_at.to_string(),
         }

@@ -2,7 +2,7 @@
 
 use capstan_domain::EndUser;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// An end user: a person with recordings in the project.
@@ -25,7 +25,7 @@ pub struct EndUserBody {
     pub name: Option<String>,
     /// Metadata set by the project.
     #[schema(value_type = Object)]
-    pub metadata: Value,
+    pub metadata: Box<RawValue>,
     /// When the end user was created.
     #[schema(format = DateTime)]
     pub created_at: String,
@@ -42,7 +42,7 @@ impl From<&EndUser> for EndUserBody {
             external_id: end_user.external_id.as_ref().map(ToString::to_string),
             email: end_user.email.as_ref().map(ToString::to_string),
             name: end_user.name.as_ref().map(ToString::to_string),
-            metadata: serde_json::to_value(&end_user.metadata).unwrap_or_default(),
+            metadata: end_user.metadata.object().to_raw(),
             created_at: end_user.created_at.to_string(),
             updated_at: end_user.updated_at.to_string(),
         }

@@ -4,7 +4,7 @@ use capstan_domain::{
     AudioFacts, Facts, ImageFacts, Media, MediaStatus, ProcessingError, Recording, Rendition, Source,
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A recording.
@@ -50,7 +50,7 @@ pub struct RecordingBody {
     pub media: Vec<MediaBody>,
     /// Metadata set by the project.
     #[schema(value_type = Object)]
-    pub metadata: Value,
+    pub metadata: Box<RawValue>,
     /// `device`, `app_import` or `api_upload`.
     #[schema(required, value_type = Option<String>, pattern = "^(device|app_import|api_upload)$")]
     pub source: Option<Source>,
@@ -238,7 +238,7 @@ impl From<&Recording> for RecordingBody {
             ended_at: moment(recording.origin.ended_at),
             transcription_id: recording.transcription_id().map(ToString::to_string),
             media: recording.media.values().map(MediaBody::from).collect(),
-            metadata: serde_json::to_value(&recording.metadata).unwrap_or_default(),
+            metadata: recording.metadata.object().to_raw(),
             source: recording.origin.source,
             content_sha256: recording.content_sha256().map(|sha256| sha256.to_string()),
             content_sha256_verified_at: moment(recording.content_sha256_verified_at()),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use capstan_domain::{Caller, Error, MediaId, Secret, Timestamp};
+use capstan_domain::{Caller, Error, MediaId, Secret, Timestamp, count_values};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 /// Largest body, in bytes. A completion of 10,000 parts is smaller.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Most values in a body, as [`count_values`] counts them. The largest proper body lists 10,000 parts.
+const MAX_BODY_VALUES: usize = 60_000;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -181,6 +183,10 @@ impl Request {
         if bytes.len() > MAX_BODY_BYTES {
             return Err(Error::RequestTooLarge { limit_bytes: MAX_BODY_BYTES });
         }
+        // Small values take a hundred times their bytes once they are parsed.
+        if count_values(bytes) > MAX_BODY_VALUES {
+            return Err(Error::invalid("body", "must have at most 60,000 values, nested ones included"));
+        }
         let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
         // Serde reads a struct from an array too, which no client intends.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
@@ -285,12 +291,18 @@ mod tests {
         assert_eq!(refusal("null"), "body: must be a JSON object");
         assert!(refusal(r#"{"name": "a""#).starts_with("body: must be valid JSON: EOF"));
         assert!(refusal(r#"{} {}"#).starts_with("body: must be valid JSON: trailing characters"));
-        assert!(refusal(&format!("{{\"x\": {}", "[".repeat(100_000))).starts_with("body: must be valid JSON: EOF"));
+        assert!(refusal(&format!("{{\"x\": {}", "[".repeat(50_000))).starts_with("body: must be valid JSON: EOF"));
     }
 
     #[test]
     fn rejects_duplicate_fields() {
         assert!(refusal(r#"{"name": "a", "name": "b"}"#).contains("duplicate field `name`"));
+    }
+
+    #[test]
+    fn rejects_a_body_with_over_60_000_values() {
+        let body = |count: usize| format!("{{\"name\": \"a\", \"x\": [{}{{}}]}}", "{},".repeat(count));
+        assert_eq!(refusal(&body(30_000)), "body: must have at most 60,000 values, nested ones included");
     }
 
     #[test]

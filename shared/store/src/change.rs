@@ -88,7 +88,7 @@ impl Change {
     /// Replaces the metadata, which is stored as JSON text. `None` leaves it unchanged.
     pub(crate) fn set_metadata(&mut self, wanted: Option<&Metadata>) -> Result<&mut Self, Error> {
         match wanted {
-            Some(metadata) => self.set(METADATA, &serde_json::to_string(metadata).map_err(Error::internal)?),
+            Some(metadata) => self.set(METADATA, metadata.object()),
             None => Ok(self),
         }
     }

@@ -3,7 +3,7 @@
 use capstan_domain::{ContentType, Error, FileDetails, FileId, FileType, Media, Recording};
 use capstan_objects::{ObjectKey, Signer};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A completed file with leave to fetch it.
@@ -77,7 +77,7 @@ pub(crate) struct FileBody {
     parent_clips: [String; 0],
     /// Metadata set by the project.
     #[schema(value_type = Object)]
-    data: Value,
+    data: Box<RawValue>,
     /// Presigned download URL, valid for up to a day.
     presigned_url: String,
     /// The same URL if the file is Opus, else null.
@@ -109,7 +109,7 @@ impl From<Signed<'_>> for FileBody {
             children_ids: [],
             parent_id: None,
             parent_clips: [],
-            data: serde_json::to_value(&recording.metadata).unwrap_or_else(|_| Value::Object(Map::new())),
+            data: recording.metadata.object().to_raw(),
             presigned_url_opus: is_opus.then(|| file.url.clone()),
             created_at: recording.created_at.to_string(),
             presigned_url: file.url,

@@ -1,12 +1,14 @@
 //! The response to a meeting worker.
 
+use std::collections::BTreeMap;
+
 use capstan_domain::{Error, MeetingStatus, Recording};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::payload::absent;
 
 /// All fields that workers sent, with those that Capstan sets.
-pub(crate) fn of(recording: &Recording) -> Result<Map<String, Value>, Error> {
+pub(crate) fn of(recording: &Recording) -> Result<BTreeMap<String, Box<RawValue>>, Error> {
     let meeting = recording.meeting.as_ref().ok_or_else(|| Error::internal("a meeting recording without a payload"))?;
     let (payload, status) = (&meeting.payload, MeetingStatus::from(recording.status));
     let location = recording.media.values().find_map(|media| media.location.as_ref());
@@ -25,5 +27,5 @@ pub(crate) fn of(recording: &Recording) -> Result<Map<String, Value>, Error> {
         ("status", Some(status.as_str().to_owned())),
         ("name", recording.name.as_ref().map(ToString::to_string)),
     ];
-    Ok(payload.with(known.into_iter().chain(times)))
+    payload.with(known.into_iter().chain(times))
 }

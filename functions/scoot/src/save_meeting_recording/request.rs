@@ -61,7 +61,7 @@ impl SaveRequest for RecordingRequest<'_> {
         self.require_same(&seen, known)?;
         let origin = &seen.origin;
         require_order(body.start_date_time.or(origin.started_at), body.end_date_time.or(origin.ended_at))?;
-        let payload = known.payload.merged_with(self.payload.clone())?;
+        let payload = known.payload.merged_with(&self.payload)?;
         let step = self.step(&seen, status, &payload).await?;
         let end_user_id = if origin.end_user_id.is_none() { self.end_user_id().await? } else { None };
         if payload == known.payload && end_user_id.is_none() && matches!(step, MeetingStep::Stay) {
@@ -119,7 +119,7 @@ impl<'a> RecordingRequest<'a> {
     fn require_same(&self, seen: &Recording, known: &MeetingRecording) -> Result<(), Error> {
         let has_changed = |field: &str| {
             let (before, now) = (known.payload.text(field), self.payload.text(field));
-            before.zip(now).is_some_and(|(before, now)| !before.eq_ignore_ascii_case(now))
+            before.zip(now).is_some_and(|(before, now)| !before.eq_ignore_ascii_case(&now))
         };
         if has_changed("userId") {
             return Err(Error::invalid("userId", "must be the userId of the first request"));
@@ -140,7 +140,8 @@ impl<'a> RecordingRequest<'a> {
     /// The media file to process, if the payload names an object.
     async fn media(&self, payload: &MeetingPayload) -> Result<Option<Media>, Error> {
         let Some(key) = payload.text("recordingId") else { return Ok(None) };
-        let location = self.buckets.location(self.tenant, payload.text("s3Bucket"), key).map_err(invalid_location)?;
+        let location =
+            self.buckets.location(self.tenant, payload.text("s3Bucket").as_deref(), &key).map_err(invalid_location)?;
         let Self { now, entropy, .. } = self;
         let missing = || {
             let rule = format!("must be the key of an object in the bucket {} that Capstan may read", location.bucket);

@@ -315,3 +315,17 @@ async fn the_key_may_be_shown_in_either_header_and_no_token_will_do() {
     let enough = environment.restricted_key(Scope::RecordingsWrite).await;
     assert_eq!(call(&function(&environment), with_credential(bare, &enough)).await.status, 200);
 }
+
+#[tokio::test]
+async fn rejects_a_payload_with_over_10_000_values() {
+    let environment = set().await;
+    let values = |count: usize| body_with(json!({"cursors": vec![json!({"a": 0}); count]}));
+    assert_eq!(tell(&environment, values(4_900)).await.status, 200);
+    let refused = tell(&environment, values(5_000)).await;
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (400, &json!("invalid_request")));
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("at most 10,000 values"), "{message}");
+    // A later request cannot add more either.
+    let more = json!({"socialRecordingId": body()["socialRecordingId"], "others": vec![json!({"a": 0}); 4_900]});
+    assert_eq!(tell(&environment, more).await.status, 400);
+}

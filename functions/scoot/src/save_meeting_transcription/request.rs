@@ -44,7 +44,7 @@ impl SaveRequest for TranscriptionRequest<'_> {
         let without = || Error::internal("a meeting transcription without a payload");
         let known = seen.meeting.as_ref().ok_or_else(without)?;
         let status = MeetingStatus::from(seen.status).after(self.status)?;
-        let payload = known.payload.merged_with(self.payload.clone())?;
+        let payload = known.payload.merged_with(&self.payload)?;
         if payload == known.payload && status == MeetingStatus::from(seen.status) {
             return Ok(Some(Saved::Unchanged(seen)));
         }

@@ -80,7 +80,10 @@ async fn after_an_end_the_same_end_is_a_repeat_and_any_other_status_a_conflict()
             assert_eq!(format!("{second} {}", answer.status), expected, "after {first}");
             let kept = transcriptions(&environment).await;
             assert_eq!(kept.len(), 1);
-            assert_eq!(kept[0].meeting.as_ref().unwrap().payload.text("name") == Some("later"), answer.status == 200);
+            assert_eq!(
+                kept[0].meeting.as_ref().unwrap().payload.text("name").as_deref() == Some("later"),
+                answer.status == 200
+            );
             assert_eq!(kept[0].error.is_some(), kept[0].status == TranscriptionStatus::Failed);
         }
     }

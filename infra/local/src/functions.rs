@@ -49,9 +49,9 @@ async fn construct(aws: aws_config::SdkConfig, template: Template, clock: Clock)
 
 impl From<capstan_lambda::Function> for Function {
     fn from(function: capstan_lambda::Function) -> Self {
-        Self::new(move |event| {
+        Self::new(move |event, timeout| {
             let function = function.clone();
-            async move { function.invoke(event).await }
+            async move { function.invoke_within(event, timeout).await }
         })
     }
 }

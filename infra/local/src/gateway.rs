@@ -235,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn a_function_that_keeps_a_client_waiting_is_503_a_throttled_route_429_and_no_route_404() {
         let template = Template::parse(TEMPLATE, &[]).unwrap();
-        let slow = Function::new(|_| std::future::pending::<Result<serde_json::Value, String>>());
+        let slow = Function::new(|_, _| std::future::pending::<Result<serde_json::Value, String>>());
         let functions = Functions::from([("f".to_owned(), slow)]);
         let lambda = Arc::new(Lambda::new(&template, functions, Duration::ZERO));
         let mut gateway = Gateway::new(&template, lambda);

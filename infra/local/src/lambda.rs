@@ -18,18 +18,18 @@ type Answer = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
 /// A function as a value: the event's JSON in, the answer's JSON or an error out.
 #[derive(Clone)]
-pub struct Function(Arc<dyn Fn(Value) -> Answer + Send + Sync>);
+pub struct Function(Arc<dyn Fn(Value, Duration) -> Answer + Send + Sync>);
 
 impl Function {
-    /// Takes any async function over JSON.
+    /// Takes any async function over JSON and the time that it may take.
     pub fn new<F, A, E>(function: F) -> Self
     where
-        F: Fn(Value) -> A + Send + Sync + 'static,
+        F: Fn(Value, Duration) -> A + Send + Sync + 'static,
         A: Future<Output = Result<Value, E>> + Send + 'static,
         E: fmt::Display,
     {
-        Self(Arc::new(move |event| {
-            let answer = function(event);
+        Self(Arc::new(move |event, timeout| {
+            let answer = function(event, timeout);
             Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
         }))
     }
@@ -38,8 +38,8 @@ impl Function {
     ///
     /// # Errors
     /// What the function returned as its error, as text.
-    pub async fn call(&self, event: Value) -> Result<Value, String> {
-        (self.0)(event).await
+    pub async fn call(&self, event: Value, timeout: Duration) -> Result<Value, String> {
+        (self.0)(event, timeout).await
     }
 }
 
@@ -120,7 +120,8 @@ impl Lambda {
         let timeout = deployed.timeout;
         let function = deployed.function.clone();
         // The call itself may panic too, so it is made inside the task.
-        let invocation = self.running.spawn(async move { tokio::time::timeout(timeout, function.call(event)).await });
+        let invocation =
+            self.running.spawn(async move { tokio::time::timeout(timeout, function.call(event, timeout)).await });
         match invocation.await {
             Ok(Ok(Ok(answer))) => Ok(answer),
             Ok(Ok(Err(error))) => Err(InvocationError::Failed(error)),
@@ -177,7 +178,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_invocation_is_stopped_at_its_timeout() {
-        let lambda = lambda(Function::new(|_| std::future::pending::<Result<Value, String>>()));
+        let lambda = lambda(Function::new(|_, _| std::future::pending::<Result<Value, String>>()));
         let error = lambda.invoke("f", Value::Null).await.unwrap_err();
         assert_eq!(error, InvocationError::TimedOut(Duration::from_secs(1)));
         assert_eq!(lambda.in_flight(), 0);
@@ -208,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_function_is_an_error() {
-        let lambda = lambda(Function::new(|event| async { Ok::<_, String>(event) }));
+        let lambda = lambda(Function::new(|event, _| async { Ok::<_, String>(event) }));
         assert!(lambda.has("f") && !lambda.has("g"));
         assert_eq!(lambda.invoke("g", Value::Null).await, Err(InvocationError::Unknown("g".to_owned())));
         assert_eq!(lambda.invoke("f", Value::from(1)).await, Ok(Value::from(1)));
@@ -218,7 +219,7 @@ mod tests {
     async fn whoever_stops_waiting_does_not_stop_the_function() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let sender = std::sync::Mutex::new(Some(sender));
-        let lambda = lambda(Function::new(move |_| {
+        let lambda = lambda(Function::new(move |_, _| {
             let sender = sender.lock().unwrap().take().unwrap();
             async move {
                 tokio::time::sleep(Duration::from_millis(20)).await;

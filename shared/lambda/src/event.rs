@@ -41,7 +41,7 @@ where
     H: Fn(D, E, Invocation) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
-    Function(std::sync::Arc::new(move |event: Value| -> Answer {
+    Function(std::sync::Arc::new(move |event: Value, _| -> Answer {
         let (dependencies, clock, handler) = (dependencies.clone(), clock.clone(), handler.clone());
         Box::pin(async move {
             let event = serde_json::from_value(event).map_err(|error| InvocationError(error.to_string()))?;

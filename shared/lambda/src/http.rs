@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use capstan_aws::{Environment, FromEnvironment};
+use capstan_aws::{Environment, FromEnvironment, busy};
 use capstan_domain::{DeviceId, EndUserId, Error, RecordingId, TranscriptionId};
 use capstan_http::{Reply, Request};
 use capstan_idempotency::{Dependencies, idempotent};
@@ -41,17 +41,42 @@ where
     H: Fn(D, Request) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply, Error>> + Send + 'static,
 {
-    Function(std::sync::Arc::new(move |event: Value| -> Answer {
+    Function(std::sync::Arc::new(move |event: Value, timeout| -> Answer {
         let (dependencies, clock, handler) = (dependencies.clone(), clock.clone(), handler.clone());
         Box::pin(async move {
             let request: LambdaRequest = serde_json::from_value(event).map_err(invalid_event)?;
             let service = service_fn(|event| answer(&dependencies, &clock, &handler, event));
-            let answered =
-                Adapter::from(service).call(LambdaEvent::new(request, lambda_http::Context::default())).await;
-            let Ok(response) = answered;
+            let mut context = lambda_http::Context::default();
+            context.deadline = timeout.map_or(0, deadline_after);
+            let Ok(response) = Adapter::from(service).call(LambdaEvent::new(request, context)).await;
             serde_json::to_value(response).map_err(invalid_event)
         })
     }))
+}
+
+/// Time before the invocation's deadline at which its handler is stopped. Enough to release an idempotency key.
+const HANDLER_MARGIN: Duration = Duration::from_millis(1_000);
+/// Time before the invocation's deadline at which the request is answered in any case. Behind it, API Gateway answers 500.
+const ANSWER_MARGIN: Duration = Duration::from_millis(400);
+
+fn deadline_after(timeout: Duration) -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + timeout;
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Time until Lambda ends the invocation; `None` when it does not say.
+fn remaining(event: &lambda_http::Request) -> Option<Duration> {
+    let deadline = event.lambda_context_ref().map(|context| context.deadline).filter(|deadline| *deadline > 0)?;
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(Duration::from_millis(deadline).saturating_sub(since_1970))
+}
+
+/// The result of a future, or 503 when it takes longer. One limit for all its calls to AWS: each client has timeouts and
+/// retries of its own, which add up to more than an invocation has.
+async fn within<T>(limit: Option<Duration>, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let Some(limit) = limit else { return future.await };
+    let late = |_| Err(busy("the request took as long as the function may run"));
+    tokio::time::timeout(limit, future).await.unwrap_or_else(late)
 }
 
 fn invalid_event(error: serde_json::Error) -> InvocationError {
@@ -70,10 +95,15 @@ where
     F: Future<Output = Result<Reply, Error>>,
 {
     let line = AccessLine::begin(&event);
+    let remaining = remaining(&event);
+    let margin = |margin| remaining.map(|remaining| remaining.saturating_sub(margin));
+    let (handler_limit, answer_limit) = (margin(HANDLER_MARGIN), margin(ANSWER_MARGIN));
     let running = Invocation::begin(clock).map(|at| {
         let request = Request::new(event, at.now, at.entropy, at.secret_bits);
+        let handler = handler.clone();
+        let limited = move |dependencies, request| within(handler_limit, handler(dependencies, request));
         // Boxed, so that the compiler's limit of nested types counts the handler's futures by themselves.
-        Box::pin(idempotent(dependencies.clone(), request, handler.clone()))
+        Box::pin(within(answer_limit, idempotent(dependencies.clone(), request, limited)))
     });
     async move {
         let result = match running {

@@ -11,6 +11,7 @@ mod registration;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -46,7 +47,7 @@ pub struct InvocationError(String);
 
 /// A function as a value: the event's JSON in, the answer's JSON out.
 #[derive(Clone)]
-pub struct Function(Arc<dyn Fn(Value) -> Answer + Send + Sync>);
+pub struct Function(Arc<dyn Fn(Value, Option<Duration>) -> Answer + Send + Sync>);
 
 type Answer = Pin<Box<dyn Future<Output = Result<Value, InvocationError>> + Send>>;
 
@@ -57,7 +58,15 @@ impl Function {
     /// [`InvocationError`] when the event is not of its kind and, for a function that answers no request, when it
     /// failed.
     pub async fn invoke(&self, event: Value) -> Result<Value, InvocationError> {
-        (self.0)(event).await
+        (self.0)(event, None).await
+    }
+
+    /// As [`Self::invoke`], with the time after which Lambda ends the invocation.
+    ///
+    /// # Errors
+    /// Those of [`Self::invoke`].
+    pub async fn invoke_within(&self, event: Value, timeout: Duration) -> Result<Value, InvocationError> {
+        (self.0)(event, Some(timeout)).await
     }
 }
 

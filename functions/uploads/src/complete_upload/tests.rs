@@ -311,3 +311,24 @@ async fn a_file_with_missing_parts_stays_pending() {
     assert_eq!((answer.status, &answer.body["media"][1]["status"]), (200, &json!("pending")));
     assert_eq!(environment.open_uploads().await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_service_that_hangs_is_503_before_the_function_ends() {
+    let environment = TestEnvironment::start().await;
+    let recording = environment.recording().awaiting(ContentType::AudioOpus).pending().await;
+    let media_id = TestEnvironment::media_id("med_1");
+    environment.put(&recording, &media_id, ContentType::AudioOpus, b"x".to_vec()).await;
+    let function = function(&environment);
+    let body = json!({"content_sha256": hash("x")});
+    let keyed = with_header(with_body(event("complete-upload"), body), "idempotency-key", "k");
+    let hangs = Fault::Delay(std::time::Duration::from_secs(60));
+    environment.emulators.faults().fail_next("GetObject", hangs, 9);
+    let timeout = std::time::Duration::from_secs(4);
+    let answer = function.invoke_within(keyed.clone(), timeout).await.unwrap();
+    assert_eq!(answer["statusCode"], 503, "{answer}");
+    assert_eq!(answer["headers"]["retry-after"], "1");
+    environment.emulators.faults().clear();
+    // The key is free again, long before a request counts as dead.
+    let again = call(&function, keyed).await;
+    assert_eq!((again.status, &again.body["status"]), (200, &json!("uploaded")), "{}", again.body);
+}

@@ -93,14 +93,61 @@ where
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         _ => false,
     };
-    // The response is left out: it may contain items of the table.
-    let cause: Cause = error.into_source().unwrap_or_else(|error| error.to_string().into());
+    let cause = cause(error);
     if is_transient { busy(cause) } else { Error::Internal { cause } }
+}
+
+/// What is logged of a failed call: code, message and request id. The response is left out, since it may contain items of
+/// the table.
+fn cause<E>(error: SdkError<E, HttpResponse>) -> Cause
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    match &error {
+        SdkError::ServiceError(context) => {
+            let (error, status) = (context.err(), context.raw().status().as_u16());
+            let code = error.code().unwrap_or("no code");
+            let message = error.message().map(|message| format!(": {message}")).unwrap_or_default();
+            let request_id = error.meta().extra("aws_request_id").unwrap_or("none");
+            format!("{code}{message} (status {status}, request id {request_id})").into()
+        }
+        SdkError::ResponseError(context) => {
+            format!("a response that cannot be read (status {})", context.raw().status().as_u16()).into()
+        }
+        _ => error.into_source().unwrap_or_else(|error| error.to_string().into()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::operation::get_item::GetItemError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
     use super::*;
+
+    fn response(status: u16) -> HttpResponse {
+        HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from("{\"secret\": \"item\"}"))
+    }
+
+    #[test]
+    fn logs_code_message_and_request_id_and_never_the_response() {
+        let metadata = ErrorMetadata::builder().code("Oops").message("why").custom("aws_request_id", "r-1").build();
+        let named = SdkError::service_error(GetItemError::generic(metadata), response(500));
+        let nameless = SdkError::service_error(GetItemError::generic(ErrorMetadata::builder().build()), response(503));
+        let unreadable: SdkError<GetItemError, _> = SdkError::response_error("expected `<` in secret", response(502));
+        for (error, text, is_transient) in [
+            (named, "Oops: why (status 500, request id r-1)", false),
+            (nameless, "no code (status 503, request id none)", true),
+            (unreadable, "a response that cannot be read (status 502)", true),
+        ] {
+            let error = failure(error);
+            assert_eq!(matches!(error, Error::Unavailable { .. }), is_transient, "{error}");
+            assert!(error.to_string().ends_with(text), "{error}");
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
 
     #[tokio::test]
     async fn the_compiled_in_root_certificates_are_valid() {

@@ -30,10 +30,10 @@ impl Invocations {
 
     fn counting(&self, name: &str, function: Function) -> Function {
         let (invocations, name) = (self.clone(), name.to_owned());
-        Function::new(move |event| {
+        Function::new(move |event, timeout| {
             *invocations.lock().entry(name.clone()).or_default() += 1;
             let function = function.clone();
-            async move { function.call(event).await }
+            async move { function.call(event, timeout).await }
         })
     }
 }

@@ -16,5 +16,5 @@ pub fn functions() -> Vec<Registration> {
 
 /// The operations of this area in the OpenAPI document.
 #[derive(OpenApi)]
-#[openapi(paths(get_openapi::handle,))]
+#[openapi(paths(get_openapi::handle,), components(schemas(capstan_http::GatewayRefusalBody)))]
 pub struct Operations;

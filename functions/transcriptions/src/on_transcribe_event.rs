@@ -29,13 +29,10 @@ pub async fn handle(
     let Ok(job) = event.detail.transcription_job_name.parse::<JobName>() else { return Ok(()) };
     let Ok(aws) = providers.get(Some(ProviderName::Aws)) else { return Ok(()) };
     let found = transcripts.store().transcription(&job.transcription_id).await?;
-    let Some(transcription) = found.filter(|found| found.recording_id.as_ref() == Some(&job.recording_id)) else {
-        return Ok(());
-    };
-    if transcription.status.is_end() {
-        return Ok(());
-    }
     let number = ChunkNumber::new(job.chunk.unwrap_or(0));
+    let awaited =
+        found.filter(|found| found.awaits(ProviderName::Aws, &job.recording_id, job.chunk.map(ChunkNumber::new)));
+    let Some(transcription) = awaited else { return Ok(()) };
     let id = ProviderJobId::of_aws(&job);
     let asked = transcripts.poll(aws, &transcription, (number, &id), invocation.now).await;
     transcripts.handle_result(&transcription, asked.map(drop), invocation.now).await

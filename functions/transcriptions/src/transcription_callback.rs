@@ -50,8 +50,9 @@ pub async fn handle(
         return Err(Error::Unauthorized);
     }
     let found = transcripts.store().transcription(&job.transcription_id).await?;
-    let Some(transcription) = found.filter(|found| !found.status.is_end()) else { return Ok(Reply::no_content()) };
     let (number, now) = (ChunkNumber::new(job.chunk.unwrap_or(0)), request.now());
+    let awaited = found.filter(|found| found.awaits(name, &job.recording_id, job.chunk.map(ChunkNumber::new)));
+    let Some(transcription) = awaited else { return Ok(Reply::no_content()) };
     let heard = match received {
         Ok(Callback::Done(transcript)) => {
             transcripts.save_chunk(&transcription, number, transcript, now).await.map_err(Into::into)

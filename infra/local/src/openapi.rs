@@ -182,6 +182,29 @@ mod tests {
         assert_eq!(operations, routes);
     }
 
+    fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|field| references(field, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_is_defined() {
+        let document: Value = serde_json::from_str(api::get_openapi::DOCUMENT).unwrap();
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} is not defined");
+        }
+    }
+
     #[test]
     fn every_summary_has_at_most_8_words() {
         let document: Value = serde_json::from_str(api::get_openapi::DOCUMENT).unwrap();

@@ -1,11 +1,11 @@
 //! Transcriptions in any state, for tests.
 
 use capstan_domain::{
-    ContentType, LeaseId, Offset, ProviderName, Recording, RecordingId, Segment, Speaker, Transcript,
-    TranscriptLocation, Transcription, TranscriptionError, TranscriptionOptions,
+    Chunk, ChunkNumber, ChunkStatus, ContentType, LeaseId, Offset, ProviderName, Recording, RecordingId, Segment,
+    Speaker, Transcript, TranscriptLocation, Transcription, TranscriptionError, TranscriptionOptions,
 };
 use capstan_objects::ObjectKey;
-use capstan_store::transcript_location;
+use capstan_store::{Changed, transcript_location};
 
 use crate::recording::made;
 use crate::{RECORDING, TRANSCRIPTION, TestEnvironment};
@@ -76,6 +76,19 @@ impl<'a> TranscriptionBuilder<'a> {
         let claimed = claimed.expect("the table answers").expect("nobody else claims it");
         let _ = environment.emulators.take_calls();
         (*claimed, lease)
+    }
+
+    /// Puts it there, claims it and plans it for the provider that it asks for, uncut.
+    pub async fn planned(self) -> Transcription {
+        let (environment, provider) = (self.environment, self.options.provider.expect("it asks for a provider"));
+        let (claimed, lease) = self.processing().await;
+        let whole = Chunk { start: Offset::default(), end: Offset::default(), status: ChunkStatus::Sending };
+        let chunks = [(ChunkNumber::new(0), whole)].into();
+        let now = environment.now();
+        let planned = environment.store.plan_transcription(&claimed.id, &lease, provider, &chunks, now).await;
+        let Ok(Changed::Made(planned)) = planned else { panic!("the claim is still held: {planned:?}") };
+        let _ = environment.emulators.take_calls();
+        *planned
     }
 
     /// Puts it there, claims it and ends it with this text, which is kept where a text of its length is kept.

@@ -365,6 +365,19 @@ impl Transcription {
         Err(Error::Conflict { reason })
     }
 
+    /// Whether a provider may report on this job: it was given to that provider, for that recording, as that chunk;
+    /// `None` if the audio is not cut. A provider knows how to sign for every job, also for those of another provider.
+    pub fn awaits(&self, provider: ProviderName, recording_id: &RecordingId, chunk: Option<ChunkNumber>) -> bool {
+        let is_planned = match chunk {
+            None => self.chunks.len() == 1,
+            Some(number) => self.chunks.len() > 1 && self.chunks.contains_key(&number),
+        };
+        !self.status.is_end()
+            && self.options.provider == Some(provider)
+            && self.recording_id.as_ref() == Some(recording_id)
+            && is_planned
+    }
+
     /// Whether every chunk is transcribed.
     pub fn has_all_chunks(&self) -> bool {
         !self.chunks.is_empty() && self.chunks.values().all(|chunk| chunk.status == ChunkStatus::Done)

@@ -15,7 +15,7 @@ mod transcription;
 pub use access::{Access, Bearer, CredentialForm};
 pub use device::{DeviceBody, DeviceWithTokenBody};
 pub use end_user::EndUserBody;
-pub use failure::{ErrorBody, ErrorDetail, Refusals};
+pub use failure::{ErrorBody, ErrorDetail, GatewayRefusalBody, Refusals};
 pub use page::{Cursor, DevicePage, EndUserPage, RecordingPage, TranscriptionPage};
 pub use part::{PartUrlBody, PartUrls, ReceivedPartBody};
 pub use recording::{MediaBody, ProcessingErrorBody, RecordingBody, RenditionBody};

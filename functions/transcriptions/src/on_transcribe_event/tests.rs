@@ -15,7 +15,7 @@ fn function(environment: &TestEnvironment, peer: &Peer) -> Function {
 
 async fn awaited(environment: &TestEnvironment) {
     let options = TranscriptionOptions { provider: "aws".parse().ok(), ..TranscriptionOptions::default() };
-    environment.transcription().asking(options).processing().await;
+    environment.transcription().asking(options).planned().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use capstan_domain::{TranscriptionOptions, TranscriptionStatus};
+use capstan_domain::{ChunkNumber, ProviderName, Transcription, TranscriptionOptions, TranscriptionStatus};
 use capstan_emulators::peer::{Peer, Reply};
 use capstan_lambda::{Function, http_function};
 use capstan_test_environment::{
@@ -20,7 +20,7 @@ fn function(environment: &TestEnvironment, peer: &Peer) -> Function {
 
 async fn awaited(environment: &TestEnvironment, provider: &str) {
     let options = TranscriptionOptions { provider: provider.parse().ok(), ..TranscriptionOptions::default() };
-    environment.transcription().asking(options).processing().await;
+    environment.transcription().asking(options).planned().await;
 }
 
 async fn status(environment: &TestEnvironment) -> TranscriptionStatus {
@@ -104,6 +104,31 @@ async fn a_callback_without_the_jobs_token_is_refused() {
     }
     assert!(environment.emulators.take_calls().is_empty());
     assert_eq!(status(&environment).await, TranscriptionStatus::Processing);
+}
+
+#[tokio::test]
+async fn a_provider_cannot_report_on_a_job_of_another_or_on_another_piece() {
+    let environment = TestEnvironment::start().await;
+    let peer = Peer::answering(transcribing).await;
+    let function = function(&environment, &peer);
+    awaited(&environment, "assemblyai").await;
+    let before = environment.stored_transcription(TRANSCRIPTION).await.unwrap();
+    // The token of the event is Deepgram's, and is good for the job's name.
+    assert_eq!(call(&function, event("transcription-callback")).await.status, 204);
+    assert_eq!(environment.stored_transcription(TRANSCRIPTION).await.unwrap(), before);
+
+    let provider = ProviderName::Deepgram;
+    let asked =
+        Transcription { options: TranscriptionOptions { provider: Some(provider), ..before.options }, ..before };
+    let (recording_id, other) = (asked.recording_id.clone().unwrap(), "rec_other".parse().unwrap());
+    let [first, second] = [0, 1].map(ChunkNumber::new);
+    assert!(asked.awaits(provider, &recording_id, None));
+    assert!(!asked.awaits(provider, &recording_id, Some(first)) && !asked.awaits(provider, &other, None));
+    let mut cut = asked;
+    cut.chunks.insert(second, cut.chunks[&first].clone());
+    assert!(cut.awaits(provider, &recording_id, Some(second)) && !cut.awaits(provider, &recording_id, None));
+    assert!(!cut.awaits(provider, &recording_id, Some(ChunkNumber::new(2))));
+    assert!(!cut.awaits(ProviderName::Aws, &recording_id, Some(second)));
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ impl Seen {
     fn answering(&self, answer: impl Fn(&Value) -> Result<Value, String> + Send + Sync + 'static) -> Function {
         let seen = self.clone();
         let answer = Arc::new(answer);
-        Function::new(move |event: Value| {
+        Function::new(move |event: Value, _| {
             seen.0.lock().unwrap().push(event.clone());
             let answered = answer(&event);
             async move { answered }

@@ -104,7 +104,7 @@ async fn stopping_waits_for_running_invocations() {
     let seen = Seen::default();
     let (started, finished) = (Arc::new(Semaphore::new(0)), seen.clone());
     let signal = Arc::clone(&started);
-    let slow = Function::new(move |event: Value| {
+    let slow = Function::new(move |event: Value, _| {
         let (started, finished) = (Arc::clone(&signal), finished.clone());
         async move {
             started.add_permits(1);
@@ -125,7 +125,7 @@ async fn stopping_waits_for_running_invocations() {
 async fn stopping_gives_up_on_an_invocation_that_never_ends() {
     let started = Arc::new(Semaphore::new(0));
     let signal = Arc::clone(&started);
-    let endless = Function::new(move |_: Value| {
+    let endless = Function::new(move |_: Value, _| {
         signal.add_permits(1);
         std::future::pending::<Result<Value, String>>()
     });

@@ -1,7 +1,8 @@
 //! `GET /v1/devices`
 
-use capstan_domain::{Action, Error};
+use capstan_domain::{Action, EndUser, EndUserId, Error};
 use capstan_http::{Access, DevicePage, Refusals, Reply, Request};
+use capstan_store::{Page, Store};
 
 /// Lists devices, newest first.
 ///
@@ -16,15 +17,39 @@ use capstan_http::{Access, DevicePage, Refusals, Reply, Request};
     params(
         ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
+        ("offset" = Option<u16>, Query, description = "Number of items to skip, 0 to 10,000. Not with `cursor`."),
+        ("end_user_id" = Option<String>, Query, description = "Only devices that are bound to this end user."),
     ),
     responses((status = 200, description = "A page of devices.", body = DevicePage), Refusals),
 )]
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
-    let caller = access.caller(&request, Action::ReadDevices).await?;
-    let after = request.cursor()?.map(|from| from.after);
-    let limit = request.limit()?;
-    let page = access.store().list_devices(&caller.tenant, after.as_ref(), limit).await?;
+    let store = access.store();
+    let (caller, of) = access.caller_while_reading(&request, Action::ReadDevices, Of::read(store, &request)).await?;
+    let query = request.page()?;
+    let page = match of {
+        Of::All => store.list_devices(&caller.tenant, &query).await?,
+        Of::EndUser(found) => match EndUser::of(&caller.tenant, found) {
+            Ok(end_user) => store.list_devices_of(&end_user, &query).await?,
+            // As with every filter of a list: what does not exist has none.
+            Err(_) => Page { entities: Vec::new(), next: None },
+        },
+    };
     Reply::ok(&DevicePage::from(&page))
+}
+
+/// Which devices are wanted.
+enum Of {
+    All,
+    /// Those of an end user, if it exists.
+    EndUser(Option<EndUser>),
+}
+
+impl Of {
+    async fn read(store: &Store, request: &Request) -> Result<Self, Error> {
+        let id: Option<EndUserId> = request.query("end_user_id", "must be an end user id")?;
+        let Some(id) = id else { return Ok(Self::All) };
+        Ok(Self::EndUser(store.end_user(&id).await?))
+    }
 }
 
 #[cfg(test)]

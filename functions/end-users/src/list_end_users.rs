@@ -17,6 +17,7 @@ use capstan_http::{Access, EndUserPage, Refusals, Reply, Request};
     params(
         ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
+        ("offset" = Option<u16>, Query, description = "Number of items to skip, 0 to 10,000. Not with `cursor`."),
         ("external_id" = Option<String>, Query, description = "Only the end user with this `external_id`."),
     ),
     responses((status = 200, description = "A page of end users.", body = EndUserPage), Refusals),
@@ -24,9 +25,7 @@ use capstan_http::{Access, EndUserPage, Refusals, Reply, Request};
 pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let caller = access.caller(&request, Action::ReadEndUsers).await?;
     let external_id = request.query("external_id", ExternalId::RULE)?;
-    let after = request.cursor()?.map(|from| from.after);
-    let limit = request.limit()?;
-    let page = access.store().list_end_users(&caller.tenant, external_id.as_ref(), after.as_ref(), limit).await?;
+    let page = access.store().list_end_users(&caller.tenant, external_id.as_ref(), &request.page()?).await?;
     Reply::ok(&EndUserPage::from(&page))
 }
 

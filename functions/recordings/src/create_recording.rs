@@ -28,6 +28,9 @@ pub struct Body {
     /// When the take began.
     #[schema(value_type = Option<String>, format = DateTime)]
     started_at: Option<Timestamp>,
+    /// Same as `started_at`.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    recorded_at: Option<Timestamp>,
     /// When the take ended, not before its start.
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
@@ -131,14 +134,18 @@ fn not_ours(field: &'static str) -> Error {
 
 impl Body {
     fn describe(self, mut recording: Recording) -> Result<Recording, Error> {
-        if self.started_at.zip(self.ended_at).is_some_and(|(start, end)| end < start) {
+        if self.started_at.zip(self.recorded_at).is_some_and(|(start, alias)| start != alias) {
+            return Err(Error::invalid("recorded_at", "must be the same as started_at, or absent"));
+        }
+        let started_at = self.started_at.or(self.recorded_at);
+        if started_at.zip(self.ended_at).is_some_and(|(start, end)| end < start) {
             return Err(Error::invalid("ended_at", "must not be before started_at"));
         }
         if self.upload_method.as_ref().is_some_and(|method| method.chars().count() > 64) {
             return Err(Error::invalid("upload_method", "must be at most 64 characters"));
         }
         recording.name = self.name;
-        recording.origin.started_at = self.started_at;
+        recording.origin.started_at = started_at;
         recording.origin.ended_at = self.ended_at;
         recording.metadata = self.metadata.unwrap_or_default();
         recording.origin.source = self.source;

@@ -4,8 +4,6 @@ use capstan_domain::{Action, Caller, Error, Status};
 use capstan_http::{Access, RecordingPage, Refusals, Reply, Request};
 use capstan_store::ListQuery;
 
-const MAX_OFFSET: usize = 10_000;
-
 /// Lists recordings, newest first.
 ///
 /// # Errors
@@ -36,14 +34,6 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
 
 fn query(caller: &Caller, request: &Request) -> Result<ListQuery, Error> {
     let time = "must be an ISO 8601 time, such as 2025-01-15T09:00:00Z";
-    let offset = request.query("offset", "must be 0 to 10000")?.unwrap_or(0);
-    let from = request.cursor()?;
-    if offset > MAX_OFFSET {
-        return Err(Error::invalid("offset", "must be 0 to 10000"));
-    }
-    if offset > 0 && from.is_some() {
-        return Err(Error::invalid("offset", "must not be given together with cursor"));
-    }
     Ok(ListQuery {
         visibility: caller.visibility(),
         device_id: request.query("device_id", "must be a device id")?,
@@ -51,9 +41,7 @@ fn query(caller: &Caller, request: &Request) -> Result<ListQuery, Error> {
         status: request.query::<Status>("status", "must be pending, uploaded, processing, completed or failed")?,
         created_after: request.query("created_after", time)?,
         updated_after: request.query("updated_after", time)?,
-        offset: from.as_ref().map_or(offset, |from| from.left_out),
-        after: from.map(|from| from.after),
-        limit: request.limit()?,
+        page: request.page()?,
     })
 }
 

@@ -19,6 +19,7 @@ use capstan_store::{Page, Store};
         ("recording_id" = Option<String>, Query, description = "Only transcriptions of this recording."),
         ("limit" = Option<u8>, Query, description = "Maximum number of items, 1 to 100. Default 25."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
+        ("offset" = Option<u16>, Query, description = "Number of items to skip, 0 to 10,000. Not with `cursor`."),
     ),
     responses((status = 200, description = "A page of transcriptions.", body = TranscriptionPage), Refusals),
 )]
@@ -55,13 +56,12 @@ async fn list(
     of: Of,
     request: &Request,
 ) -> Result<Page<Transcription, TranscriptionId>, Error> {
-    let after = request.cursor()?.map(|from| from.after);
-    let limit = request.limit()?;
+    let query = request.page()?;
     let Of::Recording(found) = of else {
-        return store.list_transcriptions(&caller.tenant, after.as_ref(), limit).await;
+        return store.list_transcriptions(&caller.tenant, &query).await;
     };
     match found.and_then(|found| caller.visibility().admit(*found).ok()) {
-        Some(recording) => store.list_transcriptions_of(&recording, after.as_ref(), limit).await,
+        Some(recording) => store.list_transcriptions_of(&recording, &query).await,
         // As with every filter of a list: what there is not has none.
         None => Ok(Page { entities: Vec::new(), next: None }),
     }

@@ -16,9 +16,8 @@ pub struct DeviceBody {
     pub project_id: String,
     /// Serial number.
     pub serial_number: String,
-    /// Model.
-    #[schema(required)]
-    pub model: Option<String>,
+    /// Model; `unknown` if it is not known.
+    pub model: String,
     /// Firmware version.
     #[schema(required)]
     pub firmware_version: Option<String>,
@@ -66,7 +65,7 @@ impl From<&Device> for DeviceBody {
             id: device.id.to_string(),
             project_id: device.tenant.project_id.to_string(),
             serial_number: device.serial_number.to_string(),
-            model: device.model.as_ref().map(ToString::to_string),
+            model: device.model.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string),
             firmware_version: device.firmware_version.as_ref().map(ToString::to_string),
             status: if device.binding.is_some() { "bound" } else { "unbound" },
             end_user_id: device.binding.as_ref().map(|binding| binding.end_user_id.to_string()),

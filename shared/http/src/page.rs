@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use capstan_domain::{
     Device, DeviceId, EndUser, EndUserId, Error, Recording, RecordingId, Transcript, Transcription, TranscriptionId,
 };
-use capstan_store::{Page, Position};
+use capstan_store::{Page, PageQuery, Position};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +17,7 @@ use crate::{DeviceBody, EndUserBody, RecordingBody, Request, TranscriptionBody};
 
 const DEFAULT_LIMIT: usize = 25;
 const MAX_LIMIT: usize = 100;
+const MAX_OFFSET: usize = 10_000;
 
 /// Largest page in bytes. A response may have 6 MB, in which quotes and line breaks count twice; a hundred recordings
 /// with a hundred processed files are larger.
@@ -54,17 +55,35 @@ impl Request {
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is not 1 to 100.
-    pub fn limit(&self) -> Result<usize, Error> {
+    fn limit(&self) -> Result<usize, Error> {
         let rule = "must be 1 to 100";
         let limit = self.query("limit", rule)?.unwrap_or(DEFAULT_LIMIT);
         if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(Error::invalid("limit", rule)) }
+    }
+
+    /// The parameters `limit`, `cursor` and `offset`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when one is out of its range, and when both `cursor` and `offset` are given.
+    pub fn page<I: FromStr>(&self) -> Result<PageQuery<I>, Error> {
+        let rule = "must be 0 to 10000";
+        let offset = self.query("offset", rule)?.unwrap_or(0);
+        if offset > MAX_OFFSET {
+            return Err(Error::invalid("offset", rule));
+        }
+        let from = self.cursor()?;
+        if offset > 0 && from.is_some() {
+            return Err(Error::invalid("offset", "must not be given together with cursor"));
+        }
+        let (after, offset) = from.map_or((None, offset), |from: Position<I>| (Some(from.after), from.left_out));
+        Ok(PageQuery { after, offset, limit: self.limit()? })
     }
 
     /// The `cursor` parameter.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is no cursor of such a list.
-    pub fn cursor<I: FromStr>(&self) -> Result<Option<Position<I>>, Error> {
+    fn cursor<I: FromStr>(&self) -> Result<Option<Position<I>>, Error> {
         let cursor: Option<Cursor<I>> = self.query("cursor", "must be the next_cursor of a page")?;
         Ok(cursor.map(|cursor| cursor.0))
     }

@@ -70,8 +70,9 @@ pub struct TranscriptionBody {
 pub struct SegmentBody {
     /// The words.
     pub text: String,
-    /// Label of the speaker, if speakers are labelled.
-    #[schema(required, example = "Speaker 1")]
+    /// Label of the speaker. Absent if the speaker is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Speaker 1")]
     pub speaker: Option<String>,
     /// Start in seconds.
     pub start: f64,

@@ -14,7 +14,7 @@ use crate::expression::Expressions;
 use crate::item::KeyName;
 use crate::keys::Identifier;
 use crate::transaction::{Committed, Transaction};
-use crate::{Page, Store, item, keys};
+use crate::{Page, PageQuery, Store, item, keys};
 
 /// Longest time for recording the use of an API key, since a request waits for it.
 const RECORD_USE_TIMEOUT: Duration = Duration::from_millis(300);
@@ -83,7 +83,8 @@ impl Store {
         after: Option<&KeyId>,
         limit: usize,
     ) -> Result<Page<Credential, KeyId>, Error> {
-        let named = self.list(tenant, after, limit).await?;
+        let query = PageQuery { after: after.cloned(), offset: 0, limit };
+        let named = self.list(tenant, &query).await?;
         let read = named.entities.iter().map(|named: &KeyName| self.credential(&named.hash));
         let entities = try_join_all(read).await?.into_iter().flatten().collect();
         Ok(Page { entities, next: named.next })

@@ -1,8 +1,8 @@
 //! Devices: created, read, listed, updated, bound and unbound.
 
 use capstan_domain::{
-    Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUserId, Error, FIRST_CALL_SECONDS,
-    Field, FirmwareVersion, Heartbeat, MAX_EARLIER_TOKENS, SerialNumber, Tenant, Timestamp,
+    Binding, Caller, Credential, CredentialHash, Device, DeviceChange, DeviceId, EndUser, EndUserId, Error,
+    FIRST_CALL_SECONDS, Field, FirmwareVersion, Heartbeat, MAX_EARLIER_TOKENS, SerialNumber, Tenant, Timestamp,
 };
 
 use crate::attributes::{
@@ -15,7 +15,7 @@ use crate::item::Named;
 use crate::keys::Identifier;
 use crate::original_requests::seconds;
 use crate::transaction::{Committed, MAX_ATTEMPTS, Transaction};
-use crate::{Page, Store, item, keys};
+use crate::{Page, PageQuery, Store, item, keys};
 
 /// Result of registering a device.
 #[derive(Debug)]
@@ -61,10 +61,18 @@ impl Store {
     pub async fn list_devices(
         &self,
         tenant: &Tenant,
-        after: Option<&DeviceId>,
-        limit: usize,
+        query: &PageQuery<DeviceId>,
     ) -> Result<Page<Device, DeviceId>, Error> {
-        self.list(tenant, after, limit).await
+        self.list(tenant, query).await
+    }
+
+    /// A page of the devices that are bound to an end user, newest first. One BatchGetItem.
+    pub async fn list_devices_of(
+        &self,
+        end_user: &EndUser,
+        query: &PageQuery<DeviceId>,
+    ) -> Result<Page<Device, DeviceId>, Error> {
+        self.list_of(end_user.devices.iter().rev(), query).await
     }
 
     /// Updates what the owner may change.

@@ -9,7 +9,7 @@ use crate::devices::unbind;
 use crate::item::Named;
 use crate::keys::Identifier;
 use crate::transaction::{Committed, MAX_ATTEMPTS, MAX_OPERATIONS, Transaction};
-use crate::{Page, Store, item, keys};
+use crate::{Page, PageQuery, Store, item, keys};
 
 /// An end user is deleted with its unique name.
 const OPERATIONS_OF_END_USER: usize = 2;
@@ -87,12 +87,11 @@ impl Store {
         &self,
         tenant: &Tenant,
         external_id: Option<&ExternalId>,
-        after: Option<&EndUserId>,
-        limit: usize,
+        query: &PageQuery<EndUserId>,
     ) -> Result<Page<EndUser, EndUserId>, Error> {
-        let Some(external_id) = external_id else { return self.list(tenant, after, limit).await };
+        let Some(external_id) = external_id else { return self.list(tenant, query).await };
         let found = self.end_user_called(tenant, external_id).await?;
-        Ok(Page { entities: found.into_iter().collect(), next: None })
+        Ok(Page { entities: found.into_iter().skip(query.offset).collect(), next: None })
     }
 
     /// Deletes an end user as it was read, unbinds its devices and frees its external id. One transaction, after one

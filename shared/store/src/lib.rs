@@ -34,7 +34,7 @@ pub use change::Changed;
 pub use devices::Registered;
 pub use due::{Due, DueItem, SweepLease};
 pub use keys::Identifier;
-pub use list::{ListQuery, Page, Position};
+pub use list::{ListQuery, Page, PageQuery, Position};
 pub use meeting::{ByName, MeetingChange, MeetingStep};
 pub use optimistic::retry_overtaken;
 pub use original_requests::Begun;

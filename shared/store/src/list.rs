@@ -34,12 +34,8 @@ pub struct ListQuery {
     pub created_after: Option<Timestamp>,
     /// Only updated after this time.
     pub updated_after: Option<Timestamp>,
-    /// Only after this one in the list.
-    pub after: Option<RecordingId>,
-    /// Number of recordings to skip.
-    pub offset: usize,
-    /// Maximum number, 1 to 100.
-    pub limit: usize,
+    /// Which part of the list.
+    pub page: PageQuery<RecordingId>,
 }
 
 impl ListQuery {
@@ -87,6 +83,17 @@ impl<I: Identifier> Stretch<I> {
     }
 }
 
+/// Which part of a list is wanted.
+#[derive(Clone, Debug)]
+pub struct PageQuery<I> {
+    /// Only after this one in the list.
+    pub after: Option<I>,
+    /// Number of entities to skip.
+    pub offset: usize,
+    /// Maximum number, 1 to 100.
+    pub limit: usize,
+}
+
 /// A page of a list.
 #[derive(Debug)]
 pub struct Page<T, I> {
@@ -111,8 +118,7 @@ impl Store {
     /// although more follow.
     pub async fn list_recordings(&self, query: &ListQuery) -> Result<Page<Recording, RecordingId>, Error> {
         let stretch = query.stretch();
-        let mut after = query.after.clone();
-        let mut left_out = query.offset;
+        let PageQuery { mut after, offset: mut left_out, limit } = query.page.clone();
         if !query.is_filtered() && left_out > 0 {
             let skipped = self.list_ids(&stretch, after.as_ref(), left_out).await?;
             if skipped.len() < left_out {
@@ -121,7 +127,7 @@ impl Store {
             after = skipped.last().cloned();
             left_out = 0;
         }
-        let batch = if query.is_filtered() { BATCH } else { query.limit };
+        let batch = if query.is_filtered() { BATCH } else { limit };
         let (mut recordings, mut read_units) = (Vec::new(), 0.0);
         for _ in 0..MAX_BATCHES {
             let mut ids = self.list_ids(&stretch, after.as_ref(), batch + 1).await?;
@@ -139,7 +145,7 @@ impl Store {
                     left_out -= 1;
                     continue;
                 }
-                if recordings.len() == query.limit {
+                if recordings.len() == limit {
                     let last = recordings.last().map(|last: &Recording| last.id.clone());
                     let next = last.map(|after| Position { after, left_out });
                     return Ok(Page { entities: recordings, next });
@@ -161,10 +167,29 @@ impl Store {
     pub(crate) async fn list<I: Identifier>(
         &self,
         tenant: &Tenant,
-        after: Option<&I>,
+        query: &PageQuery<I>,
+    ) -> Result<Page<I::Entity, I>, Error> {
+        let (stretch, count) = (Stretch::of_project(tenant), query.offset + query.limit + 1);
+        let ids = self.list_ids(&stretch, query.after.as_ref(), count).await?;
+        self.page(ids.into_iter().skip(query.offset), query.limit).await
+    }
+
+    /// A page of the entities of these ids, newest first. One BatchGetItem.
+    pub(crate) async fn list_of<'a, I: Identifier + 'a>(
+        &self,
+        ids: impl Iterator<Item = &'a I>,
+        query: &PageQuery<I>,
+    ) -> Result<Page<I::Entity, I>, Error> {
+        let rest = ids.filter(|id| query.after.as_ref().is_none_or(|after| *id < after));
+        self.page(rest.skip(query.offset).cloned(), query.limit).await
+    }
+
+    async fn page<I: Identifier>(
+        &self,
+        ids: impl Iterator<Item = I>,
         limit: usize,
     ) -> Result<Page<I::Entity, I>, Error> {
-        let mut ids = self.list_ids(&Stretch::of_project(tenant), after, limit + 1).await?;
+        let mut ids: Vec<I> = ids.take(limit + 1).collect();
         let more = ids.len() > limit;
         ids.truncate(limit);
         let mut found = self.entities(&ids).await?;

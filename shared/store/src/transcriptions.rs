@@ -19,7 +19,7 @@ use crate::condition::{
 };
 use crate::keys::Identifier;
 use crate::transaction::{Committed, Transaction};
-use crate::{Page, Store, item};
+use crate::{Page, PageQuery, Store, item};
 
 impl Store {
     /// Creates a transcription of a recording. Returns the stored one if an earlier sending of the request created it. One
@@ -73,26 +73,18 @@ impl Store {
     pub async fn list_transcriptions(
         &self,
         tenant: &Tenant,
-        after: Option<&TranscriptionId>,
-        limit: usize,
+        query: &PageQuery<TranscriptionId>,
     ) -> Result<Page<Transcription, TranscriptionId>, Error> {
-        self.list(tenant, after, limit).await
+        self.list(tenant, query).await
     }
 
     /// A page of the transcriptions of a recording, newest first.
     pub async fn list_transcriptions_of(
         &self,
         recording: &Recording,
-        after: Option<&TranscriptionId>,
-        limit: usize,
+        query: &PageQuery<TranscriptionId>,
     ) -> Result<Page<Transcription, TranscriptionId>, Error> {
-        let rest = recording.transcriptions.iter().rev().filter(|id| after.is_none_or(|after| *id < after));
-        let mut ids: Vec<_> = rest.take(limit + 1).cloned().collect();
-        let more = ids.len() > limit;
-        ids.truncate(limit);
-        let mut found = self.entities(&ids).await?;
-        let next = ids.last().filter(|_| more).map(|last| crate::Position { after: last.clone(), left_out: 0 });
-        Ok(Page { entities: ids.iter().filter_map(|id| found.remove(id)).collect(), next })
+        self.list_of(recording.transcriptions.iter().rev(), query).await
     }
 
     /// Claims a transcription. `None` when another job runner holds the lease, and when it has ended. Two calls where its

@@ -35,7 +35,7 @@ async fn returns_the_device_with_a_valid_token() {
       "last_heartbeat": null,
       "last_seen_at": null,
       "metadata": {},
-      "model": null,
+      "model": "unknown",
       "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
       "serial_number": "CR2-7F3A-0042",
       "status": "bound",

@@ -36,7 +36,7 @@ async fn answers_with_a_page_of_whole_devices() {
           "last_heartbeat": null,
           "last_seen_at": null,
           "metadata": {},
-          "model": null,
+          "model": "unknown",
           "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
           "serial_number": "CR2-7F3A-0042",
           "status": "bound",
@@ -87,5 +87,51 @@ async fn names_the_query_parameter_that_breaks_a_rule() {
     {
         let answer = call(&function, with_query(event("list-devices"), &[(name, value)])).await;
         assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!(name)), "{name}={value}");
+    }
+}
+
+#[tokio::test]
+async fn lists_the_devices_of_one_end_user() {
+    let environment = TestEnvironment::start().await;
+    let tenant = TestEnvironment::tenant();
+    let end_user = "eu_2".parse().unwrap();
+    environment.end_user(&tenant, &end_user).await;
+    environment.end_user(&TestEnvironment::other_project(), &"eu_other".parse().unwrap()).await;
+    let mut theirs = Vec::new();
+    for number in 0..3 {
+        environment.advance(1);
+        let id = DeviceId::new(environment.now(), number);
+        environment.bound_device(&tenant, &id, &end_user, &format!("dtok_{number}")).await;
+        theirs.insert(0, id.to_string());
+    }
+    let function = function(&environment);
+    let _ = environment.emulators.take_calls();
+    let (first, next) = page(&function, "list-devices", &[("end_user_id", "eu_2"), ("limit", "2")]).await;
+    assert_eq!(first, theirs[..2]);
+    assert_eq!(environment.emulators.take_calls(), ["dynamodb:GetItem", "dynamodb:GetItem", "dynamodb:BatchGetItem"]);
+    let query = [("end_user_id", "eu_2"), ("limit", "2"), ("cursor", &next.unwrap())];
+    assert_eq!(page(&function, "list-devices", &query).await, (theirs[2..].to_vec(), None));
+    let query = [("end_user_id", "eu_2"), ("offset", "1")];
+    assert_eq!(page(&function, "list-devices", &query).await, (theirs[1..].to_vec(), None));
+    for nobody in ["eu_unknown", "eu_other"] {
+        assert_eq!(page(&function, "list-devices", &[("end_user_id", nobody)]).await, (Vec::new(), None));
+    }
+    let refused = call(&function, with_query(event("list-devices"), &[("end_user_id", "dev_1")])).await;
+    assert_eq!((refused.status, &refused.body["error"]["param"]), (400, &json!("end_user_id")));
+}
+
+#[tokio::test]
+async fn an_offset_skips_devices_and_paging_by_it_ends() {
+    let environment = TestEnvironment::start().await;
+    let ids = devices(&environment, 5).await;
+    let function = function(&environment);
+    for (offset, expected, has_more) in [("0", &ids[..4], true), ("4", &ids[4..], false), ("6", &ids[6..], false)] {
+        let (found, next) = page(&function, "list-devices", &[("limit", "4"), ("offset", offset)]).await;
+        assert_eq!((found.as_slice(), next.is_some()), (expected, has_more), "{offset}");
+    }
+    let (_, next) = page(&function, "list-devices", &[("limit", "1")]).await;
+    for query in [[("offset", "10001"), ("limit", "1")], [("offset", "1"), ("cursor", &next.unwrap())]] {
+        let refused = call(&function, with_query(event("list-devices"), &query)).await;
+        assert_eq!((refused.status, &refused.body["error"]["param"]), (400, &json!("offset")));
     }
 }

@@ -28,7 +28,7 @@ async fn returns_the_device_with_its_last_heartbeat() {
       },
       "last_seen_at": "2024-11-20T09:00:01Z",
       "metadata": {},
-      "model": null,
+      "model": "unknown",
       "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
       "serial_number": "CR2-7F3A-0042",
       "status": "bound",

@@ -30,7 +30,7 @@ async fn returns_a_new_token_and_keeps_the_old_one() {
       "last_heartbeat": null,
       "last_seen_at": null,
       "metadata": {},
-      "model": null,
+      "model": "unknown",
       "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
       "serial_number": "CR2-7F3A-0042",
       "status": "bound",

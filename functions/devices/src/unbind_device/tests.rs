@@ -24,7 +24,7 @@ async fn answers_with_the_unbound_device_and_its_token_is_dead() {
       "last_heartbeat": null,
       "last_seen_at": null,
       "metadata": {},
-      "model": null,
+      "model": "unknown",
       "project_id": "proj_01jcz4j8002j6ykhd7mh6hksbc",
       "serial_number": "CR2-7F3A-0042",
       "status": "unbound",

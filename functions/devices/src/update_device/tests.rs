@@ -44,7 +44,7 @@ async fn changes_the_given_fields_only() {
     assert_eq!((&answer.body["model"], &answer.body["firmware_version"]), (&json!("CR3"), &json!("2.9.0")));
     assert_eq!((&answer.body["serial_number"], &answer.body["status"]), (&json!("CR2-7F3A-0042"), &json!("bound")));
     let answer = change(json!({"model": null, "firmware_version": null, "metadata": null})).await;
-    assert_eq!((&answer.body["model"], &answer.body["firmware_version"]), (&json!(null), &json!(null)));
+    assert_eq!((&answer.body["model"], &answer.body["firmware_version"]), (&json!("unknown"), &json!(null)));
     assert_eq!(answer.body["metadata"], json!({}));
     assert!(environment.is_valid(DEVICE_TOKEN).await);
 }

@@ -146,6 +146,11 @@ async fn names_the_invalid_field_and_its_rule() {
         (json!({"end_user_id": END_USER, "name": "x".repeat(256)}), "name", "at most 255 characters"),
         (json!({"end_user_id": END_USER, "started_at": "noon"}), "started_at", "ISO 8601"),
         (
+            json!({"end_user_id": END_USER, "started_at": "2025-01-15T09:00:01Z", "recorded_at": "2025-01-15T09:00:00Z"}),
+            "recorded_at",
+            "must be the same as started_at",
+        ),
+        (
             json!({"end_user_id": END_USER, "started_at": "2025-01-15T09:00:01Z", "ended_at": "2025-01-15T09:00:00Z"}),
             "ended_at",
             "must not be before started_at",
@@ -199,5 +204,21 @@ async fn a_replaced_token_creates_nothing() {
     // Twice, so that what a refusal left behind would be found.
     for event in [&begun, &new, &begun, &new] {
         assert_eq!(call(&function, event.clone()).await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn recorded_at_is_another_name_of_started_at() {
+    let environment = TestEnvironment::start().await;
+    let function = function(&environment);
+    let time = "2025-01-15T09:00:00Z";
+    for body in [json!({"recorded_at": time}), json!({"recorded_at": time, "started_at": "2025-01-15T10:00:00+01:00"})]
+    {
+        let mut body = body;
+        body["end_user_id"] = json!(END_USER);
+        let new = without_header(event("create-recording"), "idempotency-key");
+        let answer = call(&function, with_body(new, body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        assert_eq!((&answer.body["started_at"], &answer.body["recorded_at"]), (&json!(time), &json!(time)));
     }
 }

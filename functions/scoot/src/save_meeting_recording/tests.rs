@@ -59,9 +59,7 @@ async fn recordings(environment: &TestEnvironment) -> Vec<Recording> {
         status: None,
         created_after: None,
         updated_after: None,
-        after: None,
-        offset: 0,
-        limit: 100,
+        page: capstan_store::PageQuery { after: None, offset: 0, limit: 100 },
     };
     let found = environment.store.list_recordings(&query).await.unwrap().entities;
     let _ = environment.emulators.take_calls();

@@ -18,7 +18,8 @@ async fn tell(environment: &TestEnvironment, body: Value) -> Answer {
 }
 
 async fn transcriptions(environment: &TestEnvironment) -> Vec<Transcription> {
-    let found = environment.store.list_transcriptions(&TestEnvironment::tenant(), None, 100).await.unwrap().entities;
+    let query = capstan_store::PageQuery { after: None, offset: 0, limit: 100 };
+    let found = environment.store.list_transcriptions(&TestEnvironment::tenant(), &query).await.unwrap().entities;
     let _ = environment.emulators.take_calls();
     found
 }

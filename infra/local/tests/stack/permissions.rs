@@ -254,6 +254,8 @@ async fn owners(world: &World) {
     let bind = format!("/v1/devices/{}/bind", device["id"].as_str().unwrap());
     let bound = world.post(&bind, json!({"end_user_id": end_user["id"]})).await.expect("200");
     let token = bound["device_token"].as_str().unwrap();
+    let listed = world.get(&format!("/v1/devices?end_user_id={}", end_user["id"].as_str().unwrap())).await;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
     let refresh = "/v1/devices/me/token/refresh";
     let body = json!({"revoke_now": true});
     let refreshed = world.call_as(token, Method::POST, refresh, None).await.expect("200");

@@ -28,7 +28,7 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
     let query = request.page()?;
     let page = match of {
         Of::All => store.list_devices(&caller.tenant, &query).await?,
-        Of::EndUser(found) => match EndUser::of(&caller.tenant, found) {
+        Of::EndUser(found) => match EndUser::of(&caller.tenant, found.map(|found| *found)) {
             Ok(end_user) => store.list_devices_of(&end_user, &query).await?,
             // As with every filter of a list: what does not exist has none.
             Err(_) => Page { entities: Vec::new(), next: None },
@@ -41,14 +41,14 @@ pub async fn handle(access: Access, request: Request) -> Result<Reply, Error> {
 enum Of {
     All,
     /// Those of an end user, if it exists.
-    EndUser(Option<EndUser>),
+    EndUser(Option<Box<EndUser>>),
 }
 
 impl Of {
     async fn read(store: &Store, request: &Request) -> Result<Self, Error> {
         let id: Option<EndUserId> = request.query("end_user_id", "must be an end user id")?;
         let Some(id) = id else { return Ok(Self::All) };
-        Ok(Self::EndUser(store.end_user(&id).await?))
+        Ok(Self::EndUser(store.end_user(&id).await?.map(Box::new)))
     }
 }
 

@@ -30,8 +30,8 @@ struct Cached {
 pub enum ReplayCaller {
     /// The credential is valid.
     Valid(Caller),
-    /// A device whose token was replaced and revoked. It may replay the request that replaced the token, and do nothing else: it may
-    /// not have received the response with the new token.
+    /// A device whose token was replaced and revoked. The device may replay the request that replaced the token, and do
+    /// nothing else: it may not have received the response with the new token.
     Replaced {
         /// The device.
         caller: Caller,
@@ -96,7 +96,7 @@ impl Authenticator {
         }
         let credential = self.store.credential(hash).await?.ok_or(Error::Unauthorized)?;
         let credential = self.revoked_by_successor(credential).await?;
-        // The request succeeds whether or not its use can be recorded. The next use is recorded then.
+        // The request succeeds even if this use cannot be recorded. In that case the next use is recorded.
         if credential.is_use_to_record(now)
             && let Err(error) = self.store.record_use(hash, &credential, now).await
         {

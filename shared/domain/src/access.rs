@@ -309,9 +309,9 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// The device token that replaced it. It is revoked by the first use of that one.
+    /// The device token that replaced this one. The first use of that token revokes this one.
     pub replaced_by: Option<CredentialHash>,
-    /// The device token that it replaced, if that one was not revoked at once.
+    /// The device token that this one replaced, if the replaced token was not revoked at once.
     pub replaces: Option<CredentialHash>,
     /// When an API key was last used, to the hour; when a device token that replaces another was first used.
     pub last_used_at: Option<Timestamp>,

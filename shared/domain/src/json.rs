@@ -48,7 +48,7 @@ impl JsonObject {
         RawValue::from_string(self.0.clone()).unwrap_or_default()
     }
 
-    /// Its fields, of which none is parsed.
+    /// The fields by name, each as unparsed JSON text.
     pub fn fields(&self) -> BTreeMap<Cow<'_, str>, &RawValue> {
         serde_json::from_str(&self.0).unwrap_or_default()
     }
@@ -75,8 +75,8 @@ impl Default for JsonObject {
     }
 }
 
-/// The number of values in a JSON text, without parsing it: objects, arrays, and members of both. A text that is not
-/// valid JSON has some number.
+/// The number of values in a JSON text, without parsing it: objects, arrays, and members of both. For invalid JSON
+/// the number means nothing.
 pub fn count_values(text: &[u8]) -> usize {
     let (mut count, mut in_text, mut escaped) = (1, false, false);
     for byte in text {

@@ -182,9 +182,9 @@ pub struct BoundDevice {
 }
 
 impl BoundDevice {
-    /// Whether the device may see the recording: it made it during this binding, or an API key created it for the device
-    /// and its end user.
-    fn made(&self, recording: &Recording) -> bool {
+    /// Whether the device created the recording during this binding, or an API key created the recording for the device and
+    /// its end user.
+    fn sees(&self, recording: &Recording) -> bool {
         let origin = &recording.origin;
         origin.device_id.as_ref() == Some(&self.device_id)
             && origin.end_user_id.as_ref() == Some(&self.end_user_id)
@@ -487,7 +487,7 @@ impl Visibility {
     pub fn admit(&self, recording: Recording) -> Result<Recording, Error> {
         let covered = match self {
             Self::Tenant { .. } => true,
-            Self::Device { device, .. } => device.made(&recording),
+            Self::Device { device, .. } => device.sees(&recording),
             Self::Recording { recording_id, .. } => recording.id == *recording_id,
         };
         if covered && recording.tenant == *self.tenant() && recording.deleted_at.is_none() {

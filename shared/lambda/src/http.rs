@@ -73,7 +73,10 @@ fn remaining(event: &lambda_http::Request) -> Option<Duration> {
 
 /// The result of a future, or 503 when it takes longer. One limit for all its calls to AWS: each client has timeouts and
 /// retries of its own, which add up to more than an invocation has.
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn within<T>(
+    limit: Option<Duration>,
+    future: impl Future<Output = Result<T, Error>> + Unpin,
+) -> Result<T, Error> {
     let Some(limit) = limit else { return future.await };
     let late = |_| Err(busy("the request took as long as the function may run"));
     tokio::time::timeout(limit, future).await.unwrap_or_else(late)
@@ -101,9 +104,9 @@ where
     let running = Invocation::begin(clock).map(|at| {
         let request = Request::new(event, at.now, at.entropy, at.secret_bits);
         let handler = handler.clone();
-        let limited = move |dependencies, request| within(handler_limit, handler(dependencies, request));
-        // Boxed, so that the compiler's limit of nested types counts the handler's futures by themselves.
-        Box::pin(within(answer_limit, idempotent(dependencies.clone(), request, limited)))
+        // Boxed where they are made: futures of the AWS SDK are large, and each wrapper would move them.
+        let limited = move |dependencies, request| within(handler_limit, Box::pin(handler(dependencies, request)));
+        within(answer_limit, Box::pin(idempotent(dependencies.clone(), request, limited)))
     });
     async move {
         let result = match running {
